@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// The small HTTP server behind every program's readiness, metrics and debug pages.
+import { createServer, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describeError } from './error.ts';
+
+export interface AdminRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly headers: IncomingMessage['headers'];
+  readonly body: string;
+}
+
+export interface Reply {
+  readonly status?: number;
+  readonly type?: string;
+  readonly body: string;
+}
+
+export type Route = (request: AdminRequest) => Reply | Promise<Reply>;
+
+export interface AdminServer extends AsyncDisposable {
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+export interface AdminOptions {
+  readonly host: string;
+  /** 0 takes a free port. */
+  readonly port: number;
+  /** Exact paths; a key that ends in `/` also serves everything below it. */
+  readonly routes: Readonly<Record<string, Route>>;
+}
+
+const MAX_BODY_BYTES = 1 << 20;
+
+export const json = (value: unknown, status = 200): Reply => ({
+  status,
+  type: 'application/json',
+  body: `${JSON.stringify(value, null, 2)}\n`,
+});
+
+export const text = (body: string, status = 200): Reply => ({ status, type: 'text/plain; charset=utf-8', body });
+
+/** Starts serving; rejects when the port cannot be bound. */
+export async function serveHttp({ host, port, routes }: AdminOptions): Promise<AdminServer> {
+  const server = createServer((request, response) => {
+    answer(routes, request).then(
+      ({ status = 200, type = 'text/plain; charset=utf-8', body }) =>
+        response.writeHead(status, { 'content-type': type }).end(body),
+      (error: unknown) => response.writeHead(500).end(`${describeError(error)}\n`),
+    );
+  });
+  server.headersTimeout = 2000;
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, host, resolve));
+  const close = async (): Promise<void> => {
+    server.closeAllConnections();
+    await new Promise<void>((resolve) => server.close(() => resolve()));
+  };
+  return { port: (server.address() as AddressInfo).port, close, [Symbol.asyncDispose]: close };
+}
+
+async function answer(routes: AdminOptions['routes'], request: IncomingMessage): Promise<Reply> {
+  const url = new URL(request.url ?? '/', 'http://admin');
+  const route = routes[url.pathname] ?? longestPrefix(routes, url.pathname);
+  if (route === undefined) return { status: 404, body: 'not found\n' };
+  const body = await readBody(request);
+  return await route({
+    method: request.method ?? 'GET',
+    path: url.pathname,
+    query: url.searchParams,
+    headers: request.headers,
+    body,
+  });
+}
+
+function longestPrefix(routes: AdminOptions['routes'], path: string): Route | undefined {
+  const keys = Object.keys(routes).filter((key) => key !== '/' && key.endsWith('/') && path.startsWith(key));
+  const best = keys.sort((a, b) => b.length - a.length)[0];
+  return best === undefined ? undefined : routes[best];
+}
+
+async function readBody(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > MAX_BODY_BYTES) throw new Error(`request body over ${MAX_BODY_BYTES} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
