@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// The messages between ztunnel's main process and its data-plane processes ("workers").
+//
+// Main knows the outside (xDS, CA, ZDS, admin); a worker knows sockets. They share memory for what is big or hot (mesh
+// records, counters, log ring, flight recorder) and exchange these messages, one JSON text a datagram, for everything else.
+// Descriptors travel beside the datagram. A message that a process does not know is a bug of ours, never of a peer's, since
+// both ends start from the same build; it ends the worker.
+//
+//   main                              worker
+//   settings ───────────────────────▶        once, first
+//            ◀─────────────────────── ready
+//   pod-add (+ netns descriptor) ────▶       listeners are opened in that namespace
+//            ◀─────────────────────── pod-added | pod-failed
+//            ◀─────────────────────── identity-wanted    a connection waits for a certificate
+//   identity | identity-failed ─────▶
+//            ◀─────────────────────── address-wanted     a connection waits for an unknown address
+//   mesh ───────────────────────────▶        the shared store moved on: judge live inbound connections again
+//   drain ──────────────────────────▶
+//            ◀─────────────────────── drained            nothing is left; main may end the worker
+
+/** One enrolled pod, as the CNI agent announced it over ZDS. */
+export type PodInfo = {
+  /** Kubernetes pod UID (ZDS uid), not the workload uid of WDS. */
+  readonly uid: string;
+  readonly name: string;
+  readonly namespace: string;
+  readonly serviceAccount: string;
+  /** False where `ambit.dev/same-node: tunnel` on the pod's namespace forces the tunnel. Default true. */
+  readonly sameNode?: boolean;
+};
+
+/** How traffic between two pods of this node travels (design.md 3). */
+export type SameNodeMode = 'join' | 'tunnel';
+
+/** `auto`: try to keep the client's address and go on without when the kernel refuses. `ENABLE_ORIG_SRC`. */
+export type OriginalSource = 'auto' | 'required' | 'off';
+
+/** Everything a worker must know before the first pod. Durations in milliseconds, sizes in bytes. */
+export type WorkerSettings = {
+  readonly nodeName: string;
+  readonly network: string;
+  readonly clusterId: string;
+  readonly clusterDomain: string;
+  readonly trustDomain: string;
+  readonly ipv6: boolean;
+  /** SO_MARK for every socket made for a pod; 0 sets none (dedicated mode). */
+  readonly mark: number;
+  readonly ports: { readonly outbound: number; readonly inbound: number; readonly hbone: number; readonly dns: number };
+  readonly reusePort: boolean;
+  readonly originalSource: OriginalSource;
+  readonly keepalive: { readonly idleMs: number; readonly intervalMs: number; readonly probes: number } | null;
+  readonly userTimeout: boolean;
+  readonly http2: { readonly streamWindow: number; readonly connectionWindow: number; readonly frameSize: number };
+  readonly pool: { readonly streamsPerConnection: number; readonly idleMs: number };
+  readonly connectTimeoutMs: number;
+  /** Endpoints tried for one connection while no byte has reached an application; 1 switches the retry off. */
+  readonly connectAttempts: number;
+  readonly responseBaggage: boolean;
+  readonly localhostAppTunnel: boolean;
+  readonly sameNode: SameNodeMode;
+  /** An address inside `clusterRanges` that WDS does not know yet: wait, then pass or refuse. */
+  readonly unknownAddress: {
+    readonly clusterRanges: readonly string[];
+    readonly waitMs: number;
+    readonly then: 'pass' | 'refuse';
+  };
+  /** How long a connection is held for a policy that is referenced and not received; then it is refused. */
+  readonly unknownPolicyWaitMs: number;
+  /** Bytes that stopped readers may pin in one worker before the worst stream is reset. */
+  readonly byteBudget: number;
+  /** Connections a worker serves at most; null derives it from the descriptor limit. */
+  readonly maxConnections: number | null;
+  readonly dns: {
+    readonly enabled: boolean;
+    /** Upstream resolvers from ztunnel's own resolv.conf, `ip` or `ip:port` or `[v6]:port`. */
+    readonly servers: readonly string[];
+    readonly preferredServiceNamespace: string | null;
+    /** Search domains of dedicated mode; null computes them from the client's namespace. */
+    readonly searchDomains: readonly string[] | null;
+  };
+  readonly accessLog: { readonly enabled: boolean; readonly format: 'plain' | 'json'; readonly opened: boolean };
+};
+
+/** A live connection, as `/config_dump` and `ambit ztunnel-config connections` list it (facts/ztunnel.md 10.3). */
+export type ConnectionInfo = {
+  readonly pod: string;
+  readonly direction: 'inbound' | 'outbound';
+  readonly src: string;
+  readonly originalDst: string | null;
+  readonly actualDst: string;
+  readonly protocol: 'TCP' | 'HBONE' | 'DOUBLEHBONE';
+  readonly nodeLocal: boolean;
+};
+
+export type ToWorker =
+  | { readonly kind: 'settings'; readonly settings: WorkerSettings }
+  /** With one descriptor, the pod's network namespace; without any, the process's own (dedicated mode). */
+  | { readonly kind: 'pod-add'; readonly pod: PodInfo }
+  | { readonly kind: 'pod-delete'; readonly uid: string }
+  /** PEM texts: chain is leaf first without root. A later message for the same identity replaces it (rotation). */
+  | {
+      readonly kind: 'identity';
+      readonly identity: string;
+      readonly chain: string;
+      readonly key: string;
+      readonly roots: string;
+    }
+  | { readonly kind: 'identity-failed'; readonly identity: string; readonly reason: string }
+  /** The shared store holds `version`; `policies` says whether any authorization or its attachment may have changed. */
+  | { readonly kind: 'mesh'; readonly version: number; readonly policies: boolean }
+  | { readonly kind: 'access-log'; readonly enabled: boolean; readonly opened: boolean }
+  | { readonly kind: 'drain'; readonly mode: 'graceful' | 'immediate'; readonly deadlineMs: number }
+  | { readonly kind: 'list-connections'; readonly request: number };
+
+export type ToMain =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'pod-added'; readonly uid: string }
+  | { readonly kind: 'pod-failed'; readonly uid: string; readonly reason: string }
+  | { readonly kind: 'pod-deleted'; readonly uid: string }
+  | { readonly kind: 'identity-wanted'; readonly identity: string }
+  /** `network/ip` that no record knows; main asks WDS on demand where that is on. */
+  | { readonly kind: 'address-wanted'; readonly address: string }
+  /** The series behind a counter slot, sent before its first count (`lib/loop`'s shared counters). */
+  | {
+      readonly kind: 'series';
+      readonly slot: number;
+      readonly name: string;
+      readonly labels: Readonly<Record<string, string>>;
+    }
+  /** Parts of one answer share `request`; `last` closes it. */
+  | {
+      readonly kind: 'connections';
+      readonly request: number;
+      readonly list: readonly ConnectionInfo[];
+      readonly last: boolean;
+    }
+  | { readonly kind: 'drained' };
+
+/** Connections in one `connections` message, so that a datagram stays under 64 KiB. */
+export const CONNECTIONS_PER_MESSAGE = 128;
