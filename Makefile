@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+# Every target does its own set-up: `make demo` or `make test` is the only command a fresh machine needs.
+SHELL := /bin/bash
+export PATH := $(CURDIR)/node_modules/.bin:/usr/sbin:/sbin:$(PATH)
+RUN := NODE_OPTIONS=--disable-warning=ExperimentalWarning npm run --silent
+
+.PHONY: demo test check bench fuzz gen clean setup
+
+demo: setup
+	@$(RUN) demo
+
+test: setup
+	@$(RUN) test && $(RUN) test:net && $(RUN) e2e
+
+check: setup
+	@$(RUN) gen && git diff --exit-code --stat -- lib/proto/gen manifests/crds docs/guide && $(RUN) check
+
+bench: setup
+	@apt_extra="haproxy iperf3 wrk" tools/setup.sh
+	@$(RUN) bench
+
+fuzz: setup
+	@$(RUN) fuzz
+
+gen: setup
+	@$(RUN) gen
+
+clean:
+	rm -rf node_modules .cache coverage
+
+setup:
+	@tools/setup.sh
