@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// An L4 authorisation policy, ready to be matched. A policy is an OR of rules, a rule an AND of clauses, a clause an
+// OR of matches, a match an AND over its attribute kinds. Emptiness has a meaning on every level (see authorize.ts).
+
+import type { Cidr } from './cidr.ts';
+
+export type StringMatch =
+  | { readonly kind: 'exact'; readonly value: string }
+  | { readonly kind: 'prefix'; readonly value: string }
+  | { readonly kind: 'suffix'; readonly value: string }
+  | { readonly kind: 'presence'; readonly value: '' };
+
+export interface ServiceAccountMatch {
+  readonly namespace: string;
+  readonly serviceAccount: string;
+}
+
+/** Values wanted and values excluded; an empty side is satisfied. */
+export interface Condition<T> {
+  readonly any: readonly T[];
+  readonly none: readonly T[];
+}
+
+export interface Match {
+  readonly namespaces: Condition<StringMatch>;
+  readonly principals: Condition<StringMatch>;
+  readonly serviceAccounts: Condition<ServiceAccountMatch>;
+  readonly sourceIps: Condition<Cidr>;
+  readonly destinationIps: Condition<Cidr>;
+  readonly destinationPorts: Condition<number>;
+}
+
+export interface Clause {
+  readonly matches: readonly Match[];
+}
+
+export interface Rule {
+  readonly clauses: readonly Clause[];
+}
+
+export interface Policy {
+  /** `<namespace>/<name>`. */
+  readonly key: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** `global`: every workload. `namespace`: those of its namespace. `selector`: those that list it. */
+  readonly scope: 'global' | 'namespace' | 'selector';
+  readonly action: 'allow' | 'deny';
+  /** Judged and counted, without effect. */
+  readonly dryRun: boolean;
+  readonly rules: readonly Rule[];
+}
+
+const NOTHING = { any: [], none: [] } as const;
+
+/** A match that restricts nothing yet; on its own it matches no connection. */
+export const EMPTY_MATCH: Match = {
+  namespaces: NOTHING,
+  principals: NOTHING,
+  serviceAccounts: NOTHING,
+  sourceIps: NOTHING,
+  destinationIps: NOTHING,
+  destinationPorts: NOTHING,
+};
+
+export function isEmptyMatch(match: Match): boolean {
+  return (
+    blank(match.namespaces) &&
+    blank(match.principals) &&
+    blank(match.serviceAccounts) &&
+    blank(match.sourceIps) &&
+    blank(match.destinationIps) &&
+    blank(match.destinationPorts)
+  );
+}
+
+function blank(condition: Condition<unknown>): boolean {
+  return condition.any.length === 0 && condition.none.length === 0;
+}
