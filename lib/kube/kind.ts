@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// Kinds: how a kind of object is called in the API's paths. One constant a kind, so nothing guesses a plural.
+
+import type {
+  ConfigMap,
+  EndpointSlice,
+  EventObject,
+  GenericObject,
+  KubeObject,
+  Lease,
+  Namespace,
+  Node,
+  Pod,
+  Secret,
+  Service,
+  ServiceAccount,
+  TokenReview,
+} from './object.ts';
+
+/** A kind of object. The type parameter is carried at compile time only. */
+export interface Kind<T extends KubeObject = GenericObject> {
+  /** API group, empty for the core group. */
+  readonly group: string;
+  readonly version: string;
+  readonly kind: string;
+  readonly plural: string;
+  readonly namespaced: boolean;
+  /** Never present at run time; lets `client.get(POD, ...)` return a Pod. */
+  readonly shape?: T;
+}
+
+/** Names a kind, e.g. `kindOf('apps', 'v1', 'Deployment', 'deployments')`. */
+export function kindOf<T extends KubeObject = GenericObject>(
+  group: string,
+  version: string,
+  kind: string,
+  plural: string,
+  namespaced = true,
+): Kind<T> {
+  return { group, version, kind, plural, namespaced };
+}
+
+export const NAMESPACE = kindOf<Namespace>('', 'v1', 'Namespace', 'namespaces', false);
+export const NODE = kindOf<Node>('', 'v1', 'Node', 'nodes', false);
+export const POD = kindOf<Pod>('', 'v1', 'Pod', 'pods');
+export const SERVICE = kindOf<Service>('', 'v1', 'Service', 'services');
+export const SERVICE_ACCOUNT = kindOf<ServiceAccount>('', 'v1', 'ServiceAccount', 'serviceaccounts');
+export const CONFIG_MAP = kindOf<ConfigMap>('', 'v1', 'ConfigMap', 'configmaps');
+export const SECRET = kindOf<Secret>('', 'v1', 'Secret', 'secrets');
+export const EVENT = kindOf<EventObject>('', 'v1', 'Event', 'events');
+export const ENDPOINT_SLICE = kindOf<EndpointSlice>('discovery.k8s.io', 'v1', 'EndpointSlice', 'endpointslices');
+export const LEASE = kindOf<Lease>('coordination.k8s.io', 'v1', 'Lease', 'leases');
+export const TOKEN_REVIEW = kindOf<TokenReview>('authentication.k8s.io', 'v1', 'TokenReview', 'tokenreviews', false);
+export const DEPLOYMENT = kindOf('apps', 'v1', 'Deployment', 'deployments');
+export const DAEMON_SET = kindOf('apps', 'v1', 'DaemonSet', 'daemonsets');
+export const AUTHORIZATION_POLICY = kindOf('security.istio.io', 'v1', 'AuthorizationPolicy', 'authorizationpolicies');
+export const PEER_AUTHENTICATION = kindOf('security.istio.io', 'v1', 'PeerAuthentication', 'peerauthentications');
+export const SERVICE_ENTRY = kindOf('networking.istio.io', 'v1', 'ServiceEntry', 'serviceentries');
+export const WORKLOAD_ENTRY = kindOf('networking.istio.io', 'v1', 'WorkloadEntry', 'workloadentries');
+export const GATEWAY = kindOf('gateway.networking.k8s.io', 'v1', 'Gateway', 'gateways');
+export const GATEWAY_CLASS = kindOf('gateway.networking.k8s.io', 'v1', 'GatewayClass', 'gatewayclasses', false);
+
+/** `v1` or `group/version`. */
+export function apiVersionOf(kind: Kind<KubeObject>): string {
+  return kind.group === '' ? kind.version : `${kind.group}/${kind.version}`;
+}
+
+/** `Pod` or `Gateway.gateway.networking.k8s.io`, for messages. */
+export function kindName(kind: Kind<KubeObject>): string {
+  return kind.group === '' ? kind.kind : `${kind.kind}.${kind.group}`;
+}
+
+/** Where in the API an object, or a collection when no name is given, lies. */
+export interface ResourceAddress {
+  readonly namespace?: string | undefined;
+  readonly name?: string | undefined;
+  readonly subresource?: string | undefined;
+}
+
+/** The path of an object or a collection (Kubernetes API concepts, "Resource URIs"). */
+export function resourcePath(kind: Kind<KubeObject>, address: ResourceAddress = {}): string {
+  let path = kind.group === '' ? `/api/${kind.version}` : `/apis/${kind.group}/${kind.version}`;
+  if (kind.namespaced && address.namespace !== undefined && address.namespace !== '') {
+    path += `/namespaces/${encodeURIComponent(address.namespace)}`;
+  }
+  path += `/${kind.plural}`;
+  if (address.name !== undefined) path += `/${encodeURIComponent(address.name)}`;
+  if (address.subresource !== undefined) path += `/${address.subresource}`;
+  return path;
+}
