@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of OpenSSL functions that the pinned Node binary exports, each declared once. Many of OpenSSL's documented
+// "functions" are macros over SSL_CTX_ctrl and BIO_ctrl: their numbers stand in CTRL, from ssl.h and bio.h of OpenSSL 3.5.
+// A pin of Node is a pin of OpenSSL: `openssl.test.ts` fails when either moves.
+import { dlopen, getRawPointer, getUint8, toString as readCString, setUint8, setUint64 } from 'node:ffi';
+
+const int = 'int32';
+const uint = 'uint32';
+const long = 'int64';
+const ptr = 'uint64';
+const text = 'string';
+
+const library = dlopen(null, {
+  OpenSSL_version: { return: 'pointer', arguments: [int] },
+  ERR_clear_error: { return: 'void', arguments: [] },
+  ERR_get_error: { return: ptr, arguments: [] },
+  ERR_error_string_n: { return: 'void', arguments: [ptr, ptr, ptr] },
+  TLS_method: { return: ptr, arguments: [] },
+  SSL_CTX_new: { return: ptr, arguments: [ptr] },
+  SSL_CTX_free: { return: 'void', arguments: [ptr] },
+  SSL_CTX_ctrl: { return: long, arguments: [ptr, int, long, ptr] },
+  SSL_CTX_set_options: { return: ptr, arguments: [ptr, ptr] },
+  SSL_CTX_use_certificate: { return: int, arguments: [ptr, ptr] },
+  SSL_CTX_use_PrivateKey: { return: int, arguments: [ptr, ptr] },
+  SSL_CTX_check_private_key: { return: int, arguments: [ptr] },
+  SSL_CTX_get_cert_store: { return: ptr, arguments: [ptr] },
+  SSL_CTX_set_verify: { return: 'void', arguments: [ptr, int, ptr] },
+  SSL_CTX_set_verify_depth: { return: 'void', arguments: [ptr, int] },
+  SSL_CTX_set_ciphersuites: { return: int, arguments: [ptr, text] },
+  SSL_CTX_set_num_tickets: { return: int, arguments: [ptr, ptr] },
+  SSL_CTX_set_alpn_protos: { return: int, arguments: [ptr, ptr, uint] },
+  SSL_CTX_set_alpn_select_cb: { return: 'void', arguments: [ptr, ptr, ptr] },
+  X509_STORE_add_cert: { return: int, arguments: [ptr, ptr] },
+  X509_STORE_add_crl: { return: int, arguments: [ptr, ptr] },
+  X509_STORE_set_flags: { return: int, arguments: [ptr, ptr] },
+  X509_free: { return: 'void', arguments: [ptr] },
+  X509_CRL_free: { return: 'void', arguments: [ptr] },
+  X509_verify_cert_error_string: { return: 'pointer', arguments: [long] },
+  d2i_X509: { return: ptr, arguments: [ptr, ptr, long] },
+  d2i_X509_CRL: { return: ptr, arguments: [ptr, ptr, long] },
+  i2d_X509: { return: int, arguments: [ptr, ptr] },
+  d2i_AutoPrivateKey: { return: ptr, arguments: [ptr, ptr, long] },
+  EVP_PKEY_free: { return: 'void', arguments: [ptr] },
+  OPENSSL_sk_num: { return: int, arguments: [ptr] },
+  OPENSSL_sk_value: { return: ptr, arguments: [ptr, int] },
+  SSL_new: { return: ptr, arguments: [ptr] },
+  SSL_free: { return: 'void', arguments: [ptr] },
+  SSL_set_bio: { return: 'void', arguments: [ptr, ptr, ptr] },
+  SSL_set_connect_state: { return: 'void', arguments: [ptr] },
+  SSL_set_accept_state: { return: 'void', arguments: [ptr] },
+  SSL_do_handshake: { return: int, arguments: [ptr] },
+  SSL_read: { return: int, arguments: [ptr, ptr, int] },
+  SSL_write: { return: int, arguments: [ptr, ptr, int] },
+  SSL_shutdown: { return: int, arguments: [ptr] },
+  SSL_get_error: { return: int, arguments: [ptr, int] },
+  SSL_in_init: { return: int, arguments: [ptr] },
+  SSL_pending: { return: int, arguments: [ptr] },
+  SSL_key_update: { return: int, arguments: [ptr, int] },
+  SSL_get_verify_result: { return: long, arguments: [ptr] },
+  SSL_get0_peer_certificate: { return: ptr, arguments: [ptr] },
+  SSL_get0_verified_chain: { return: ptr, arguments: [ptr] },
+  SSL_get0_alpn_selected: { return: 'void', arguments: [ptr, ptr, ptr] },
+  BIO_new_bio_pair: { return: int, arguments: [ptr, ptr, ptr, ptr] },
+  BIO_free: { return: int, arguments: [ptr] },
+  BIO_ctrl: { return: long, arguments: [ptr, int, long, ptr] },
+  BIO_ctrl_pending: { return: uint, arguments: [ptr] },
+  BIO_ctrl_get_write_guarantee: { return: uint, arguments: [ptr] },
+  BIO_nwrite0: { return: int, arguments: [ptr, ptr] },
+  BIO_nwrite: { return: int, arguments: [ptr, ptr, int] },
+  BIO_nread0: { return: int, arguments: [ptr, ptr] },
+  BIO_nread: { return: int, arguments: [ptr, ptr, int] },
+});
+
+/** OpenSSL's functions. Everything that can fail goes through the wrappers of `errors.ts`. */
+export const openssl = library.functions;
+
+/** Commands of SSL_CTX_ctrl and BIO_ctrl, and the values they take. */
+export const CTRL = {
+  setMode: 33,
+  setSessionCacheMode: 44,
+  setMaxCertList: 51,
+  chainCertificate: 89,
+  setGroupsList: 92,
+  setMinVersion: 123,
+  setMaxVersion: 124,
+  bioShutdownWrite: 142,
+} as const;
+
+export const TLS_1_3 = 0x0304n;
+/** SSL_MODE_AUTO_RETRY | SSL_MODE_RELEASE_BUFFERS. Neither partial writes nor moving write buffers: trap 1. */
+export const SSL_MODES = 0x14n;
+/** SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION. */
+export const SSL_OPTIONS = (1n << 14n) | (1n << 22n) | (1n << 17n) | (1n << 30n);
+/** SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT. */
+export const VERIFY_PEER = 3;
+/** X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL. */
+export const CRL_FLAGS = 0x0cn;
+
+/** Results of SSL_get_error. */
+export const SSL_ERROR = { none: 0, ssl: 1, wantRead: 2, wantWrite: 3, syscall: 5, zeroReturn: 6 } as const;
+
+/** Memory whose address OpenSSL may be given: owner and pointer live together (trap 4). */
+export class Cell {
+  readonly bytes: Uint8Array;
+  readonly pointer: bigint;
+
+  constructor(length: number) {
+    const buffer = new ArrayBuffer(length);
+    this.bytes = new Uint8Array(buffer);
+    this.pointer = getRawPointer(buffer);
+  }
+
+  static of(bytes: Uint8Array): Cell {
+    const cell = new Cell(Math.max(1, bytes.length));
+    cell.bytes.set(bytes);
+    return cell;
+  }
+}
+
+/** Eight bytes that OpenSSL writes a pointer or a length into. One set for the thread: no call here re-enters another. */
+const outCell = new Cell(8);
+const outView = new BigUint64Array(outCell.bytes.buffer);
+export const OUT = outCell.pointer;
+export const outPointer = (): bigint => outView[0]!;
+export const setOutPointer = (value: bigint): void => {
+  outView[0] = value;
+};
+
+/** Text of a C string that OpenSSL owns. */
+export const cText = (pointer: bigint): string => readCString(pointer) ?? '';
+
+/** `OpenSSL 3.5.8 …` of the running binary. */
+export const opensslVersion = (): string => cText(openssl.OpenSSL_version(0));
+
+// The protocol list "h2" of RFC 7301; the callback answers with a pointer into it, so it lives as long as the process.
+const H2 = Cell.of(new Uint8Array([2, 0x68, 0x32]));
+const H2_NAME = H2.pointer + 1n;
+export const ALPN_H2 = H2;
+const SELECTED = 0;
+const ALERT_FATAL = 2;
+let alpnCallback = 0n;
+
+/**
+ * The one native callback of the process (trap 7): picks `h2` when the client offers it and refuses otherwise. It is made on
+ * first use, never unregistered, and its library is held by this module; it allocates nothing that could fail, and cannot throw.
+ */
+export function alpnSelectCallback(): bigint {
+  if (alpnCallback === 0n) {
+    alpnCallback = library.lib.registerCallback(
+      { return: 'int32', arguments: ['uint64', 'uint64', 'uint64', 'uint64', 'uint32', 'uint64'] },
+      (_ssl, out, outLength, offered, offeredLength) => {
+        for (let at = 0; at + 2 < offeredLength; at += 1 + getUint8(offered, at)) {
+          if (getUint8(offered, at) !== 2 || getUint8(offered, at + 1) !== 0x68 || getUint8(offered, at + 2) !== 0x32)
+            continue;
+          setUint64(out, 0, H2_NAME);
+          setUint8(outLength, 0, 2);
+          return SELECTED;
+        }
+        return ALERT_FATAL;
+      },
+    );
+  }
+  return alpnCallback;
+}
