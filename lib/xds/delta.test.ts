@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+// Client and server together over real grpc-js connections on loopback.
+
+import { deepEqual, equal, match, ok } from 'node:assert/strict';
+import { test } from 'node:test';
+import { status as Code, Server, ServerCredentials } from '@grpc/grpc-js';
+import { systemClock } from '#lib/kit/clock.ts';
+import { createLogger } from '#lib/kit/log.ts';
+import { until } from '#lib/testkit/until.ts';
+import { DeltaClient } from './client.ts';
+import type { Rejection, Subscription } from './client-state.ts';
+import { makeNode } from './node.ts';
+import { ADDRESS_TYPE, makeEntry } from './resource.ts';
+import { ResourceLog } from './resource-log.ts';
+import { type Admission, DeltaServer } from './server.ts';
+
+const NODE = makeNode({ type: 'ztunnel', ip: '1.1.1.1', name: 'z', namespace: 'istio-system' }, 'cluster.local', {});
+const quiet = createLogger({ scope: 'xds', level: 'off' });
+const entry = (name: string, value: number, size = 1) =>
+  makeEntry({ typeUrl: ADDRESS_TYPE, name, value: new Uint8Array(size).fill(value) });
+
+interface Options {
+  readonly admit?: (headers: string | undefined) => Admission;
+  readonly ready?: () => boolean;
+}
+
+async function startServer(log: ResourceLog, { admit, ready = () => true }: Options = {}, port = 0) {
+  const events: string[] = [];
+  let count = 0;
+  const delta = new DeltaServer({
+    sources: [{ typeUrl: ADDRESS_TYPE, log, resolve: (key) => (log.get(key) === undefined ? [] : [key]) }],
+    clock: systemClock,
+    log: quiet,
+    observer: {
+      opened: (peer, identity) => events.push(`opened ${peer.id.split('~')[0]} ${identity}`),
+      closed: () => events.push('closed'),
+      sent: (_, { resources, removed }) => events.push(`sent ${resources} ${removed}`),
+      received: (_, note) => events.push(note.kind === 'nacked' ? `nacked ${note.error}` : note.kind),
+      refused: (_, reason) => events.push(`refused ${reason}`),
+    },
+    controlPlane: '{"Component":"istiod"}',
+    nonce: () => `${port}-${++count}`,
+    admit: async ({ metadata }) =>
+      admit?.(metadata.get('authorization')[0]?.toString()) ?? { ok: true, identity: 'tester' },
+    ready,
+  });
+  const server = new Server({ 'grpc.max_receive_message_length': -1 });
+  server.addService(delta.definition, delta.implementation);
+  const bound = await new Promise<number>((resolve, reject) =>
+    server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error, at) =>
+      error === null ? resolve(at) : reject(error),
+    ),
+  );
+  return {
+    delta,
+    events,
+    port: bound,
+    set(...entries: ReturnType<typeof entry>[]) {
+      log.update(entries, []);
+      delta.push();
+    },
+    async [Symbol.asyncDispose]() {
+      delta.close();
+      server.forceShutdown();
+    },
+  };
+}
+
+function startClient(port: number, options: { reject?: string; token?: () => string } = {}) {
+  const held = new Map<string, number>();
+  const batches: number[] = [];
+  const subscription: Subscription = {
+    typeUrl: ADDRESS_TYPE,
+    mode: 'wildcard',
+    handle: (resources, removed): Rejection[] => {
+      batches.push(resources.length);
+      for (const { name, value } of resources) held.set(name, value[0] ?? -1);
+      for (const name of removed) held.delete(name);
+      return resources.filter(({ name }) => name === options.reject).map(({ name }) => ({ name, reason: 'refused' }));
+    },
+  };
+  const client = new DeltaClient({
+    endpoint: {
+      target: `127.0.0.1:${port}`,
+      headers: async () => (options.token === undefined ? {} : { authorization: `Bearer ${options.token()}` }),
+    },
+    node: NODE,
+    subscriptions: [subscription],
+    clock: systemClock,
+    log: quiet,
+  });
+  client.start();
+  return { client, held, batches, [Symbol.asyncDispose]: () => client.stop() };
+}
+
+test('a client gets all, follows changes, and the server sees it synced', async () => {
+  const log = new ResourceLog();
+  log.update([entry('a', 1), entry('b', 1)], []);
+  await using server = await startServer(log);
+  await using client = startClient(server.port);
+  await client.client.whenSynced();
+  equal(client.held.size, 2);
+  server.set(entry('a', 2));
+  await until('the change', () => client.held.get('a') === 2);
+  await until('synced', () => server.delta.streams()[0]?.types[0]?.synced);
+  equal(server.delta.streams()[0]?.identity, 'tester');
+});
+
+test('twenty thousand resources come in one response', async () => {
+  const log = new ResourceLog();
+  log.update(
+    Array.from({ length: 20_000 }, (_, i) => entry(`n${i}`, 1, 400)),
+    [],
+  );
+  await using server = await startServer(log);
+  await using client = startClient(server.port);
+  await client.client.whenSynced();
+  deepEqual(client.batches, [20_000]);
+});
+
+test('a restarted server resends nothing that the client still holds', async () => {
+  const log = new ResourceLog();
+  log.update([entry('a', 1), entry('b', 1)], []);
+  const first = await startServer(log);
+  await using client = startClient(first.port);
+  await client.client.whenSynced();
+  await first[Symbol.asyncDispose]();
+  await until('the loss', () => !client.client.connected);
+  equal(client.held.size, 2);
+  const fresh = new ResourceLog();
+  fresh.update([entry('a', 1), entry('c', 1)], []);
+  await using second = await startServer(fresh, {}, first.port);
+  await until('the difference', () => client.held.has('c'));
+  deepEqual([...client.held.keys()].sort(), ['a', 'c']);
+  ok(second.events.includes('sent 1 1'), second.events.join());
+});
+
+test('a rejected resource reaches the server as a NACK with name and reason', async () => {
+  const log = new ResourceLog();
+  log.update([entry('good', 1), entry('bad', 1)], []);
+  await using server = await startServer(log);
+  await using client = startClient(server.port, { reject: 'bad' });
+  await until('the NACK', () => server.events.includes('nacked bad: refused'));
+  equal(client.held.get('good'), 1);
+  equal(server.delta.streams()[0]?.types[0]?.lastError, 'bad: refused');
+});
+
+test('a refused client asks again with what its token file then holds', async () => {
+  const log = new ResourceLog();
+  let token = 'expired';
+  const admit = (header: string | undefined): Admission =>
+    header === 'Bearer good'
+      ? { ok: true, identity: 'z' }
+      : { ok: false, code: Code.UNAUTHENTICATED, reason: `token ${header} is not valid` };
+  await using server = await startServer(log, { admit });
+  await using client = startClient(server.port, { token: () => token });
+  const refused = await until('the refusal', () => server.events.find((event) => event.startsWith('refused')));
+  match(refused, /Bearer expired is not valid/);
+  token = 'good';
+  await client.client.whenSynced();
+});
+
+test('a server that is not ready turns clients away until it is', async () => {
+  let ready = false;
+  await using server = await startServer(new ResourceLog(), { ready: () => ready });
+  await using client = startClient(server.port);
+  await until('a refusal', () => server.events.some((event) => event.includes('not ready')));
+  equal(server.delta.streams().length, 0);
+  ready = true;
+  await client.client.whenSynced();
+});
+
+test('a burst of changes reaches a client as its newest state, in few responses', async () => {
+  const log = new ResourceLog();
+  log.update([entry('a', 0, 100_000)], []);
+  await using server = await startServer(log);
+  await using client = startClient(server.port);
+  await client.client.whenSynced();
+  for (let i = 1; i <= 200; i++) server.set(entry('a', i, 100_000));
+  await until('the newest state', () => client.held.get('a') === 200);
+  ok(client.batches.length < 100, `${client.batches.length} responses`);
+});

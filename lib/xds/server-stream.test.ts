@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+import { deepEqual, equal, ok } from 'node:assert/strict';
+import { test } from 'node:test';
+import { create, fromBinary, type MessageInitShape } from '@bufbuild/protobuf';
+import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema } from '#lib/proto/gen/discovery_pb.ts';
+import { ADDRESS_TYPE, makeEntry } from './resource.ts';
+import { ResourceLog } from './resource-log.ts';
+import { type Received, type ServerResponse, ServerStream } from './server-stream.ts';
+
+const entry = (name: string, value: number, aliases: string[] = []) =>
+  makeEntry({ typeUrl: ADDRESS_TYPE, name, value: Uint8Array.of(value), aliases });
+
+function setUp() {
+  const log = new ResourceLog();
+  log.update([entry('a', 1, ['net/10.0.0.1']), entry('b', 1)], []);
+  const resolve = (key: string) => (key === 'net/10.0.0.1' ? ['a'] : log.get(key) === undefined ? [] : [key]);
+  let count = 0;
+  const sources = new Map([[ADDRESS_TYPE, { typeUrl: ADDRESS_TYPE, log, resolve }]]);
+  const stream = new ServerStream({ sources, nonce: () => `n${++count}`, controlPlane: '{}' });
+  const receive = (request: MessageInitShape<typeof DeltaDiscoveryRequestSchema>) =>
+    stream.receive(create(DeltaDiscoveryRequestSchema, { typeUrl: ADDRESS_TYPE, ...request }));
+  return { log, stream, receive };
+}
+
+const NODE = { node: { id: 'ztunnel~1.1.1.1~z.istio-system~istio-system.svc.cluster.local' } };
+
+function decode(response: ServerResponse | undefined) {
+  ok(response !== undefined, 'a response was expected');
+  const message = fromBinary(DeltaDiscoveryResponseSchema, response.bytes);
+  return {
+    nonce: message.nonce,
+    names: message.resources.map(({ name }) => name).sort(),
+    removed: [...message.removedResources].sort(),
+    aliases: message.resources.flatMap(({ aliases }) => aliases),
+    typeUrl: message.typeUrl,
+  };
+}
+
+function responseOf(received: Received): ServerResponse | undefined {
+  return received.kind === 'taken' ? received.response : undefined;
+}
+
+function pushed(stream: ServerStream): ServerResponse[] {
+  const responses = stream.push();
+  ok(responses !== 'too-far-behind');
+  return responses;
+}
+
+test('a stream whose first request has no node id is refused', () => {
+  equal(setUp().receive({}).kind, 'refused');
+});
+
+test('a wildcard subscription gets everything in one response, and then only what changes', () => {
+  const { log, stream, receive } = setUp();
+  const first = decode(responseOf(receive(NODE)));
+  deepEqual(first.names, ['a', 'b']);
+  deepEqual(first.aliases, []);
+  equal(responseOf(receive({ responseNonce: first.nonce })), undefined);
+  deepEqual(pushed(stream), []);
+  log.update([entry('b', 2)], ['a']);
+  const [push] = pushed(stream);
+  deepEqual(decode(push).names, ['b']);
+  deepEqual(decode(push).removed, ['a']);
+});
+
+test('an empty collection is still answered, so that the client is not kept waiting', () => {
+  const log = new ResourceLog();
+  const sources = new Map([[ADDRESS_TYPE, { typeUrl: ADDRESS_TYPE, log, resolve: () => [] }]]);
+  const stream = new ServerStream({ sources, nonce: () => 'n', controlPlane: '{}' });
+  const received = stream.receive(create(DeltaDiscoveryRequestSchema, { typeUrl: ADDRESS_TYPE, ...NODE }));
+  deepEqual(decode(responseOf(received)).names, []);
+});
+
+test('a client that comes back is told what differs from what it holds, and what is gone', () => {
+  const { receive } = setUp();
+  const initialResourceVersions = { a: entry('a', 1).version, b: 'old', c: 'x' };
+  const response = decode(responseOf(receive({ ...NODE, initialResourceVersions })));
+  deepEqual(response.names, ['b']);
+  deepEqual(response.removed, ['c']);
+});
+
+test('while a response is not acknowledged nothing is pushed; then comes the newest state, once', () => {
+  const { log, stream, receive } = setUp();
+  const first = decode(responseOf(receive(NODE)));
+  for (let i = 2; i < 10; i++) {
+    log.update([entry('a', i)], []);
+    deepEqual(pushed(stream), []);
+  }
+  receive({ responseNonce: first.nonce });
+  const [push] = pushed(stream);
+  equal(push?.resources, 1);
+  equal(fromBinary(DeltaDiscoveryResponseSchema, push!.bytes).resources[0]?.version, entry('a', 9).version);
+});
+
+test('a NACK is recorded with its error, gets no response, and the next change is still pushed', () => {
+  const { log, stream, receive } = setUp();
+  const first = decode(responseOf(receive(NODE)));
+  const received = receive({ responseNonce: first.nonce, errorDetail: { message: 'a: bad' } });
+  deepEqual(received, {
+    kind: 'taken',
+    note: { kind: 'nacked', typeUrl: ADDRESS_TYPE, error: 'a: bad' },
+    response: undefined,
+  });
+  equal(stream.status()[0]?.lastError, 'a: bad');
+  equal(stream.status()[0]?.synced, false);
+  log.update([entry('a', 2)], []);
+  const [push] = pushed(stream);
+  receive({ responseNonce: push!.nonce });
+  equal(stream.status()[0]?.lastError, '');
+  equal(stream.status()[0]?.synced, true);
+});
+
+test('an answer to an older response is ignored', () => {
+  const { stream, receive } = setUp();
+  receive(NODE);
+  const received = receive({ responseNonce: 'other' });
+  equal(received.kind === 'taken' && received.note.kind, 'stale');
+  equal(stream.status()[0]?.synced, false);
+});
+
+test('subscribing to and from everything at once starts with nothing', () => {
+  const { log, stream, receive } = setUp();
+  const star = { resourceNamesSubscribe: ['*'], resourceNamesUnsubscribe: ['*'] };
+  const first = decode(responseOf(receive({ ...NODE, ...star })));
+  deepEqual(first.names, []);
+  deepEqual(first.removed, []);
+  receive({ responseNonce: first.nonce });
+  log.update([entry('b', 2)], []);
+  deepEqual(pushed(stream), []);
+});
+
+test('on demand, a name or an alias brings the resource with its aliases; an unknown one is named as removed', () => {
+  const { log, stream, receive } = setUp();
+  const star = { resourceNamesSubscribe: ['*'], resourceNamesUnsubscribe: ['*'] };
+  receive({ responseNonce: decode(responseOf(receive({ ...NODE, ...star }))).nonce });
+  const answer = decode(responseOf(receive({ resourceNamesSubscribe: ['net/10.0.0.1', 'nobody'] })));
+  deepEqual(answer.names, ['a']);
+  deepEqual(answer.aliases, ['net/10.0.0.1']);
+  deepEqual(answer.removed, ['nobody']);
+  receive({ responseNonce: answer.nonce });
+  log.update([entry('a', 2), entry('b', 2)], []);
+  const [push] = pushed(stream);
+  deepEqual(decode(push).names, ['a']);
+  receive({ responseNonce: push!.nonce });
+  log.update([], ['a', 'b']);
+  deepEqual(decode(pushed(stream)[0]).removed, ['a']);
+});
+
+test('on demand, a name asked for before it exists is pushed when it comes', () => {
+  const { log, stream, receive } = setUp();
+  const answer = decode(responseOf(receive({ ...NODE, resourceNamesSubscribe: ['later'] })));
+  deepEqual(answer.removed, ['later']);
+  receive({ responseNonce: answer.nonce });
+  log.update([entry('later', 1)], []);
+  deepEqual(decode(pushed(stream)[0]).names, ['later']);
+});
+
+test('an unsubscribed name is pushed no more', () => {
+  const { log, stream, receive } = setUp();
+  const answer = decode(responseOf(receive({ ...NODE, resourceNamesSubscribe: ['a'] })));
+  receive({ responseNonce: answer.nonce });
+  equal(responseOf(receive({ resourceNamesUnsubscribe: ['a'] })), undefined);
+  log.update([entry('a', 2)], []);
+  deepEqual(pushed(stream), []);
+});
+
+test('a type nobody serves gets one empty answer', () => {
+  const { receive } = setUp();
+  const typeUrl = 'type.googleapis.com/envoy.config.cluster.v3.Cluster';
+  const received = receive({ ...NODE, typeUrl });
+  equal(received.kind === 'taken' && received.note.kind, 'unknown-type');
+  const response = decode(responseOf(received));
+  equal(response.typeUrl, typeUrl);
+  equal(responseOf(receive({ typeUrl, responseNonce: response.nonce })), undefined);
+});
+
+test('a nonce from another server on a first request does not prevent the full answer', () => {
+  const { receive } = setUp();
+  deepEqual(decode(responseOf(receive({ ...NODE, responseNonce: 'old' }))).names, ['a', 'b']);
+});

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+// One client's stream as a state machine without I/O: requests in, responses out (xDS protocol, "Incremental xDS").
+// Per type it knows what the client wants and up to which generation it has been told; it never holds resources.
+//
+//   unknown ──first request──▶ waiting for ACK ⇄ settled       (a push leaves only from settled: a slow client gets
+//                                   │ NACK ──▶ settled          the newest state when it answers, not a queue)
+
+import type { JsonObject } from '@bufbuild/protobuf';
+import type { DeltaDiscoveryRequest } from '#lib/proto/gen/discovery_pb.ts';
+import { encodeResponse, type ResourceEntry } from './resource.ts';
+import type { ResourceLog } from './resource-log.ts';
+
+/** The node as its first request told it. */
+export interface Peer {
+  readonly id: string;
+  readonly metadata: JsonObject;
+}
+
+/** Where the resources of a type come from, and what an on-demand client means by a key. */
+export interface ResourceSource {
+  readonly typeUrl: string;
+  readonly log: ResourceLog;
+  /** Names of the resources meant by `key` and of those that come with it; empty when there are none. */
+  resolve(key: string): readonly string[];
+  /** Names an on-demand client gets without asking, e.g. those of its own node. */
+  always?(peer: Peer): readonly string[];
+}
+
+export interface ServerResponse {
+  readonly typeUrl: string;
+  readonly nonce: string;
+  readonly bytes: Buffer;
+  readonly resources: number;
+  readonly removed: number;
+}
+
+/** What a request led to. `note` is for metrics and logs. */
+export type Received =
+  | { readonly kind: 'refused'; readonly reason: string }
+  | { readonly kind: 'taken'; readonly note: RequestNote; readonly response: ServerResponse | undefined };
+
+export type RequestNote =
+  | { readonly kind: 'subscribed'; readonly typeUrl: string }
+  | { readonly kind: 'unknown-type'; readonly typeUrl: string }
+  | { readonly kind: 'acked'; readonly typeUrl: string }
+  | { readonly kind: 'nacked'; readonly typeUrl: string; readonly error: string }
+  | { readonly kind: 'stale'; readonly typeUrl: string };
+
+/** How far one type of one client is, for `syncz`. */
+export interface TypeStatus {
+  readonly typeUrl: string;
+  readonly wildcard: boolean;
+  readonly sentNonce: string;
+  readonly ackedNonce: string;
+  readonly lastError: string;
+  /** All that there is has been sent and acknowledged. */
+  readonly synced: boolean;
+}
+
+interface TypeState {
+  readonly source: ResourceSource;
+  wildcard: boolean;
+  /** Keys the client asked for; meaningful when not wildcard. */
+  readonly keys: Set<string>;
+  /** Names sent to an on-demand client. */
+  readonly names: Set<string>;
+  generation: number;
+  sentNonce: string;
+  ackedNonce: string;
+  awaitingAck: boolean;
+  lastError: string;
+}
+
+export interface ServerStreamOptions {
+  readonly sources: ReadonlyMap<string, ResourceSource>;
+  /** A fresh unique text for each response. */
+  readonly nonce: () => string;
+  /** JSON naming this server. */
+  readonly controlPlane: string;
+}
+
+export class ServerStream {
+  readonly #options: ServerStreamOptions;
+  readonly #types = new Map<string, TypeState>();
+  #peer: Peer | undefined;
+
+  constructor(options: ServerStreamOptions) {
+    this.#options = options;
+  }
+
+  /** Undefined before the first request. */
+  get peer(): Peer | undefined {
+    return this.#peer;
+  }
+
+  status(): TypeStatus[] {
+    return [...this.#types.values()].map((state) => ({
+      typeUrl: state.source.typeUrl,
+      wildcard: state.wildcard,
+      sentNonce: state.sentNonce,
+      ackedNonce: state.ackedNonce,
+      lastError: state.lastError,
+      synced: !state.awaitingAck && state.lastError === '' && state.generation === state.source.log.generation,
+    }));
+  }
+
+  receive(request: DeltaDiscoveryRequest): Received {
+    if (this.#peer === undefined) {
+      if (request.node === undefined || request.node.id === '') {
+        return { kind: 'refused', reason: 'the first request names no node.id' };
+      }
+      this.#peer = { id: request.node.id, metadata: request.node.metadata ?? {} };
+    }
+    const { typeUrl } = request;
+    const state = this.#types.get(typeUrl);
+    if (state !== undefined) return this.#later(state, request);
+    const source = this.#options.sources.get(typeUrl);
+    if (source === undefined) return this.#unknown(request);
+    return { kind: 'taken', note: { kind: 'subscribed', typeUrl }, response: this.#first(source, request) };
+  }
+
+  /** Responses for what has changed since each type was last told, of those types whose client is ready for more. */
+  push(): ServerResponse[] | 'too-far-behind' {
+    const responses: ServerResponse[] = [];
+    for (const state of this.#types.values()) {
+      if (state.awaitingAck || state.generation === state.source.log.generation) continue;
+      const difference = state.source.log.since(state.generation);
+      if (difference === undefined) return 'too-far-behind';
+      const response = state.wildcard
+        ? this.#respond(state, difference.changed, difference.removed, true)
+        : this.#pushOnDemand(state, new Set(difference.changed.map(({ name }) => name)), difference.removed);
+      if (response !== undefined) responses.push(response);
+    }
+    return responses;
+  }
+
+  #first(source: ResourceSource, request: DeltaDiscoveryRequest): ServerResponse | undefined {
+    const subscribe = new Set(request.resourceNamesSubscribe);
+    const star = subscribe.delete('*');
+    const onDemand = request.resourceNamesUnsubscribe.includes('*');
+    const state: TypeState = {
+      source,
+      wildcard: !onDemand && (star || subscribe.size === 0),
+      keys: subscribe,
+      names: new Set(),
+      generation: 0,
+      sentNonce: '',
+      ackedNonce: '',
+      awaitingAck: false,
+      lastError: '',
+    };
+    this.#types.set(source.typeUrl, state);
+    const held = request.initialResourceVersions;
+    if (!state.wildcard) {
+      for (const name of Object.keys(held)) state.keys.add(name);
+      return this.#answerOnDemand(state, state.keys, held);
+    }
+    const removed = Object.keys(held).filter((name) => source.log.get(name) === undefined);
+    const changed = [...source.log.entries()].filter(({ name, version }) => held[name] !== version);
+    return this.#respond(state, changed, removed, false);
+  }
+
+  #later(state: TypeState, request: DeltaDiscoveryRequest): Received {
+    const note = this.#acknowledge(state, request);
+    const added = new Set(request.resourceNamesSubscribe);
+    const wantsAll = added.delete('*') && !request.resourceNamesUnsubscribe.includes('*');
+    for (const key of request.resourceNamesUnsubscribe) {
+      state.keys.delete(key);
+      state.names.delete(key);
+      if (key === '*') state.wildcard = false;
+    }
+    for (const key of added) state.keys.add(key);
+    if (wantsAll && !state.wildcard) {
+      state.wildcard = true;
+      return { kind: 'taken', note, response: this.#respond(state, [...state.source.log.entries()], [], false) };
+    }
+    if (added.size === 0) return { kind: 'taken', note, response: undefined };
+    // A wildcard client has them already; it still gets an answer to what it asked.
+    return { kind: 'taken', note, response: this.#answerOnDemand(state, added, {}) };
+  }
+
+  #acknowledge(state: TypeState, request: DeltaDiscoveryRequest): RequestNote {
+    const { typeUrl } = request;
+    if (request.responseNonce === '') return { kind: 'subscribed', typeUrl };
+    if (request.responseNonce !== state.sentNonce) return { kind: 'stale', typeUrl };
+    state.awaitingAck = false;
+    if (request.errorDetail !== undefined) {
+      state.lastError = request.errorDetail.message;
+      return { kind: 'nacked', typeUrl, error: request.errorDetail.message };
+    }
+    state.ackedNonce = request.responseNonce;
+    state.lastError = '';
+    return { kind: 'acked', typeUrl };
+  }
+
+  /** Answers with what the keys mean; a key that means nothing is named as removed. */
+  #answerOnDemand(state: TypeState, keys: Iterable<string>, held: Readonly<Record<string, string>>): ServerResponse {
+    const removed: string[] = [];
+    const names = new Set<string>(state.source.always?.(this.#peer!) ?? []);
+    for (const key of keys) {
+      const found = state.source.resolve(key);
+      if (found.length === 0) removed.push(key);
+      for (const name of found) names.add(name);
+    }
+    const entries: ResourceEntry[] = [];
+    for (const name of names) {
+      const entry = state.source.log.get(name);
+      if (entry === undefined) continue;
+      state.names.add(name);
+      if (held[name] !== entry.version) entries.push(entry);
+    }
+    // A first answer brings the client up to this generation; later ones leave the rest to the next push.
+    if (state.sentNonce === '') state.generation = state.source.log.generation;
+    return this.#send(state, entries, removed);
+  }
+
+  #pushOnDemand(state: TypeState, changed: Set<string>, removed: readonly string[]): ServerResponse | undefined {
+    const wanted = new Set<string>(state.source.always?.(this.#peer!) ?? []);
+    for (const key of state.keys) for (const name of state.source.resolve(key)) wanted.add(name);
+    for (const name of state.names) wanted.add(name);
+    const gone = removed.filter((name) => state.names.delete(name));
+    const entries: ResourceEntry[] = [];
+    for (const name of wanted) {
+      const entry = state.source.log.get(name);
+      if (entry === undefined || (state.names.has(name) && !changed.has(name))) continue;
+      state.names.add(name);
+      entries.push(entry);
+    }
+    state.generation = state.source.log.generation;
+    return entries.length === 0 && gone.length === 0 ? undefined : this.#send(state, entries, gone);
+  }
+
+  #respond(
+    state: TypeState,
+    changed: readonly ResourceEntry[],
+    removed: readonly string[],
+    isPush: boolean,
+  ): ServerResponse | undefined {
+    state.generation = state.source.log.generation;
+    return isPush && changed.length === 0 && removed.length === 0 ? undefined : this.#send(state, changed, removed);
+  }
+
+  #send(state: TypeState, entries: readonly ResourceEntry[], removed: readonly string[]): ServerResponse {
+    const { log, typeUrl } = state.source;
+    const all = state.wildcard && entries.length === log.size && entries.length > 0;
+    const fields = all
+      ? [log.allFields()]
+      : entries.map((entry) => (state.wildcard ? entry.field : entry.fieldWithAliases));
+    const nonce = this.#options.nonce();
+    state.sentNonce = nonce;
+    state.awaitingAck = true;
+    return {
+      typeUrl,
+      nonce,
+      bytes: this.#encode(typeUrl, nonce, String(log.generation), removed, fields),
+      resources: entries.length,
+      removed: removed.length,
+    };
+  }
+
+  /** A type this server has nothing of gets one empty answer, so that its client does not wait for ever. */
+  #unknown(request: DeltaDiscoveryRequest): Received {
+    const { typeUrl } = request;
+    const note: RequestNote = { kind: 'unknown-type', typeUrl };
+    if (request.responseNonce !== '') return { kind: 'taken', note, response: undefined };
+    const nonce = this.#options.nonce();
+    const bytes = this.#encode(typeUrl, nonce, '0', Object.keys(request.initialResourceVersions), []);
+    return { kind: 'taken', note, response: { typeUrl, nonce, bytes, resources: 0, removed: 0 } };
+  }
+
+  #encode(
+    typeUrl: string,
+    nonce: string,
+    systemVersion: string,
+    removed: readonly string[],
+    fields: Uint8Array[],
+  ): Buffer {
+    const { controlPlane } = this.#options;
+    return encodeResponse({ typeUrl, nonce, systemVersion, controlPlane, removed, fields });
+  }
+}

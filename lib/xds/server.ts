@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+// The delta ADS server: grpc-js streams on one side, the state machine of server-stream.ts on the other. It decides
+// nothing about resources; it only gets them out, to each client as fast as that client reads.
+
+import { status as Code, type Metadata, type ServerDuplexStream, type UntypedHandleCall } from '@grpc/grpc-js';
+import type { Clock } from '#lib/kit/clock.ts';
+import { describeError } from '#lib/kit/error.ts';
+import type { Logger } from '#lib/kit/log.ts';
+import {
+  AggregatedDiscoveryService,
+  type DeltaDiscoveryRequest,
+  type DeltaDiscoveryResponse,
+} from '#lib/proto/gen/discovery_pb.ts';
+import { grpcService } from '#lib/proto/grpc.ts';
+import {
+  type Peer,
+  type Received,
+  type ResourceSource,
+  type ServerResponse,
+  ServerStream,
+  type TypeStatus,
+} from './server-stream.ts';
+
+/** How long one turn may send before other work of the process gets its chance. */
+const PUSH_SLICE_MS = 5;
+/** How many requests may wait while a stream is being admitted. */
+const MAX_WAITING_REQUESTS = 16;
+
+/** What is known about a caller before it is let in. */
+export interface Caller {
+  readonly metadata: Metadata;
+  readonly peer: Peer;
+  /** `address:port`. */
+  readonly remote: string;
+  /** The connection is TLS. */
+  readonly secure: boolean;
+}
+
+export type Admission =
+  | { readonly ok: true; readonly identity: string }
+  | { readonly ok: false; readonly code: Code; readonly reason: string };
+
+/** Metrics and logs hang in here. */
+export interface ServerObserver {
+  opened(peer: Peer, identity: string): void;
+  closed(peer: Peer): void;
+  sent(peer: Peer, response: ServerResponse, tookMs: number): void;
+  received(peer: Peer, note: Extract<Received, { kind: 'taken' }>['note']): void;
+  refused(peer: Peer | undefined, reason: string): void;
+}
+
+export interface DeltaServerOptions {
+  readonly sources: readonly ResourceSource[];
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly observer: ServerObserver;
+  readonly controlPlane: string;
+  readonly nonce: () => string;
+  readonly admit: (caller: Caller) => Promise<Admission>;
+  /** Streams that come before this is true are told to come back. */
+  readonly ready: () => boolean;
+}
+
+export interface StreamStatus {
+  readonly peer: Peer;
+  readonly identity: string;
+  readonly remote: string;
+  readonly connectedAtMs: number;
+  readonly types: readonly TypeStatus[];
+}
+
+type Call = ServerDuplexStream<DeltaDiscoveryRequest, Buffer>;
+type Definition = ReturnType<typeof deltaService>;
+
+/** The service with responses passed through as bytes, since they are encoded already. */
+function deltaService() {
+  const service = grpcService(AggregatedDiscoveryService);
+  return {
+    deltaAggregatedResources: {
+      ...service.deltaAggregatedResources,
+      responseSerialize: (bytes: Buffer): Buffer => bytes,
+      responseDeserialize: service.deltaAggregatedResources.responseDeserialize as (
+        bytes: Buffer,
+      ) => DeltaDiscoveryResponse,
+    },
+  };
+}
+
+interface Connection {
+  readonly call: Call;
+  readonly stream: ServerStream;
+  readonly remote: string;
+  readonly connectedAtMs: number;
+  identity: string;
+  phase: 'new' | 'admitting' | 'open' | 'closed';
+  readonly waiting: DeltaDiscoveryRequest[];
+  /** The transport's buffer is full: nothing is sent until it drains. */
+  blocked: boolean;
+}
+
+export class DeltaServer {
+  readonly definition: Definition = deltaService();
+  readonly implementation: Record<keyof Definition, UntypedHandleCall>;
+  readonly #options: DeltaServerOptions;
+  readonly #sources: ReadonlyMap<string, ResourceSource>;
+  readonly #connections = new Set<Connection>();
+  readonly #due = new Set<Connection>();
+  #scheduled = false;
+
+  constructor(options: DeltaServerOptions) {
+    this.#options = options;
+    this.#sources = new Map(options.sources.map((source) => [source.typeUrl, source]));
+    this.implementation = { deltaAggregatedResources: (call: Call) => this.#accept(call) };
+  }
+
+  /** Tells every client what changed since it was last told; call it after the sources' logs have been updated. */
+  push(): void {
+    for (const connection of this.#connections) if (connection.phase === 'open') this.#due.add(connection);
+    this.#schedule();
+  }
+
+  streams(): StreamStatus[] {
+    return [...this.#connections]
+      .filter(({ phase }) => phase === 'open')
+      .map(({ stream, identity, remote, connectedAtMs }) => ({
+        peer: stream.peer!,
+        identity,
+        remote,
+        connectedAtMs,
+        types: stream.status(),
+      }));
+  }
+
+  /** Ends every stream; clients go to another replica or come back. */
+  close(): void {
+    for (const connection of [...this.#connections])
+      this.#fail(connection, Code.UNAVAILABLE, 'the server is shutting down');
+  }
+
+  #accept(call: Call): void {
+    const { clock, controlPlane, nonce } = this.#options;
+    const connection: Connection = {
+      call,
+      stream: new ServerStream({ sources: this.#sources, nonce, controlPlane }),
+      remote: call.getPeer(),
+      connectedAtMs: clock.now(),
+      identity: '',
+      phase: 'new',
+      waiting: [],
+      blocked: false,
+    };
+    this.#connections.add(connection);
+    call.on('data', (request: DeltaDiscoveryRequest) => this.#onRequest(connection, request));
+    call.on('end', () => this.#close(connection, () => call.end()));
+    call.on('error', () => this.#close(connection));
+    call.on('cancelled', () => this.#close(connection));
+    call.on('drain', () => {
+      connection.blocked = false;
+      this.#due.add(connection);
+      this.#schedule();
+    });
+    if (!this.#options.ready())
+      this.#fail(connection, Code.UNAVAILABLE, 'the server is not ready: its caches are not filled');
+  }
+
+  #onRequest(connection: Connection, request: DeltaDiscoveryRequest): void {
+    switch (connection.phase) {
+      case 'open':
+        this.#handle(connection, request);
+        return;
+      case 'closed':
+        return;
+      case 'admitting':
+        if (connection.waiting.push(request) > MAX_WAITING_REQUESTS) {
+          this.#fail(connection, Code.RESOURCE_EXHAUSTED, 'too many requests before the stream was admitted');
+        }
+        return;
+      case 'new':
+        if (request.node === undefined || request.node.id === '') {
+          this.#fail(connection, Code.INVALID_ARGUMENT, 'the first request names no node.id');
+          return;
+        }
+        connection.phase = 'admitting';
+        connection.waiting.push(request);
+        void this.#admit(connection, { id: request.node.id, metadata: request.node.metadata ?? {} });
+    }
+  }
+
+  async #admit(connection: Connection, peer: Peer): Promise<void> {
+    const { admit, observer } = this.#options;
+    const { call, remote } = connection;
+    const secure = call.getAuthContext().transportSecurityType !== undefined;
+    let admission: Admission;
+    try {
+      admission = await admit({ metadata: call.metadata, peer, remote, secure });
+    } catch (error) {
+      admission = { ok: false, code: Code.UNAVAILABLE, reason: describeError(error) };
+    }
+    if (connection.phase !== 'admitting') return;
+    if (!admission.ok) {
+      observer.refused(peer, admission.reason);
+      this.#fail(connection, admission.code, admission.reason);
+      return;
+    }
+    connection.phase = 'open';
+    connection.identity = admission.identity;
+    observer.opened(peer, admission.identity);
+    for (const request of connection.waiting.splice(0)) this.#handle(connection, request);
+  }
+
+  #handle(connection: Connection, request: DeltaDiscoveryRequest): void {
+    const received = connection.stream.receive(request);
+    if (received.kind === 'refused') {
+      this.#fail(connection, Code.INVALID_ARGUMENT, received.reason);
+      return;
+    }
+    this.#options.observer.received(connection.stream.peer!, received.note);
+    // Answers to requests are written even when the transport is busy: there is at most one for each request.
+    if (received.response !== undefined) this.#write(connection, received.response);
+    if (received.note.kind === 'acked' || received.note.kind === 'nacked') this.#push(connection);
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#due.size === 0) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      const { clock } = this.#options;
+      const end = clock.monotonic() + PUSH_SLICE_MS;
+      for (const connection of this.#due) {
+        this.#due.delete(connection);
+        this.#push(connection);
+        if (clock.monotonic() > end) break;
+      }
+      this.#schedule();
+    });
+  }
+
+  #push(connection: Connection): void {
+    if (connection.phase !== 'open' || connection.blocked) return;
+    const responses = connection.stream.push();
+    if (responses === 'too-far-behind') {
+      this.#fail(connection, Code.UNAVAILABLE, 'this client has fallen too far behind: reconnect');
+      return;
+    }
+    for (const response of responses) this.#write(connection, response);
+  }
+
+  #write(connection: Connection, response: ServerResponse): void {
+    const { clock, observer } = this.#options;
+    const started = clock.monotonic();
+    if (!connection.call.write(response.bytes)) connection.blocked = true;
+    observer.sent(connection.stream.peer!, response, clock.monotonic() - started);
+  }
+
+  #fail(connection: Connection, code: Code, details: string): void {
+    if (connection.phase === 'new') this.#options.observer.refused(connection.stream.peer, details);
+    this.#close(connection, () => connection.call.emit('error', { code, details }));
+  }
+
+  #close(connection: Connection, end: () => void = () => undefined): void {
+    if (connection.phase === 'closed') return;
+    const wasOpen = connection.phase === 'open';
+    connection.phase = 'closed';
+    this.#connections.delete(connection);
+    this.#due.delete(connection);
+    if (wasOpen) this.#options.observer.closed(connection.stream.peer!);
+    end();
+  }
+}
