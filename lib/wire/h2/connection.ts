@@ -1,0 +1,721 @@
+// SPDX-License-Identifier: Apache-2.0
+// The HTTP/2 connection engine (RFC 9113), client and server: bytes in, synchronous callbacks, bytes out. No sockets,
+// no clock, no timers: a shell feeds `receive`, flushes the output and calls `tick`.
+//
+// Sending content costs no copy: the shell asks `dataQuota`, puts that many bytes into its own memory behind room for
+// nine octets, and has `writeDataHeader` fill those in. Received content is handed on where it lies.
+//
+// Windows: connection credit returns as soon as bytes arrive, for a tunnel must be drained for
+// the neighbours' sake; stream credit returns when the shell reports delivery, so a stopped reader holds its own
+// window and nothing else.
+import { AmbitError } from '#lib/kit/error.ts';
+import { FloodGuard } from './flood.ts';
+import {
+  GOAWAY_SIZE,
+  PING_SIZE,
+  RST_STREAM_SIZE,
+  WINDOW_UPDATE_SIZE,
+  writeFrameHeader,
+  writeGoaway,
+  writePing,
+  writePong,
+  writeRstStream,
+  writeWindowUpdate,
+} from './frame.ts';
+import type { H2Handler } from './handler.ts';
+import { HeaderBlock } from './headers.ts';
+import { HpackDecoder } from './hpack/decoder.ts';
+import { HpackEncoder } from './hpack/encoder.ts';
+import type { OutputBuffer } from './output.ts';
+import { ErrorCode, Flag, FRAME_HEADER, FrameType, INITIAL_WINDOW, MAX_31, PREFACE } from './protocol.ts';
+import { FrameReader, type FrameSink } from './reader.ts';
+import {
+  DEFAULT_LIMITS,
+  type H2Limits,
+  type H2Settings,
+  PeerSettings,
+  SETTINGS_BOUND,
+  writeSettings,
+} from './settings.ts';
+import { H2Stream } from './stream.ts';
+import { StreamTable } from './stream-table.ts';
+import { HeaderAssembler } from './validate.ts';
+import { WaitList } from './wait-list.ts';
+
+const EMPTY = Buffer.alloc(0);
+// First half of our PINGs' octets: the shell's, and the one between the two GOAWAYs of a graceful shutdown.
+const PING_MARK = 0x616d6274;
+const DRAIN_MARK = 0x6472616e;
+// A compressed block may be this much larger than the list limit and still be answered politely.
+const BLOCK_SLACK = 16_384;
+// Content below this size does not count as useful when the window is what made it small.
+const DRIBBLE = 256;
+
+/** Which end of the connection this is. */
+export type Role = 'client' | 'server';
+
+/** One HTTP/2 connection. */
+export class H2Connection implements FrameSink {
+  readonly role: Role;
+  readonly settings: H2Settings;
+  readonly peer: PeerSettings;
+  /** The peer's first SETTINGS have arrived. */
+  settingsReceived = false;
+  /** No more is read or written: after an error, or `goaway`. */
+  ended = false;
+  /** The peer has sent GOAWAY. */
+  goawayReceived = false;
+
+  readonly #server: boolean;
+  readonly #handler: H2Handler;
+  readonly #out: OutputBuffer;
+  readonly #limits: H2Limits;
+  readonly #guard: FloodGuard;
+  readonly #reader: FrameReader;
+  readonly #decoder: HpackDecoder;
+  readonly #encoder = new HpackEncoder();
+  readonly #assembler: HeaderAssembler;
+  readonly #table = new StreamTable();
+  readonly #blocked = new WaitList();
+
+  #sendWindow: number = INITIAL_WINDOW;
+  #recvWindow: number = INITIAL_WINDOW;
+  #recvTarget: number;
+  /** Window that the peer grants its new streams: HTTP/2's until it has acknowledged ours. */
+  #initialRecvWindow: number;
+  #acknowledged = false;
+  #unacknowledgedSince = -1;
+  /** 0 no, 1 announced, 2 no further stream is served. */
+  #draining = 0;
+  #dataStream: H2Stream | undefined;
+  #dataEnds = false;
+
+  constructor(role: Role, settings: H2Settings, handler: H2Handler, out: OutputBuffer) {
+    this.role = role;
+    this.settings = settings;
+    this.#server = role === 'server';
+    this.#handler = handler;
+    this.#out = out;
+    this.#limits = { ...DEFAULT_LIMITS, ...settings.limits };
+    this.#guard = new FloodGuard(this.#limits);
+    this.peer = new PeerSettings(settings.assumedPeerStreams ?? 100);
+    this.#decoder = new HpackDecoder(Math.max(settings.headerTableSize, 4096));
+    this.#assembler = new HeaderAssembler(settings.maxHeaderListSize);
+    this.#recvTarget = Math.max(settings.connectionWindow, INITIAL_WINDOW);
+    // Our SETTINGS travel ahead of our own streams, but the peer's streams may have started without them.
+    this.#initialRecvWindow = this.#server ? INITIAL_WINDOW : settings.initialWindowSize;
+    this.#reader = new FrameReader(
+      this,
+      this.#server,
+      settings.maxFrameSize,
+      settings.maxHeaderListSize + BLOCK_SLACK,
+      this.#limits.maxSettings,
+      this.#limits.maxContinuations,
+    );
+  }
+
+  // === life of the connection ===
+
+  /** Queues preface, SETTINGS and the connection's window; call once, before anything else. */
+  start() {
+    if (!this.#room(PREFACE.length + FRAME_HEADER + SETTINGS_BOUND + WINDOW_UPDATE_SIZE)) return;
+    const { buffer } = this.#out;
+    let at = this.#out.offset;
+    if (!this.#server) at += PREFACE.copy(buffer, at);
+    const end = writeSettings(buffer, at + FRAME_HEADER, this.settings, !this.#server);
+    writeFrameHeader(buffer, at, end - at - FRAME_HEADER, FrameType.settings, 0, 0);
+    this.#wrote(end);
+    this.#creditConnection();
+  }
+
+  /** Feeds bytes of the transport. */
+  receive(buffer: Buffer, start: number, end: number) {
+    if (!this.ended) this.#reader.read(buffer, start, end);
+  }
+
+  /** To be called every second or so, with milliseconds of a monotonic clock. */
+  tick(nowMs: number) {
+    if (this.ended) return;
+    this.#guard.tick(nowMs);
+    if (this.#acknowledged) return;
+    if (this.#unacknowledgedSince < 0) this.#unacknowledgedSince = nowMs;
+    else if (nowMs - this.#unacknowledgedSince > this.#limits.settingsAckMs)
+      this.#fail(ErrorCode.settingsTimeout, 'the peer does not acknowledge SETTINGS');
+  }
+
+  /** Sends a PING; `opaque` (32 bits) comes back by `onPong`. */
+  ping(opaque: number) {
+    if (!this.ended && this.#room(PING_SIZE))
+      this.#wrote(writePing(this.#out.buffer, this.#out.offset, PING_MARK, opaque));
+  }
+
+  /** Ends the connection now: GOAWAY, then nothing. The shell closes the transport once the output is flushed. */
+  goaway(code: number) {
+    if (this.ended) return;
+    this.#end();
+    this.#queueGoaway(this.#table.lastPeerId, code);
+  }
+
+  /**
+   * Lets streams finish and takes no new ones (RFC 9113 section 6.8): a server warns first and names the last stream
+   * a round trip later. `onDrained` follows when no stream is left, unless none was open to begin with and the role is
+   * client: then `openStreams` is 0 right away.
+   */
+  gracefulShutdown() {
+    if (this.ended || this.#draining > 0) return;
+    this.#draining = this.#server ? 1 : 2;
+    this.#queueGoaway(this.#server ? MAX_31 : 0, ErrorCode.noError);
+    if (this.#server && this.#room(PING_SIZE))
+      this.#wrote(writePing(this.#out.buffer, this.#out.offset, DRAIN_MARK, 0));
+  }
+
+  /** Streams that are open. */
+  get openStreams(): number {
+    return this.#table.open.size;
+  }
+
+  /** How many streams `request` would still open. */
+  get availableStreams(): number {
+    if (this.#server || this.ended || this.goawayReceived || this.#draining > 0 || this.#table.nextLocalId > MAX_31)
+      return 0;
+    return Math.max(0, this.peer.maxConcurrentStreams - this.#table.open.size);
+  }
+
+  /** Visits every open stream; the visitor may reset it. */
+  forEachStream(visit: (stream: H2Stream) => void) {
+    for (const stream of this.#table.open.values()) visit(stream);
+  }
+
+  // === streams: sending ===
+
+  /** Opens a stream (client). Null if none can be opened now: peer's limit, GOAWAY, identifiers or output exhausted. */
+  request(headers: HeaderBlock, endStream: boolean): H2Stream | null {
+    if (this.availableStreams === 0) return null;
+    const stream = new H2Stream(this.#table.nextLocalId, this.peer.initialWindowSize, this.#initialRecvWindow);
+    if (!this.#writeHeaders(stream, headers, endStream)) return null;
+    this.#table.nextLocalId += 2;
+    this.#table.add(stream);
+    stream.headersSent = true;
+    stream.localEnded = endStream;
+    stream.bodyless = headers.method === 'HEAD' || headers.isTunnel;
+    return stream;
+  }
+
+  /** Answers a stream (server); a 1xx may come before the answer proper. */
+  respond(stream: H2Stream, headers: HeaderBlock, endStream: boolean) {
+    if (this.ended || stream.closed || stream.localEnded) return;
+    if (!this.#writeHeaders(stream, headers, endStream)) return this.#outputFull();
+    if (headers.status >= 200) {
+      if (!stream.headersSent) this.#guard.answered();
+      stream.headersSent = true;
+    }
+    if (endStream) this.#endLocal(stream);
+  }
+
+  /** Ends our side with trailers. */
+  trailers(stream: H2Stream, headers: HeaderBlock) {
+    if (this.ended || stream.closed || stream.localEnded) return;
+    if (this.#writeHeaders(stream, headers, true)) this.#endLocal(stream);
+    else this.#outputFull();
+  }
+
+  /**
+   * How many octets the next DATA frame of that stream may hold: the least of its window, the connection's, and the
+   * peer's frame size. After 0, `onSendable` tells when to ask again.
+   */
+  dataQuota(stream: H2Stream): number {
+    if (stream.closed || stream.localEnded || this.ended) return 0;
+    const window = Math.min(stream.sendWindow, this.#sendWindow);
+    if (window > 0) return Math.min(window, this.peer.maxFrameSize);
+    if (stream.waiting === 0) {
+      if (stream.sendWindow <= 0) stream.waiting = 1;
+      else this.#waitForConnection(stream);
+    }
+    return 0;
+  }
+
+  /**
+   * Puts the header of a DATA frame of `length` octets (at most `dataQuota`) into `buffer[offset, offset + 9)`; the
+   * content follows it there. Both windows shrink. Throws H2_QUOTA if the caller did not keep to it.
+   */
+  writeDataHeader(buffer: Buffer, offset: number, stream: H2Stream, length: number, endStream: boolean) {
+    if (stream.localEnded || stream.closed) throw new AmbitError('H2_QUOTA', `stream ${stream.id} has ended already`);
+    if (length > 0) {
+      if (length > stream.sendWindow || length > this.#sendWindow || length > this.peer.maxFrameSize)
+        throw new AmbitError('H2_QUOTA', `DATA of ${length} octets on stream ${stream.id} is above its quota`);
+      stream.sendWindow -= length;
+      this.#sendWindow -= length;
+      if (length >= DRIBBLE || stream.sendWindow > 0) this.#guard.useful();
+    }
+    writeFrameHeader(buffer, offset, length, FrameType.data, endStream ? Flag.endStream : 0, stream.id);
+    if (endStream) this.#endLocal(stream);
+  }
+
+  /**
+   * Copies content into the output, as one frame of at most the quota; returns how much was taken. `endStream` counts
+   * only if everything was. For shells that have no memory of their own to write to.
+   */
+  writeData(stream: H2Stream, source: Buffer, start: number, end: number, endStream: boolean): number {
+    const length = Math.min(end - start, end > start ? this.dataQuota(stream) : 0);
+    const ends = endStream && length === end - start;
+    if (stream.closed || stream.localEnded || this.ended || (length === 0 && !ends)) return 0;
+    if (!this.#hasRoom(FRAME_HEADER + length)) return 0;
+    const { buffer, offset } = this.#out;
+    source.copy(buffer, offset + FRAME_HEADER, start, start + length);
+    this.writeDataHeader(buffer, offset, stream, length, ends);
+    this.#wrote(offset + FRAME_HEADER + length);
+    return length;
+  }
+
+  /** Ends our side with an empty DATA frame. */
+  endStream(stream: H2Stream) {
+    if (this.ended || stream.closed || stream.localEnded || !this.#room(FRAME_HEADER)) return;
+    this.#wrote(writeFrameHeader(this.#out.buffer, this.#out.offset, 0, FrameType.data, Flag.endStream, stream.id));
+    this.#endLocal(stream);
+  }
+
+  /** Ends the stream at once in both directions; no callback follows. */
+  resetStream(stream: H2Stream, code: number) {
+    if (stream.closed || this.ended) return;
+    this.#close(stream);
+    this.#queueReset(stream.id, code);
+  }
+
+  // === streams: receiving ===
+
+  /** `octets` of what `onData` brought have left for good; returns credit to the peer, in batches. */
+  consumed(stream: H2Stream, octets: number) {
+    stream.undelivered -= octets;
+    this.#creditStream(stream);
+  }
+
+  /**
+   * Changes the window granted to the peer on this stream. Growing it tells the peer at once; shrinking keeps back the
+   * credit of what gets consumed until the window is that small.
+   */
+  setStreamWindow(stream: H2Stream, octets: number) {
+    stream.recvTarget = Math.min(octets, MAX_31);
+    this.#creditStream(stream);
+  }
+
+  #creditStream(stream: H2Stream) {
+    if (stream.remoteEnded || stream.closed || this.ended) return;
+    const credit = stream.recvTarget - stream.undelivered - stream.recvWindow;
+    if (credit <= 0 || credit < stream.recvTarget >> 2 || !this.#room(WINDOW_UPDATE_SIZE)) return;
+    stream.recvWindow += credit;
+    this.#wrote(writeWindowUpdate(this.#out.buffer, this.#out.offset, stream.id, credit));
+  }
+
+  #creditConnection() {
+    const credit = this.#recvTarget - this.#recvWindow;
+    if (credit <= 0 || this.ended || !this.#room(WINDOW_UPDATE_SIZE)) return;
+    this.#recvWindow += credit;
+    this.#wrote(writeWindowUpdate(this.#out.buffer, this.#out.offset, 0, credit));
+  }
+
+  /** Takes `octets` off the connection's window and returns them once they are worth a frame. */
+  #received(octets: number) {
+    this.#recvWindow -= octets;
+    if (this.#recvTarget - this.#recvWindow >= this.#recvTarget >> 2) this.#creditConnection();
+  }
+
+  onDataStart(id: number, length: number, padding: number, endStream: boolean): boolean {
+    const total = length + padding;
+    if (total > this.#recvWindow) {
+      this.#fail(ErrorCode.flowControlError, 'DATA beyond the window of the connection');
+      return false;
+    }
+    const stream = this.#table.find(id);
+    if (stream === undefined) this.#unexpected(id, 'DATA');
+    else if (stream.remoteEnded) this.#streamError(stream, ErrorCode.streamClosed);
+    else if (!stream.headersReceived) this.#streamError(stream, ErrorCode.protocolError);
+    else if (total > stream.recvWindow) this.#streamError(stream, ErrorCode.flowControlError);
+    else if (stream.contentLeft >= 0 && (endStream ? length !== stream.contentLeft : length > stream.contentLeft))
+      this.#streamError(stream, ErrorCode.protocolError);
+    else {
+      if (padding > 0) this.#padding(stream, padding);
+      if (stream.contentLeft >= 0) stream.contentLeft -= length;
+      if (length >= DRIBBLE) this.#guard.useful();
+      if (length > 0) {
+        this.#dataStream = stream;
+        this.#dataEnds = endStream;
+        return true;
+      }
+      if (endStream) this.#deliver(stream, EMPTY, 0, 0, true);
+      else this.#control();
+      return false;
+    }
+    this.#received(total);
+    return false;
+  }
+
+  #padding(stream: H2Stream, octets: number) {
+    stream.recvWindow -= octets;
+    this.#received(octets);
+    this.#creditStream(stream);
+  }
+
+  onDataBytes(buffer: Buffer, start: number, end: number, last: boolean) {
+    const stream = this.#dataStream!;
+    const length = end - start;
+    if (!stream.closed) {
+      stream.recvWindow -= length;
+      stream.undelivered += length;
+      this.#deliver(stream, buffer, start, end, last && this.#dataEnds);
+    }
+    this.#received(length);
+  }
+
+  #deliver(stream: H2Stream, buffer: Buffer, start: number, end: number, endStream: boolean) {
+    if (endStream) stream.remoteEnded = true;
+    this.#handler.onData(stream, buffer, start, end, endStream);
+    if (endStream) this.#closeIfEnded(stream);
+  }
+
+  onHeaderBlock(id: number, buffer: Buffer, start: number, end: number, ends: boolean, selfDependent: boolean) {
+    const assembler = this.#assembler;
+    assembler.begin();
+    const broken = this.#decoder.decode(buffer, start, end, assembler);
+    if (broken !== '') return this.#fail(ErrorCode.compressionError, broken);
+    const stream = this.#table.find(id);
+    if (stream === undefined) {
+      if (this.#server) this.#onRequest(id, ends, selfDependent);
+      else this.#unexpected(id, 'HEADERS');
+    } else if (stream.remoteEnded) this.#streamError(stream, ErrorCode.streamClosed);
+    else if (selfDependent || assembler.tooLarge) this.#streamError(stream, ErrorCode.protocolError);
+    else if (stream.headersReceived) this.#onTrailers(stream, ends);
+    else this.#onResponse(stream, ends);
+  }
+
+  #onRequest(id: number, ends: boolean, selfDependent: boolean) {
+    if ((id & 1) === 0) return this.#fail(ErrorCode.protocolError, 'a client opened a stream of even number');
+    if (this.#draining === 2) return;
+    if (!this.#table.advance(id)) return this.#unexpected(id, 'HEADERS');
+    const assembler = this.#assembler;
+    if (this.#table.open.size >= (this.settings.maxConcurrentStreams ?? MAX_31))
+      return this.#refuse(id, ErrorCode.refusedStream, 'too many concurrent streams', this.#acknowledged);
+    if (selfDependent) return this.#refuse(id, ErrorCode.protocolError, 'the stream depends on itself', true);
+    if (assembler.tooLarge) {
+      this.#table.rememberReset(id);
+      this.#writeHeaders(new H2Stream(id, 0, 0), HeaderBlock.response(431), true);
+      return this.#refuse(id, ErrorCode.noError, 'the header list is too large', true);
+    }
+    const malformed = assembler.finish('request', this.settings.enableConnectProtocol === true);
+    const { contentLength, block } = assembler;
+    if (malformed !== '') return this.#refuse(id, ErrorCode.protocolError, malformed, true);
+    if (ends && contentLength > 0)
+      return this.#refuse(id, ErrorCode.protocolError, 'content-length without content', true);
+    const stream = new H2Stream(id, this.peer.initialWindowSize, this.#initialRecvWindow);
+    stream.headersReceived = true;
+    stream.remoteEnded = ends;
+    stream.bodyless = block.isTunnel;
+    if (!stream.bodyless) stream.contentLeft = contentLength;
+    this.#table.add(stream);
+    this.#handler.onHeaders(stream, block, ends);
+  }
+
+  #onResponse(stream: H2Stream, ends: boolean) {
+    const { contentLength, block } = this.#assembler;
+    const { status } = block;
+    const malformed = this.#assembler.finish('response', false) !== '' || (status < 200 && ends);
+    const empty = stream.bodyless || status === 204 || status === 304;
+    if (malformed || (ends && contentLength > 0 && !empty)) return this.#streamError(stream, ErrorCode.protocolError);
+    if (status < 200) this.#control();
+    else {
+      stream.headersReceived = true;
+      if (!empty) stream.contentLeft = contentLength;
+      stream.remoteEnded = ends;
+    }
+    if (this.ended) return;
+    this.#handler.onHeaders(stream, block, ends);
+    if (ends) this.#closeIfEnded(stream);
+  }
+
+  #onTrailers(stream: H2Stream, ends: boolean) {
+    const { block } = this.#assembler;
+    const malformed = this.#assembler.finish('trailers', false) !== '';
+    // A tunnel carries nothing but DATA (section 8.5); content must be as long as announced.
+    if (malformed || !ends || stream.contentLeft > 0 || (stream.bodyless && this.#server))
+      return this.#streamError(stream, ErrorCode.protocolError);
+    stream.remoteEnded = true;
+    this.#handler.onHeaders(stream, block, true);
+    this.#closeIfEnded(stream);
+  }
+
+  onRstStream(id: number, code: number) {
+    const stream = this.#table.find(id);
+    if (stream === undefined) {
+      if (this.#draining < 2 && this.#table.past(id, this.#server) === 'idle')
+        this.#fail(ErrorCode.protocolError, 'RST_STREAM on an idle stream');
+      else this.#control();
+      return;
+    }
+    const early = this.#server && !stream.headersSent;
+    this.#close(stream);
+    this.#handler.onReset(stream, code);
+    if (early) this.#wasted();
+    else this.#control();
+  }
+
+  onStreamViolation(id: number, code: number) {
+    const stream = this.#table.find(id);
+    if (stream !== undefined) this.#streamError(stream, code);
+    else if (this.#table.past(id, this.#server) === 'idle') this.#fail(code, 'a bad frame on an idle stream');
+    else {
+      this.#queueReset(id, code);
+      this.#wasted();
+    }
+  }
+
+  // === frames of the connection ===
+
+  onSettings(buffer: Buffer, start: number, end: number) {
+    this.#control();
+    if (this.ended) return;
+    const before = this.peer.initialWindowSize;
+    if (!this.settingsReceived) this.peer.maxConcurrentStreams = MAX_31;
+    const code = this.peer.apply(buffer, start, end, !this.#server);
+    if (code !== ErrorCode.noError) return this.#fail(code, this.peer.reason);
+    this.settingsReceived = true;
+    this.#encoder.setPeerLimit(this.peer.headerTableSize);
+    if (!this.#room(FRAME_HEADER)) return;
+    this.#wrote(writeFrameHeader(this.#out.buffer, this.#out.offset, 0, FrameType.settings, Flag.ack, 0));
+    if (this.peer.initialWindowSize !== before) this.#shiftWindows(this.peer.initialWindowSize - before);
+    if (!this.ended) this.#handler.onSettings();
+  }
+
+  /** The peer changed the window of all streams (section 6.9.2); it may become negative. */
+  #shiftWindows(delta: number) {
+    for (const stream of this.#table.open.values()) {
+      if (stream.sendWindow + delta > MAX_31)
+        return this.#fail(ErrorCode.flowControlError, 'SETTINGS_INITIAL_WINDOW_SIZE overflows a window');
+      stream.sendWindow += delta;
+    }
+    if (delta > 0) for (const stream of this.#table.open.values()) this.#wake(stream);
+  }
+
+  onSettingsAck() {
+    if (this.#acknowledged) return this.#control();
+    this.#acknowledged = true;
+    this.#decoder.setLimit(this.settings.headerTableSize);
+    if (!this.#server) return;
+    const delta = this.settings.initialWindowSize - this.#initialRecvWindow;
+    for (const stream of this.#table.open.values()) {
+      stream.recvWindow += delta;
+      if (stream.recvTarget === this.#initialRecvWindow) stream.recvTarget += delta;
+    }
+    this.#initialRecvWindow = this.settings.initialWindowSize;
+  }
+
+  onPing(buffer: Buffer, start: number) {
+    this.#control();
+    if (!this.ended && this.#room(PING_SIZE)) this.#wrote(writePong(this.#out.buffer, this.#out.offset, buffer, start));
+  }
+
+  onPong(high: number, low: number) {
+    if (high === DRAIN_MARK && this.#draining === 1) {
+      this.#draining = 2;
+      this.#queueGoaway(this.#table.lastPeerId, ErrorCode.noError);
+      if (this.#table.open.size === 0) this.#handler.onDrained();
+    } else if (high === PING_MARK) this.#handler.onPong(low);
+    else this.#control();
+  }
+
+  onGoawayFrame(lastStreamId: number, code: number) {
+    this.#control();
+    this.goawayReceived = true;
+    this.#handler.onGoaway(lastStreamId, code);
+    if (this.#server) return;
+    for (const stream of this.#table.open.values()) {
+      if (stream.id <= lastStreamId) continue;
+      this.#close(stream);
+      this.#handler.onReset(stream, ErrorCode.refusedStream);
+    }
+  }
+
+  onWindowUpdate(id: number, increment: number) {
+    this.#control();
+    if (this.ended) return;
+    if (id === 0) return this.#openConnection(increment);
+    const stream = this.#table.find(id);
+    if (stream === undefined) {
+      if (this.#draining < 2 && this.#table.past(id, this.#server) === 'idle')
+        this.#fail(ErrorCode.protocolError, 'WINDOW_UPDATE on an idle stream');
+    } else if (stream.sendWindow + increment > MAX_31) this.#streamError(stream, ErrorCode.flowControlError);
+    else {
+      stream.sendWindow += increment;
+      this.#wake(stream);
+    }
+  }
+
+  #openConnection(increment: number) {
+    if (this.#sendWindow + increment > MAX_31)
+      return this.#fail(ErrorCode.flowControlError, 'WINDOW_UPDATE overflows the window of the connection');
+    this.#sendWindow += increment;
+    for (let turns = this.#blocked.length; turns > 0 && this.#sendWindow > 0; turns--) {
+      const stream = this.#blocked.shift();
+      if (stream === null) return;
+      stream.waiting = stream.sendWindow > 0 ? 0 : 1;
+      if (stream.waiting === 0) this.#handler.onSendable(stream);
+    }
+  }
+
+  #waitForConnection(stream: H2Stream) {
+    stream.waiting = 2;
+    this.#blocked.push(stream);
+  }
+
+  #wake(stream: H2Stream) {
+    if (stream.waiting !== 1 || stream.sendWindow <= 0) return;
+    if (this.#sendWindow <= 0) return this.#waitForConnection(stream);
+    stream.waiting = 0;
+    this.#handler.onSendable(stream);
+  }
+
+  onIgnored() {
+    this.#control();
+  }
+
+  onViolation(code: number, reason: string) {
+    this.#fail(code, reason);
+  }
+
+  // === endings ===
+
+  #control() {
+    if (!this.#guard.spendControl())
+      this.#fail(ErrorCode.enhanceYourCalm, 'too many frames that carry nothing for an application');
+  }
+
+  #wasted() {
+    if (!this.#guard.spendReset()) this.#fail(ErrorCode.enhanceYourCalm, 'too many streams opened in vain');
+  }
+
+  /** A frame for a stream that is not open. */
+  #unexpected(id: number, what: string) {
+    if (this.#draining === 2) return this.#control();
+    switch (this.#table.past(id, this.#server)) {
+      case 'reset':
+        return this.#control();
+      case 'ended':
+        return this.#fail(ErrorCode.streamClosed, `${what} on a stream that has ended`);
+      case 'skipped':
+      case 'idle':
+        return this.#fail(ErrorCode.protocolError, `${what} on an idle stream`);
+    }
+  }
+
+  /** Refuses a request before a stream comes of it. */
+  #refuse(id: number, code: number, reason: string, counts: boolean) {
+    this.#queueReset(id, code);
+    this.#handler.onRefused(id, code, reason);
+    if (counts) this.#wasted();
+  }
+
+  /** The peer broke the protocol on one stream. */
+  #streamError(stream: H2Stream, code: number) {
+    this.#close(stream);
+    this.#queueReset(stream.id, code);
+    this.#handler.onReset(stream, code);
+    this.#wasted();
+  }
+
+  #endLocal(stream: H2Stream) {
+    stream.localEnded = true;
+    this.#closeIfEnded(stream);
+  }
+
+  #closeIfEnded(stream: H2Stream) {
+    if (stream.localEnded && stream.remoteEnded && !stream.closed) this.#close(stream);
+  }
+
+  #close(stream: H2Stream) {
+    stream.closed = true;
+    if (stream.waiting === 2) this.#blocked.remove(stream);
+    stream.waiting = 0;
+    this.#table.remove(stream);
+    if (this.#draining === 2 && this.#table.open.size === 0 && !this.ended) this.#handler.onDrained();
+  }
+
+  #end() {
+    this.ended = true;
+    this.#reader.stopped = true;
+  }
+
+  #fail(code: number, reason: string) {
+    if (this.ended) return;
+    this.#end();
+    this.#queueGoaway(this.#table.lastPeerId, code);
+    this.#handler.onConnectionError(code, reason);
+  }
+
+  // === output ===
+
+  #queueReset(id: number, code: number) {
+    this.#table.rememberReset(id);
+    if (!this.ended && this.#room(RST_STREAM_SIZE))
+      this.#wrote(writeRstStream(this.#out.buffer, this.#out.offset, id, code));
+  }
+
+  #queueGoaway(lastStreamId: number, code: number) {
+    if (this.#hasRoom(GOAWAY_SIZE)) this.#wrote(writeGoaway(this.#out.buffer, this.#out.offset, lastStreamId, code));
+  }
+
+  /** Writes HEADERS and what CONTINUATION it takes; false if there is no room, and then nothing has happened. */
+  #writeHeaders(stream: H2Stream, headers: HeaderBlock, endStream: boolean): boolean {
+    const encoder = this.#encoder;
+    let bound = HpackEncoder.BEGIN_BOUND + headers.authority.length + headers.path.length + 200;
+    for (const field of headers.fields) bound += HpackEncoder.bound(field.name, field.value);
+    const frames = Math.ceil(bound / this.peer.maxFrameSize) + 1;
+    if (!this.#hasRoom(bound + frames * FRAME_HEADER)) return false;
+    const { buffer, offset } = this.#out;
+    encoder.begin(buffer, offset + FRAME_HEADER);
+    if (headers.status > 0) encoder.field(':status', String(headers.status), false);
+    if (headers.method !== '') encoder.field(':method', headers.method, false);
+    if (headers.scheme !== '') encoder.field(':scheme', headers.scheme, false);
+    if (headers.authority !== '') encoder.field(':authority', headers.authority, false);
+    if (headers.path !== '') encoder.field(':path', headers.path, false);
+    if (headers.protocol !== '') encoder.field(':protocol', headers.protocol, false);
+    for (const field of headers.fields) encoder.field(field.name, field.value, field.sensitive);
+    this.#wrote(this.#frameBlock(buffer, offset, encoder.finish(), stream.id, endStream));
+    return true;
+  }
+
+  /** Puts frame headers around a block that lies behind room for the first; returns the end. */
+  #frameBlock(buffer: Buffer, offset: number, end: number, id: number, endStream: boolean): number {
+    const max = this.peer.maxFrameSize;
+    let from = offset + FRAME_HEADER;
+    let stop = end;
+    let flags = (endStream ? Flag.endStream : 0) | (stop - from <= max ? Flag.endHeaders : 0);
+    writeFrameHeader(buffer, offset, Math.min(max, stop - from), FrameType.headers, flags, id);
+    while (stop - from > max) {
+      from += max;
+      buffer.copyWithin(from + FRAME_HEADER, from, stop);
+      stop += FRAME_HEADER;
+      const rest = stop - from - FRAME_HEADER;
+      flags = rest <= max ? Flag.endHeaders : 0;
+      writeFrameHeader(buffer, from, Math.min(max, rest), FrameType.continuation, flags, id);
+      from += FRAME_HEADER;
+    }
+    return stop;
+  }
+
+  #hasRoom(octets: number): boolean {
+    return this.#out.limit - this.#out.offset >= octets || this.#out.reserve(octets);
+  }
+
+  #room(octets: number): boolean {
+    if (this.#hasRoom(octets)) return true;
+    this.#outputFull();
+    return false;
+  }
+
+  #outputFull() {
+    this.#fail(ErrorCode.enhanceYourCalm, 'the peer does not read its answers');
+  }
+
+  #wrote(offset: number) {
+    this.#out.offset = offset;
+    this.#out.markDirty();
+  }
+}
