@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+
+const children: ChildProcess[] = [];
+after(() => {
+  for (const child of children) child.kill('SIGKILL');
+});
+
+test('a lane fails when its connection is lost', async () => {
+  const { tcpLane } = await import('./lanes.ts');
+  const server = createServer((socket) => socket.once('data', () => socket.end('booked flour-0 from x\n'))).listen(
+    0,
+    '127.0.0.1',
+  );
+  await new Promise((resolve) => server.once('listening', resolve));
+  const lane = await tcpLane(`127.0.0.1:${(server.address() as AddressInfo).port}`);
+  await lane.ask();
+  await assert.rejects(lane.ask(), /ended|EPIPE|ECONNRESET/);
+  await lane.close();
+  server.close();
+});
+
+test('the ledger answers line for line and honours a half-close', async () => {
+  children.push(
+    spawn(process.execPath, ['--disable-warning=ExperimentalWarning', join(import.meta.dirname, 'main.ts'), 'ledger'], {
+      stdio: 'inherit',
+    }),
+  );
+  const { book } = await import('./web.ts');
+  const up = (): Promise<boolean> =>
+    new Promise((resolve) => {
+      const socket = connect(7000, '127.0.0.1', () => {
+        socket.destroy();
+        resolve(true);
+      });
+      socket.on('error', () => resolve(false));
+    });
+  for (let i = 0; i < 100 && !(await up()); i++) await delay(50);
+  assert.equal(await book('127.0.0.1:7000', 'flour'), 'booked flour from 127.0.0.1');
+});
