@@ -3,7 +3,6 @@
 // What decisions answer. Every verdict carries a stable reason code, for logs, metrics and tests; the sentence an
 // operator reads is made from it by `reasonText`.
 
-import type { Identity } from './identity.ts';
 import type { Ip } from './ip.ts';
 import type { Service } from './service.ts';
 import type { Workload } from './workload.ts';
@@ -111,7 +110,8 @@ export type InboundReason =
   | 'not-our-destination'
   | 'unknown-hostname'
   | 'unknown-port'
-  | 'illegal-port';
+  | 'illegal-port'
+  | 'no-virtual-address';
 
 export type InboundVerdict =
   | {
@@ -119,8 +119,8 @@ export type InboundVerdict =
       readonly reason: InboundReason;
       readonly ip: Ip;
       readonly port: number;
-      /** Set when the program wants a PROXY header first. */
-      readonly proxyHeader: boolean;
+      /** Set when the program wants a PROXY header first: the destination to write in it. */
+      readonly proxyDestination: { readonly ip: Ip; readonly port: number } | undefined;
       readonly service: Service | undefined;
     }
   | { readonly kind: 'refuse'; readonly reason: InboundReason; readonly status: 400 | 503; readonly subject: string };
@@ -145,13 +145,4 @@ export interface DryRunOutcome {
   readonly policy: string;
   readonly action: 'allow' | 'deny';
   readonly matched: boolean;
-}
-
-/** A connection as inbound policy sees it. */
-export interface InboundFlow {
-  readonly sourceIp: Ip;
-  /** From the peer's certificate; undefined for plaintext. */
-  readonly identity: Identity | undefined;
-  readonly destinationIp: Ip;
-  readonly destinationPort: number;
 }

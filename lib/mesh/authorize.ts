@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// May this connection come in? Denials first, then permissions, as Istio orders them, with one difference: a policy
+// that the workload names and that has not arrived holds the connection (`unknown-policy`) instead of passing it,
+// since it may be the one that denies.
+
+import type { InboundFlow } from './flow.ts';
+import { matchingRule } from './match.ts';
+import { ruleHitText, ruleMissText } from './match-text.ts';
+import type { Policy } from './policy.ts';
+import type { Recorder } from './proof.ts';
+import type { AccessVerdict, DryRunOutcome } from './verdict.ts';
+import type { MeshView } from './view.ts';
+import { describeWorkload, type Workload } from './workload.ts';
+
+const NO_DRY_RUN: readonly DryRunOutcome[] = [];
+
+const NO_POLICY: AccessVerdict = {
+  allow: true,
+  reason: 'no-policy',
+  policy: '',
+  rule: -1,
+  clause: '',
+  dryRun: NO_DRY_RUN,
+};
+
+/** Name of the policy by which STRICT mutual TLS arrives, in the root namespace. */
+export const STATIC_STRICT = 'istio_converted_static_strict';
+const CONVERTED = 'converted_peer_authentication_';
+
+/** What an operator wrote that became this policy: `PeerAuthentication shop/strict`, `AuthorizationPolicy shop/x`. */
+export function describePolicy(key: string): string {
+  const slash = key.indexOf('/');
+  const name = key.slice(slash + 1);
+  if (name === STATIC_STRICT) return 'PeerAuthentication (mode STRICT)';
+  if (name.startsWith(CONVERTED)) {
+    return `PeerAuthentication ${key.slice(0, slash)}/${name.slice(CONVERTED.length)} (port modes)`;
+  }
+  return `AuthorizationPolicy ${key}`;
+}
+
+/**
+ * Judges a connection to `local`.
+ * @param local the destination workload, whose policies apply
+ * @param flow source and destination as they will be on the wire behind this proxy
+ */
+export function authorize(view: MeshView, local: Workload, flow: InboundFlow, rec: Recorder): AccessVerdict {
+  const names = local.authorizationPolicies;
+  const ofNamespace = view.namespacePolicies(local.namespace);
+  const ofMesh = view.globalPolicies();
+  if (names.length === 0 && ofNamespace.length === 0 && ofMesh.length === 0) {
+    if (rec.enabled) {
+      rec.step(
+        `Workload ${describeWorkload(local)}`,
+        '',
+        'policies that apply',
+        'none, so every connection is let in',
+        'an AuthorizationPolicy or a STRICT PeerAuthentication that selects it',
+      );
+    }
+    return NO_POLICY;
+  }
+  const policies = [...ofMesh, ...ofNamespace];
+  const missing = bound(view, local, policies);
+  const dryRun: DryRunOutcome[] = [];
+
+  const denied = evaluate('deny', policies, flow, dryRun, rec);
+  if (denied !== undefined) {
+    const rule = matchingRule(denied, flow);
+    return {
+      allow: false,
+      reason: 'denied',
+      policy: denied.key,
+      rule,
+      clause: ruleHitText(denied.rules[rule]!, flow),
+      dryRun,
+    };
+  }
+  if (missing !== '') {
+    if (rec.enabled) {
+      rec.step(
+        describePolicy(missing),
+        '',
+        `bound to workload ${describeWorkload(local)}`,
+        'not received from the control plane, so the connection is held',
+        'the policy arrives, or the workload no longer names it',
+      );
+    }
+    return { allow: false, reason: 'unknown-policy', policy: missing, rule: -1, clause: '', dryRun };
+  }
+  const allowed = evaluate('allow', policies, flow, dryRun, rec);
+  if (allowed !== undefined) {
+    return {
+      allow: true,
+      reason: 'allowed',
+      policy: allowed.key,
+      rule: matchingRule(allowed, flow),
+      clause: '',
+      dryRun,
+    };
+  }
+  for (const policy of policies) {
+    if (policy.action === 'allow' && !policy.dryRun) {
+      if (rec.enabled) {
+        rec.step(
+          `Workload ${describeWorkload(local)}`,
+          '',
+          'ALLOW policies apply',
+          'none of them allows this connection, so it is denied',
+          `a rule in ${describePolicy(policy.key)} that matches it`,
+        );
+      }
+      return { allow: false, reason: 'not-allowed', policy: policy.key, rule: -1, clause: '', dryRun };
+    }
+  }
+  if (rec.enabled) {
+    rec.step(
+      `Workload ${describeWorkload(local)}`,
+      '',
+      'policies that apply',
+      'no DENY matches and no ALLOW exists: let in',
+    );
+  }
+  return dryRun.length === 0 ? NO_POLICY : { ...NO_POLICY, dryRun };
+}
+
+/** Adds the policies the workload names; returns the first that is missing, or ''. */
+function bound(view: MeshView, local: Workload, policies: Policy[]): string {
+  let missing = '';
+  for (const key of local.authorizationPolicies) {
+    const policy = view.policy(key);
+    if (policy === undefined) {
+      if (missing === '') missing = key;
+    } else if (policy.scope === 'selector' || (policy.scope === 'namespace' && policy.namespace !== local.namespace)) {
+      policies.push(policy);
+    }
+  }
+  return missing;
+}
+
+/** The first enforced policy of `action` that matches. Dry-run ones are judged on the way and reported. */
+function evaluate(
+  action: 'allow' | 'deny',
+  policies: readonly Policy[],
+  flow: InboundFlow,
+  dryRun: DryRunOutcome[],
+  rec: Recorder,
+): Policy | undefined {
+  let decisive: Policy | undefined;
+  for (const policy of policies) {
+    if (policy.action !== action || (decisive !== undefined && !policy.dryRun)) continue;
+    const rule = matchingRule(policy, flow);
+    if (rec.enabled) prove(policy, rule, flow, rec);
+    if (policy.dryRun) dryRun.push({ policy: policy.key, action, matched: rule >= 0 });
+    else if (rule >= 0) decisive = policy;
+  }
+  return decisive;
+}
+
+function prove(policy: Policy, matched: number, flow: InboundFlow, rec: Recorder): void {
+  const object = describePolicy(policy.key);
+  const effect = policy.dryRun ? `${policy.action.toUpperCase()}, dry run` : policy.action.toUpperCase();
+  if (policy.rules.length === 0) {
+    rec.step(object, '', effect, 'has no rules, so it matches nothing', 'a rule that matches the connection');
+    return;
+  }
+  if (matched >= 0) {
+    const rule = policy.rules[matched]!;
+    const change =
+      policy.action === 'deny' ? `a connection that is not: ${ruleHitText(rule, flow)}; or remove the rule` : '';
+    rec.step(object, `rule ${matched + 1}`, effect, `matches: ${ruleHitText(rule, flow)}`, change);
+    return;
+  }
+  rec.step(object, '', effect, `none of its ${policy.rules.length} rule(s) matches`);
+  policy.rules.forEach((rule, index) => {
+    const { wants, has } = ruleMissText(rule, flow);
+    rec.step(
+      `rule ${index + 1}`,
+      '',
+      `wants ${wants}`,
+      has === '' ? 'never matches at this layer' : `no: ${has}`,
+      '',
+      1,
+    );
+  });
+}
