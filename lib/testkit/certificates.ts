@@ -29,7 +29,7 @@ export interface TestCa {
   readonly root: x509.X509Certificate;
   issue(names: x509.JsonGeneralNames | string, options?: LeafOptions): Promise<TestIdentity>;
   /** An authority below this one; its leaves come with it in their chain. */
-  intermediate(): Promise<TestCa>;
+  intermediate(options?: LeafOptions): Promise<TestCa>;
 }
 
 /** A root of its own, ECDSA P-256. */
@@ -96,9 +96,9 @@ function authority(
         keyPem: `-----BEGIN PRIVATE KEY-----\n${pkcs8}\n-----END PRIVATE KEY-----\n`,
       };
     },
-    intermediate: async () => {
+    intermediate: async (options = {}) => {
       const { certificate, keys } = await create(
-        { ca: true, keyUsage: x509.KeyUsageFlags.keyCertSign, extendedKeyUsage: [] },
+        { ca: true, keyUsage: x509.KeyUsageFlags.keyCertSign, extendedKeyUsage: [], ...options },
         'CN=test intermediate',
       );
       return authority(certificate, keys.privateKey, rootPem, [certificate.toString('pem'), ...above]);

@@ -45,6 +45,14 @@ export function carry(from: TlsSession, to: TlsSession, limit = Number.MAX_SAFE_
   return moved;
 }
 
+/** Gives a session ciphertext that no peer of ours made, as far as it takes it; returns how much. */
+export function deliver(session: TlsSession, bytes: Uint8Array): number {
+  const n = Math.min(session.inboundRoom(), bytes.length);
+  bytesAt(session.inboundPointer, n).set(bytes.subarray(0, n));
+  session.received(n);
+  return n;
+}
+
 /** Handshakes both to the end; throws with the failure of whichever failed. */
 export function connect(pair: TlsPair): void {
   for (let round = 0; round < 20; round++) {
@@ -96,21 +104,18 @@ export function sessionStream(session: TlsSession, onProgress: () => void): Dupl
     read() {},
     write(chunk: Buffer, _encoding, done) {
       for (let at = 0; at < chunk.length; ) {
-        const n = Math.min(session.inboundRoom(), chunk.length - at);
-        if (n > 0) {
-          bytesAt(session.inboundPointer, n).set(chunk.subarray(at, at + n));
-          session.received(n);
-          at += n;
-        }
+        const n = deliver(session, chunk.subarray(at));
+        if (n === 0) return done(new Error(`session takes no more: ${session.state} ${session.failure}`));
+        at += n;
         onProgress();
         flush(session, stream);
-        if (n === 0 && session.inboundRoom() === 0) break;
       }
       done();
     },
     final(done) {
       session.eof();
       onProgress();
+      flush(session, stream);
       done();
     },
   });
@@ -125,6 +130,6 @@ export function flush(session: TlsSession, stream: Duplex): void {
   }
 }
 
-function bytesAt(pointer: bigint, length: number): Uint8Array {
+export function bytesAt(pointer: bigint, length: number): Uint8Array {
   return new Uint8Array(toArrayBuffer(pointer, length, false));
 }

@@ -126,7 +126,7 @@ export class TlsSession {
       this.wantsRoom = error === SSL_ERROR.wantWrite;
       if (error === SSL_ERROR.wantWrite) return 'more';
       if (error === SSL_ERROR.wantRead) {
-        if (this.#fed === 0 && this.#feed()) continue;
+        if (this.#eof && this.#feed()) continue;
         return 'more';
       }
       this.#failWith(error);
@@ -154,13 +154,16 @@ export class TlsSession {
         total += got;
         if (++this.#recordsIn >= this.#rekeyRecords) this.#rekey(KEY_UPDATE_BOTH);
       }
-      if (tooSilent) {
+      // An emptied ring begins anew at its first byte, so held bytes would be lost. Ordinary traffic never empties it while
+      // some are held: FEED_BYTES are more than a record, and one call takes one record with data.
+      if (tooSilent || (left === 0 && this.#held > 0)) {
         this.#failText('peer sent too many records without data');
         break;
       }
+      if (this.#held > 0) this.#feed();
       if (got > 0) continue;
       if (error === SSL_ERROR.wantRead) {
-        if (left === 0 && this.#feed()) continue;
+        if (this.#eof && this.#feed()) continue;
         break;
       }
       if (error === SSL_ERROR.wantWrite) {
