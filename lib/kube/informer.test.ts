@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { type Clock, systemClock } from '#lib/kit/clock.ts';
 import { createLogger } from '#lib/kit/log.ts';
-import { FakeKubeApi } from '#lib/testkit/kube-api.ts';
+import { fakeCluster } from '#lib/testkit/kube-client.ts';
 import { until } from '#lib/testkit/until.ts';
-import { connectKube } from './connect.ts';
 import { Informer, type InformerOptions } from './informer.ts';
 import { type Kind, kindOf, POD } from './kind.ts';
 import { type KubeObject, objectKey, type Pod } from './object.ts';
@@ -22,11 +18,8 @@ const pod = (name: string, labels: Record<string, string> = {}): Pod => ({
 const hurried: Clock = { ...systemClock, sleep: (ms, signal) => systemClock.sleep(ms / 100, signal) };
 
 async function setUp<T extends KubeObject>(kind: Kind<T>, options: Partial<InformerOptions<T>> = {}) {
-  const api = new FakeKubeApi();
-  await api.start();
-  const folder = await mkdtemp(join(tmpdir(), 'ambit-informer-'));
-  await writeFile(join(folder, 'kubeconfig'), api.kubeconfig);
-  const client = connectKube({ kubeconfig: join(folder, 'kubeconfig') });
+  const cluster = await fakeCluster();
+  const { api, client } = cluster;
   const lines: string[] = [];
   const log = createLogger({ scope: 'kube', level: 'debug', write: (line) => lines.push(line) });
   const informer = new Informer<T>({ client, kind, clock: hurried, random: () => 0.5, log, ...options });
@@ -40,9 +33,7 @@ async function setUp<T extends KubeObject>(kind: Kind<T>, options: Partial<Infor
     lines,
     async [Symbol.asyncDispose]() {
       informer.stop();
-      await client.close();
-      await api.stop();
-      await rm(folder, { recursive: true });
+      await cluster[Symbol.asyncDispose]();
     },
   };
 }

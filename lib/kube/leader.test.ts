@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+import { deepEqual, equal } from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Clock, systemClock } from '#lib/kit/clock.ts';
+import { createLogger } from '#lib/kit/log.ts';
+import { fakeCluster } from '#lib/testkit/kube-client.ts';
+import { until } from '#lib/testkit/until.ts';
+import type { KubeClient } from './client.ts';
+import { judgeLease, Leader } from './leader.ts';
+import type { Lease } from './object.ts';
+
+const LEASES = '/apis/coordination.k8s.io/v1/leases';
+const log = createLogger({ scope: 'l', level: 'off' });
+/** Runs a thousand times as fast. */
+const hurried: Clock = {
+  ...systemClock,
+  monotonic: () => systemClock.monotonic() * 1000,
+  sleep: (ms, signal) => systemClock.sleep(ms / 1000, signal),
+};
+
+function leader(client: KubeClient, identity: string, events: string[]) {
+  return new Leader({
+    client,
+    clock: hurried,
+    log,
+    namespace: 'istio-system',
+    name: 'task',
+    identity,
+    lead: (signal) => {
+      events.push(`${identity} leads`);
+      signal.addEventListener('abort', () => events.push(`${identity} ends`));
+    },
+  });
+}
+
+function lease(holderIdentity: string, renewTime: string): Lease {
+  return { metadata: { name: 'task' }, spec: { holderIdentity, renewTime, leaseDurationSeconds: 30 } };
+}
+
+test('a lease is free when it is absent, given back, or unchanged for its duration', () => {
+  const seen = { renewTime: 't', sinceMs: 30_000 };
+  equal(judgeLease(undefined, 'a', seen), 'free');
+  equal(judgeLease(lease('', 't'), 'a', seen), 'free');
+  equal(judgeLease(lease('b', 't'), 'a', seen), 'free');
+  equal(judgeLease(lease('b', 't'), 'a', { renewTime: 't', sinceMs: 29_999 }), 'taken');
+  equal(judgeLease(lease('b', 'later'), 'a', seen), 'taken');
+  equal(judgeLease(lease('a', 't'), 'a', { renewTime: '', sinceMs: 0 }), 'mine');
+});
+
+test('one of two leads, and the other takes over when it stops', async () => {
+  await using env = await fakeCluster();
+  const events: string[] = [];
+  const first = leader(env.client, 'a', events);
+  const second = leader(env.client, 'b', events);
+  first.start();
+  await until('a leader', () => first.leading);
+  second.start();
+  await first.stop();
+  await until('its successor', () => second.leading);
+  await second.stop();
+  deepEqual(events, ['a leads', 'a ends', 'b leads', 'b ends']);
+  equal(env.api.find<Lease>(LEASES, 'istio-system', 'task')?.spec?.holderIdentity, '');
+});
+
+test('a leader that vanished is replaced once its lease has run out', async () => {
+  await using env = await fakeCluster();
+  const events: string[] = [];
+  env.api.put(LEASES, { ...lease('dead', 'long ago'), metadata: { name: 'task', namespace: 'istio-system' } });
+  const heir = leader(env.client, 'b', events);
+  heir.start();
+  await until('the heir', () => heir.leading);
+  await heir.stop();
+});
+
+test('a leader that cannot reach the API server steps down', async () => {
+  await using env = await fakeCluster();
+  const events: string[] = [];
+  const only = leader(env.client, 'a', events);
+  only.start();
+  await until('leadership', () => only.leading);
+  env.api.refuse = () => 500;
+  await until('its end', () => events.includes('a ends'));
+  env.api.refuse = undefined;
+  await until('its return', () => only.leading);
+  await only.stop();
+});
