@@ -156,10 +156,22 @@ export class KubeClient {
     });
   }
 
-  /** False when there was nothing to delete. */
-  async delete<T extends KubeObject>(kind: Kind<T>, address: ResourceAddress): Promise<boolean> {
+  /** False when there was nothing to delete. `uid`: only that very object, KUBE_CONFLICT when another has its name. */
+  async delete<T extends KubeObject>(
+    kind: Kind<T>,
+    address: ResourceAddress,
+    { gracePeriodSeconds, uid }: { readonly gracePeriodSeconds?: number; readonly uid?: string } = {},
+  ): Promise<boolean> {
+    const options = {
+      apiVersion: 'v1',
+      kind: 'DeleteOptions',
+      ...(gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds }),
+      ...(uid === undefined ? {} : { preconditions: { uid } }),
+    };
+    const given = gracePeriodSeconds !== undefined || uid !== undefined;
     try {
-      await this.#json<unknown>('DELETE', resourcePath(kind, address), `delete ${label(kind, address)}`, {});
+      const body = given ? { body: options } : {};
+      await this.#json<unknown>('DELETE', resourcePath(kind, address), `delete ${label(kind, address)}`, body);
       return true;
     } catch (error) {
       if (isKubeError(error, 'KUBE_NOT_FOUND')) return false;
