@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A certificate authority for tests that also issues what no honest one would: hostile leaves for verification tests.
 import { webcrypto } from 'node:crypto';
+import { keyToPem } from '#lib/identity/key.ts';
 import { x509 } from '#lib/identity/x509.ts';
 
 const P256 = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
@@ -27,6 +28,8 @@ export interface LeafOptions {
 export interface TestCa {
   readonly rootPem: string;
   readonly root: x509.X509Certificate;
+  /** PKCS#8 of this authority's own key. */
+  readonly keyPem: string;
   issue(names: x509.JsonGeneralNames | string, options?: LeafOptions): Promise<TestIdentity>;
   /** An authority below this one; its leaves come with it in their chain. */
   intermediate(options?: LeafOptions): Promise<TestCa>;
@@ -46,12 +49,13 @@ export async function createTestCa(name = 'test root'): Promise<TestCa> {
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
     ],
   });
-  return authority(root, keys.privateKey, root.toString('pem'), []);
+  return authority(root, keys.privateKey, await keyToPem(keys.privateKey), root.toString('pem'), []);
 }
 
 function authority(
   issuer: x509.X509Certificate,
   key: webcrypto.CryptoKey,
+  keyPem: string,
   rootPem: string,
   above: readonly string[],
 ): TestCa {
@@ -87,13 +91,13 @@ function authority(
   return {
     rootPem,
     root: issuer,
+    keyPem,
     issue: async (names, options = {}) => {
       const list: x509.JsonGeneralNames = typeof names === 'string' ? [{ type: 'url', value: names }] : names;
       const { certificate, keys } = await create({ names: list, ...options });
-      const pkcs8 = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)).toString('base64');
       return {
         chainPem: [certificate.toString('pem'), ...above].join('\n'),
-        keyPem: `-----BEGIN PRIVATE KEY-----\n${pkcs8}\n-----END PRIVATE KEY-----\n`,
+        keyPem: await keyToPem(keys.privateKey),
       };
     },
     intermediate: async (options = {}) => {
@@ -101,7 +105,10 @@ function authority(
         { ca: true, keyUsage: x509.KeyUsageFlags.keyCertSign, extendedKeyUsage: [], ...options },
         'CN=test intermediate',
       );
-      return authority(certificate, keys.privateKey, rootPem, [certificate.toString('pem'), ...above]);
+      return authority(certificate, keys.privateKey, await keyToPem(keys.privateKey), rootPem, [
+        certificate.toString('pem'),
+        ...above,
+      ]);
     },
   };
 }
