@@ -54,6 +54,8 @@ export interface Service {
   readonly canonical: boolean;
   /** `namespace`: clients of other namespaces do not see it. */
   readonly visibility: 'public' | 'namespace';
+  /** Ingress gateways pass the waypoint too. */
+  readonly ingressUseWaypoint: boolean;
 }
 
 /** A workload in its role behind one service. */

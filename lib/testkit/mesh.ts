@@ -118,6 +118,7 @@ export function service(fields: ServiceText = {}): Service {
     ipFamilies: 'automatic',
     canonical: true,
     visibility: 'public',
+    ingressUseWaypoint: false,
     ...rest,
     vips: vips.map((text) => {
       const bar = text.indexOf('|');
