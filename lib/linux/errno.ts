@@ -13,11 +13,13 @@ export const ENOMEM = 12;
 export const EACCES = 13;
 export const EFAULT = 14;
 export const EEXIST = 17;
+export const ENOTDIR = 20;
 export const EINVAL = 22;
 export const ENFILE = 23;
 export const EMFILE = 24;
 export const EPIPE = 32;
 export const ERANGE = 34;
+export const ELOOP = 40;
 export const EPROTO = 71;
 export const EMSGSIZE = 90;
 export const ENOPROTOOPT = 92;
@@ -53,7 +55,7 @@ const KNOWN = new Map<number, readonly [name: string, text: string, cause?: stri
   [16, ['EBUSY', 'busy']],
   [EEXIST, ['EEXIST', 'already exists']],
   [19, ['ENODEV', 'no such device']],
-  [20, ['ENOTDIR', 'not a directory']],
+  [ENOTDIR, ['ENOTDIR', 'not a directory']],
   [21, ['EISDIR', 'is a directory']],
   [EINVAL, ['EINVAL', 'invalid argument', 'the kernel lacks this option, or the descriptor is of another kind']],
   [ENFILE, ['ENFILE', 'the system has too many open files', 'raise fs.file-max']],
@@ -65,6 +67,7 @@ const KNOWN = new Map<number, readonly [name: string, text: string, cause?: stri
   [ERANGE, ['ERANGE', 'out of range']],
   [36, ['ENAMETOOLONG', 'name too long']],
   [38, ['ENOSYS', 'the kernel lacks this call']],
+  [ELOOP, ['ELOOP', 'too many symbolic links']],
   [EPROTO, ['EPROTO', 'protocol error']],
   [88, ['ENOTSOCK', 'not a socket']],
   [89, ['EDESTADDRREQ', 'destination address required']],

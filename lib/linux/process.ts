@@ -64,6 +64,14 @@ export function createMemory(name: string, size: number): number {
   return fd;
 }
 
+/** A second descriptor of a memfd through which nobody can map it writable. Throws SYSCALL_ENOENT. */
+export function readOnlyDescriptor(fd: number): number {
+  scratch.writeCString(0, `/proc/self/fd/${fd}`);
+  const made = libc.open(scratch.pointer, C.O_RDONLY | C.O_CLOEXEC, 0);
+  if (made < 0) throw callError('open', errnoCell[0]!, `/proc/self/fd/${fd}`);
+  return made;
+}
+
 /** Size of the memory behind a memfd in bytes, rounded up to pages. Throws SYSCALL_EBADF. */
 export function memorySize(fd: number): number {
   if (libc.fstat(fd, scratch.pointer) < 0) throw callError('fstat', errnoCell[0]!, `descriptor ${fd}`);

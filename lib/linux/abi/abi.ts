@@ -10,7 +10,6 @@ export interface Abi {
   readonly epollEvent: { readonly size: number; readonly events: number; readonly data: number };
   readonly stat: { readonly size: number; readonly dev: number; readonly ino: number; readonly length: number };
   readonly msghdr: {
-    readonly size: number;
     readonly name: number;
     readonly nameLength: number;
     readonly iov: number;

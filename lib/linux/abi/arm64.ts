@@ -8,7 +8,6 @@ export const arm64: Abi = {
   epollEvent: { size: 16, events: 0, data: 8 },
   stat: { size: 128, dev: 0, ino: 8, length: 48 },
   msghdr: {
-    size: 56,
     name: 0,
     nameLength: 8,
     iov: 16,

@@ -8,7 +8,6 @@ export const x64: Abi = {
   epollEvent: { size: 12, events: 0, data: 4 },
   stat: { size: 144, dev: 0, ino: 8, length: 48 },
   msghdr: {
-    size: 56,
     name: 0,
     nameLength: 8,
     iov: 16,
