@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// Counters of one data-plane process that the main process reads. Each is a double with one writer, so adding is a load and a
+// store, and a reader sees an old or a new value and never half of one (aligned 8 bytes on x86-64 and arm64). What a slot means is said once, by message.
+import { createRegion, HEADER_BYTES, openRegion, type Region } from './region.ts';
+
+export class Counters {
+  readonly fd: number;
+  /** Slots there are. */
+  readonly capacity: number;
+  readonly #values: Float64Array;
+  #allocated = 0;
+
+  private constructor(region: Region) {
+    this.fd = region.fd;
+    const { buffer, byteOffset } = region.arena.bytes;
+    this.capacity = Math.floor((region.arena.size - HEADER_BYTES) / 8);
+    this.#values = new Float64Array(buffer, byteOffset + HEADER_BYTES, this.capacity);
+  }
+
+  static create(capacity: number): Counters {
+    return new Counters(createRegion('counters', capacity * 8));
+  }
+
+  static open(fd: number, options: { readonly writable: boolean }): Counters {
+    return new Counters(openRegion('counters', fd, options));
+  }
+
+  /** The writer takes a new slot, starting at 0; -1 when all are taken (count into a shared overflow slot then). */
+  allocate(): number {
+    return this.#allocated < this.capacity ? this.#allocated++ : -1;
+  }
+
+  /** Adds to a slot. Hot. */
+  add(slot: number, amount: number): void {
+    this.#values[slot]! += amount;
+  }
+
+  /** Sets a slot, for gauges. Hot. */
+  set(slot: number, value: number): void {
+    this.#values[slot] = value;
+  }
+
+  get(slot: number): number {
+    return this.#values[slot] ?? 0;
+  }
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// The child's side of a data-plane process: takes over what the main process handed it, proves the ground it stands on, and
+// turns the loop until told to stop. If the main process dies, it ends after the drain deadline, and says so.
+import { writeSync } from 'node:fs';
+import { AmbitError } from '#lib/kit/error.ts';
+import { O_NONBLOCK } from '#lib/linux/constants.ts';
+import { openHomeNetns } from '#lib/linux/netns.ts';
+import { addStatusFlags, closeOnExec, forbidCoreDumps, raiseFileLimit } from '#lib/linux/process.ts';
+import { assertGround } from '#lib/linux/selftest.ts';
+import { Channel } from './channel.ts';
+import { Loop, type TurnObserver } from './loop.ts';
+import { Counters } from './shared/counters.ts';
+import { LogProducer } from './shared/log-ring.ts';
+import { Recorder } from './shared/recorder.ts';
+import { Vitals } from './shared/vitals.ts';
+import type { TimerTarget } from './timer-wheel.ts';
+
+/** How a worker is told of its descriptors: JSON after this on its command line. */
+export const WORKER_FLAG = '--data-plane=';
+
+/** The loop beats at least this often, so that the main process can see it live. */
+export const BEAT_MS = 250;
+
+/** Kinds of flight recorder entries that the loop itself writes; programs use numbers from 16. */
+export const LOOP_EVENTS = Object.freeze({ turn: 1, slowTurn: 2, message: 3, stop: 4 });
+const SLOW_TURN_MS = 20;
+
+/** Descriptors in the child, by what they are. */
+export interface WorkerDescriptors {
+  readonly channel: number;
+  readonly vitals: number;
+  readonly counters: number;
+  readonly log: number;
+  readonly recorder: number;
+  /** Further regions of the program, by name. */
+  readonly memory: Readonly<Record<string, number>>;
+}
+
+export interface WorkerArgument {
+  readonly index: number;
+  /** Ms that open connections get once the main process is gone. */
+  readonly drainMs: number;
+  readonly descriptors: WorkerDescriptors;
+}
+
+/** What a worker has at hand. */
+export interface WorkerContext {
+  readonly index: number;
+  readonly loop: Loop;
+  readonly channel: Channel;
+  readonly vitals: Vitals;
+  readonly counters: Counters;
+  readonly log: LogProducer;
+  readonly recorder: Recorder;
+  /** Descriptors of further regions, by name. */
+  readonly memory: Readonly<Record<string, number>>;
+  /** Descriptors this process may hold. */
+  readonly fileLimit: number;
+  /** Ends the loop after this turn; the process exits with `code`. */
+  stop(code?: number): void;
+}
+
+/** What the program does in a worker. */
+export interface WorkerProgram {
+  onMessage(bytes: Uint8Array, fds: number[]): void;
+  /** The main process is gone: take no new connections; the process ends after `deadlineMs`, or earlier by stop(). */
+  onMainGone(deadlineMs: number): void;
+}
+
+/** The argument after WORKER_FLAG in `argv`, if this process was started as a worker. Throws WORKER_ARGUMENT. */
+export function workerArgument(argv: readonly string[]): WorkerArgument | undefined {
+  const text = argv.find((word) => word.startsWith(WORKER_FLAG))?.slice(WORKER_FLAG.length);
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text) as WorkerArgument;
+  } catch (cause) {
+    throw new AmbitError('WORKER_ARGUMENT', 'the argument of a data-plane process is not JSON', { cause });
+  }
+}
+
+/** Runs a worker until it is stopped; returns its exit code. Nothing asynchronous runs meanwhile. */
+export function runWorker(argument: WorkerArgument, start: (context: WorkerContext) => WorkerProgram): number {
+  const { descriptors, index, drainMs } = argument;
+  for (const fd of Object.values({ ...descriptors, ...descriptors.memory })) {
+    if (typeof fd === 'number') closeOnExec(fd);
+  }
+  forbidCoreDumps();
+  const fileLimit = raiseFileLimit();
+  openHomeNetns();
+  assertGround();
+
+  const vitals = Vitals.open(descriptors.vitals, { writable: true });
+  const recorder = Recorder.open(descriptors.recorder, { writable: true });
+  const loop = new Loop({ observer: new Instruments(vitals, recorder) });
+  let exitCode = 0;
+  const stop = (code = 0) => {
+    exitCode = code;
+    loop.stop();
+  };
+  const end: TimerTarget = { onTimer: () => stop(1) };
+  let program: WorkerProgram | undefined;
+  addStatusFlags(descriptors.channel, O_NONBLOCK);
+  const channel = new Channel(loop, descriptors.channel, {
+    onMessage: (bytes, fds) => {
+      recorder.note(loop.now, LOOP_EVENTS.message, bytes.length, fds.length);
+      program?.onMessage(bytes, fds);
+    },
+    onClosed: (reason) => {
+      writeSync(2, `data-plane process ${index}: the main process is gone (${reason}), ending within ${drainMs} ms\n`);
+      loop.after(drainMs, end);
+      program?.onMainGone(drainMs);
+    },
+  });
+  const beat: TimerTarget = { onTimer: () => void loop.after(BEAT_MS, beat) };
+  loop.after(BEAT_MS, beat);
+  program = start({
+    index,
+    loop,
+    channel,
+    vitals,
+    counters: Counters.open(descriptors.counters, { writable: true }),
+    log: LogProducer.open(descriptors.log),
+    recorder,
+    memory: descriptors.memory,
+    fileLimit,
+    stop,
+  });
+  vitals.markReady();
+  loop.run();
+  recorder.note(loop.now, LOOP_EVENTS.stop, exitCode);
+  return exitCode;
+}
+
+/** Keeps the vitals, and notes turns that did something in the flight recorder. */
+class Instruments implements TurnObserver {
+  readonly #vitals: Vitals;
+  readonly #recorder: Recorder;
+
+  constructor(vitals: Vitals, recorder: Recorder) {
+    this.#vitals = vitals;
+    this.#recorder = recorder;
+  }
+
+  onTurn(events: number, busyMs: number, flushed: number): void {
+    this.#vitals.onTurn(events, busyMs, flushed);
+    if (busyMs >= SLOW_TURN_MS) this.#recorder.note(performance.now(), LOOP_EVENTS.slowTurn, events, busyMs, flushed);
+  }
+}
