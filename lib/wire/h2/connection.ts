@@ -453,8 +453,7 @@ export class H2Connection implements FrameSink {
     const early = this.#server && !stream.headersSent;
     this.#close(stream);
     this.#handler.onReset(stream, code);
-    if (early) this.#wasted();
-    else this.#control();
+    if (early) this.#wasted(); // an answered one has cost its opener as much as us
   }
 
   onStreamViolation(id: number, code: number) {
@@ -523,6 +522,7 @@ export class H2Connection implements FrameSink {
 
   onGoawayFrame(lastStreamId: number, code: number) {
     this.#control();
+    if (this.ended) return;
     this.goawayReceived = true;
     this.#handler.onGoaway(lastStreamId, code);
     if (this.#server) return;
