@@ -14,17 +14,25 @@ export interface Ran {
 export interface RunOptions {
   readonly input?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Default: the caller's. */
+  readonly cwd?: string;
   readonly timeoutMs?: number;
 }
 
 /** Runs a program to its end; a non-zero status is a value, a missing program or a timeout an error. */
 export function tryRun(command: string, args: readonly string[], options: RunOptions = {}): Promise<Ran> {
-  const { input, env, timeoutMs = 60_000 } = options;
+  const { input, env, cwd, timeoutMs = 60_000 } = options;
   return new Promise((resolve, reject) => {
     const child = execFile(
       command,
       [...args],
-      { timeout: timeoutMs, killSignal: 'SIGKILL', maxBuffer: 1 << 28, env: { ...process.env, ...env } },
+      {
+        timeout: timeoutMs,
+        killSignal: 'SIGKILL',
+        maxBuffer: 1 << 28,
+        env: { ...process.env, ...env },
+        ...(cwd === undefined ? {} : { cwd }),
+      },
       (error, stdout, stderr) => {
         if (error?.killed)
           return reject(new Error(`${command} ${args.join(' ')}: no end within ${timeoutMs} ms\n${stderr}`));

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// One statement of the demo: a sentence, and the run that shows it.
+import type { Cluster } from '../harness/cluster.ts';
+import type { Shop } from '../harness/shop.ts';
+
+export interface Stage {
+  readonly cluster: Cluster;
+  readonly shop: Shop;
+}
+
+export interface Check {
+  readonly id: string;
+  readonly sentence: string;
+  /** Throws when the statement does not hold; gives what was seen. */
+  run(stage: Stage): Promise<string>;
+}
+
+export interface Outcome {
+  readonly check: Check;
+  readonly passed: boolean;
+  readonly seen: string;
+  readonly seconds: number;
+}
+
+/** Runs the checks in order, each on what the one before left; all run, also after a failure. */
+export async function runChecks(
+  checks: readonly Check[],
+  stage: Stage,
+  onOutcome: (outcome: Outcome) => void,
+): Promise<Outcome[]> {
+  const outcomes: Outcome[] = [];
+  for (const check of checks) {
+    const started = performance.now();
+    const outcome = await check.run(stage).then(
+      (seen) => ({ passed: true, seen }),
+      (error: unknown) => ({ passed: false, seen: error instanceof Error ? error.message : String(error) }),
+    );
+    outcomes.push({ check, ...outcome, seconds: (performance.now() - started) / 1000 });
+    onOutcome(outcomes.at(-1)!);
+  }
+  return outcomes;
+}
+
+export function expect(holds: boolean, otherwise: string): asserts holds {
+  if (!holds) throw new Error(otherwise);
+}

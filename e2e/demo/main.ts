@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// make demo: the mesh end to end on this machine, each statement checked. `--keep` leaves it up; other words go to
+// `ambit playground up` (--kubeconfig FILE, --program NAME=COMMAND).
+import Table from 'cli-table3';
+import color from 'picocolors';
+import { Cluster } from '../harness/cluster.ts';
+import { Shop } from '../harness/shop.ts';
+import { type Check, type Outcome, runChecks } from './check.ts';
+import { enrolled, identityLogged, sourceKept } from './enrol.ts';
+import { oneDenied, strictRefuses } from './policy.ts';
+import { controlPlaneRestart } from './restart.ts';
+import { plainAgain, plainBefore, tunnelledAfter } from './wire.ts';
+
+const CHECKS: readonly Check[] = [
+  plainBefore,
+  enrolled,
+  tunnelledAfter,
+  sourceKept,
+  identityLogged,
+  oneDenied,
+  strictRefuses,
+  controlPlaneRestart,
+  plainAgain,
+];
+
+const words = process.argv.slice(2);
+const keep = words.includes('--keep') || (process.env['KEEP'] ?? '') !== '';
+const started = performance.now();
+const elapsed = (): string => `${((performance.now() - started) / 1000).toFixed(0).padStart(3)} s`;
+const say = (line: string): void => console.log(`${color.dim(elapsed())}  ${line}`);
+
+process.exitCode = await demo();
+
+async function demo(): Promise<number> {
+  say('bringing up a cluster of two nodes, with the mesh installed');
+  const cluster = await Cluster.up({ name: `demo-${process.pid}`, args: words.filter((word) => word !== '--keep') });
+  // An interrupt must leave as little behind as an end does.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => void cluster.down().finally(() => process.exit(130)));
+  }
+  try {
+    const shop = new Shop(cluster);
+    say('opening the shop: four services, and a shopper that keeps them busy');
+    await shop.open();
+    const outcomes = await runChecks(CHECKS, { cluster, shop }, (outcome) => say(lineOf(outcome)));
+    print(outcomes);
+    if (keep) hints(cluster);
+    return outcomes.every(({ passed }) => passed) ? 0 : 1;
+  } finally {
+    if (!keep) {
+      say('taking the cluster down');
+      await cluster.down();
+    }
+  }
+}
+
+function lineOf({ check, passed, seen }: Outcome): string {
+  const mark = passed ? color.green('ok  ') : color.red('FAIL');
+  return `${mark} (${check.id}) ${check.sentence}${passed ? '' : `\n${seen}`}`;
+}
+
+function print(outcomes: readonly Outcome[]): void {
+  const table = new Table({
+    head: ['', 'statement', 'seen', 's'],
+    colWidths: [5, 50, 56, 6],
+    wordWrap: true,
+    style: { head: [], border: [] },
+  });
+  for (const { check, passed, seen, seconds } of outcomes) {
+    table.push([
+      passed ? color.green('ok') : color.red('FAIL'),
+      `(${check.id}) ${check.sentence}`,
+      seen,
+      seconds.toFixed(0),
+    ]);
+  }
+  console.log(table.toString());
+  const passed = outcomes.filter((outcome) => outcome.passed).length;
+  console.log(`${outcomes.length} checks, ${passed} passed in ${elapsed().trim()}`);
+}
+
+function hints(cluster: Cluster): void {
+  console.log(`
+The cluster stays up. Try:
+  export KUBECONFIG=${cluster.kubeconfig}
+  bin/ambit kubectl get pods -A -o wide
+  bin/ambit ztunnel-config all
+  bin/ambit explain --from shop/$(bin/ambit kubectl get pod -n shop -l app=shopper -o name | cut -d/ -f2) --to web.shop:8080
+Take it down with:
+  bin/ambit playground down --name ${cluster.name}`);
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// The sample shop on a cluster: deployed, and its shopper asked how the traffic fares.
+import type { Cluster, PodFacts } from './cluster.ts';
+import { eventually } from './eventually.ts';
+
+const KINDS = ['short', 'keepalive', 'grpc', 'tcp'] as const;
+
+interface Tally {
+  readonly ok: number;
+  readonly failed: number;
+  readonly opened: number;
+  readonly broken: number;
+}
+
+interface Report {
+  readonly tallies: Record<(typeof KINDS)[number], Tally>;
+  readonly failures: readonly string[];
+}
+
+export class Shop {
+  readonly #cluster: Cluster;
+
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster;
+  }
+
+  /** Deploys the shop and a client outside it; ready when each kind of traffic flows. */
+  async open(): Promise<readonly PodFacts[]> {
+    await Promise.all([
+      this.#cluster.apply('manifests/samples/shop.yaml'),
+      this.#cluster.apply('manifests/samples/outsider.yaml'),
+    ]);
+    const [pods] = await Promise.all([this.#cluster.ready('shop', 5), this.#cluster.ready('outside')]);
+    await this.busy(10);
+    return pods;
+  }
+
+  async report(): Promise<Report> {
+    return await this.#ask('GET', '/stats');
+  }
+
+  /** Ends the long-lived connections in good order, and waits until new ones are in use. */
+  async reconnect(): Promise<void> {
+    const before = await this.#ask('POST', '/reconnect');
+    await eventually(
+      'the shopper to open new connections',
+      async () => {
+        const now = await this.report();
+        const renewed = (['keepalive', 'grpc', 'tcp'] as const).every(
+          (kind) => now.tallies[kind].opened >= before.tallies[kind].opened + (kind === 'keepalive' ? 2 : 1),
+        );
+        return renewed;
+      },
+      { withinMs: 20_000 },
+    );
+  }
+
+  /** Waits until each kind of traffic has succeeded `times` more. */
+  async busy(times: number): Promise<void> {
+    const before = await this.report();
+    await eventually(
+      `${times} more successes of each kind of traffic`,
+      async () => {
+        const now = await this.report();
+        return KINDS.every((kind) => now.tallies[kind].ok >= before.tallies[kind].ok + times);
+      },
+      { withinMs: 30_000 },
+    );
+  }
+
+  /** Does something while the shopper is busy. Gives how many requests succeeded meanwhile; throws when one failed or a connection broke. */
+  async undisturbed(during: () => Promise<void>): Promise<number> {
+    const before = await this.report();
+    await during();
+    const after = await this.report();
+    const trouble = KINDS.flatMap((kind) => {
+      const failed = after.tallies[kind].failed - before.tallies[kind].failed;
+      const broken = after.tallies[kind].broken - before.tallies[kind].broken;
+      return failed + broken === 0 ? [] : [`${kind}: ${failed} failed, ${broken} broken`];
+    });
+    if (trouble.length > 0) {
+      throw new Error(`${trouble.join('; ')}\n${after.failures.slice(before.failures.length).slice(0, 5).join('\n')}`);
+    }
+    return KINDS.reduce((sum, kind) => sum + after.tallies[kind].ok - before.tallies[kind].ok, 0);
+  }
+
+  async #ask(method: string, path: string): Promise<Report> {
+    const { status, stdout, stderr } = await this.#cluster.exec(
+      'shop',
+      'deploy/shopper',
+      'curl',
+      '-s',
+      '-m',
+      '5',
+      '-X',
+      method,
+      `http://localhost:8081${path}`,
+    );
+    if (status !== 0) throw new Error(`the shopper does not answer: ${stderr}`);
+    return JSON.parse(stdout) as Report;
+  }
+}
