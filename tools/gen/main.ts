@@ -3,8 +3,10 @@
 // `npm run gen`: everything in the tree that a program wrote, written again. `make check` runs it and wants no diff.
 
 import { dirname, join } from 'node:path';
+import { generateErrors } from './errors.ts';
 import { generateProto } from './proto.ts';
 
 const root = join(dirname(import.meta.filename), '..', '..');
 
 generateProto(root);
+generateErrors(root);
