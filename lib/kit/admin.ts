@@ -10,6 +10,8 @@ export interface AdminRequest {
   readonly query: URLSearchParams;
   readonly headers: IncomingMessage['headers'];
   readonly body: string;
+  /** Address of the caller, without its port. */
+  readonly remote: string;
 }
 
 export interface Reply {
@@ -72,6 +74,7 @@ async function answer(routes: AdminOptions['routes'], request: IncomingMessage):
     query: url.searchParams,
     headers: request.headers,
     body,
+    remote: request.socket.remoteAddress ?? '',
   });
 }
 

@@ -30,13 +30,15 @@ export interface ResourceInput {
   readonly name: string;
   /** The message's bytes. */
   readonly value: Uint8Array;
+  /** A digest of `value`, when the caller has one. */
+  readonly version?: string;
   /** Other names an on-demand client may ask for it by. */
   readonly aliases?: readonly string[];
 }
 
 /** Encodes a resource for any number of responses. */
-export function makeEntry({ typeUrl, name, value, aliases = [] }: ResourceInput): ResourceEntry {
-  const version = hash('sha1', value, 'hex').slice(0, 16);
+export function makeEntry({ typeUrl, name, value, aliases = [], ...given }: ResourceInput): ResourceEntry {
+  const version = given.version ?? hash('sha1', value, 'hex').slice(0, 16);
   const base = { name, version, resource: { typeUrl, value } };
   const field = resourceField(toBinary(ResourceSchema, create(ResourceSchema, base)));
   const fieldWithAliases =
