@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+import { deepEqual, equal } from 'node:assert/strict';
+import { test } from 'node:test';
+import { systemClock } from '#lib/kit/clock.ts';
+import { createLogger } from '#lib/kit/log.ts';
+import { Informer } from '#lib/kube/informer.ts';
+import { CONFIG_MAP, NAMESPACE } from '#lib/kube/kind.ts';
+import type { ConfigMap } from '#lib/kube/object.ts';
+import { fakeCluster } from '#lib/testkit/kube-client.ts';
+import { until } from '#lib/testkit/until.ts';
+import { RootConfigMaps } from './root-config-maps.ts';
+
+const NAMESPACES = '/api/v1/namespaces';
+const MAPS = '/api/v1/configmaps';
+const NAME = 'istio-ca-root-cert';
+const log = createLogger({ scope: 'ca', level: 'off' });
+
+async function setUp() {
+  const cluster = await fakeCluster();
+  for (const name of ['shop', 'kube-system', 'kube-public']) cluster.api.put(NAMESPACES, { metadata: { name } });
+  const common = { client: cluster.client, clock: systemClock, random: () => 0.5, log };
+  const namespaces = new Informer({ ...common, kind: NAMESPACE });
+  const configMaps = new Informer({
+    ...common,
+    kind: CONFIG_MAP,
+    selection: { fieldSelector: `metadata.name=${NAME}` },
+  });
+  let root = 'ROOT 1';
+  const maps = new RootConfigMaps({ ...common, name: NAME, namespaces, configMaps, rootPem: () => root });
+  namespaces.start();
+  configMaps.start();
+  await Promise.all([namespaces.whenSynced(), configMaps.whenSynced()]);
+  maps.start();
+  const rootIn = (namespace: string) => cluster.api.find<ConfigMap>(MAPS, namespace, NAME)?.data?.['root-cert.pem'];
+  return {
+    ...cluster,
+    maps,
+    rootIn,
+    rotate: (to: string) => {
+      root = to;
+      maps.refresh();
+    },
+    writes: () => cluster.api.requests.filter(({ method }) => method === 'PATCH').length,
+    async [Symbol.asyncDispose]() {
+      maps.stop();
+      namespaces.stop();
+      configMaps.stop();
+      await cluster[Symbol.asyncDispose]();
+    },
+  };
+}
+
+test('every namespace gets the root, a new one too, and those that forbid writing are left alone', async () => {
+  await using env = await setUp();
+  await until('the first ones', () => env.rootIn('shop') === 'ROOT 1' && env.rootIn('kube-system') === 'ROOT 1');
+  env.api.put(NAMESPACES, { metadata: { name: 'later' } });
+  await until('the new one', () => env.rootIn('later') === 'ROOT 1');
+  equal(env.rootIn('kube-public'), undefined);
+});
+
+test('a map that somebody changed or deleted is put back, and nothing is written while it is right', async () => {
+  await using env = await setUp();
+  await until('the map', () => env.rootIn('shop') === 'ROOT 1' && env.rootIn('kube-system') === 'ROOT 1');
+  env.api.put(MAPS, { metadata: { name: NAME, namespace: 'shop' }, data: { 'root-cert.pem': 'forged' } } as ConfigMap);
+  await until('the repair', () => env.rootIn('shop') === 'ROOT 1');
+  env.api.remove(MAPS, 'shop', NAME);
+  await until('the return', () => env.rootIn('shop') === 'ROOT 1');
+  const before = env.writes();
+  env.maps.refresh();
+  env.api.put(NAMESPACES, { metadata: { name: 'shop', labels: { a: 'b' } } });
+  env.api.put(NAMESPACES, { metadata: { name: 'last' } });
+  await until('the last one', () => env.rootIn('last') === 'ROOT 1');
+  deepEqual(env.writes() - before, 1);
+});
+
+test('a new root reaches every namespace', async () => {
+  await using env = await setUp();
+  await until('the map', () => env.rootIn('shop') === 'ROOT 1');
+  env.rotate('ROOT 2');
+  await until('the new root', () => env.rootIn('shop') === 'ROOT 2' && env.rootIn('kube-system') === 'ROOT 2');
+});

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// The root certificate in every namespace, where pods mount it to verify istiod. It is put back when somebody changes
+// or deletes it, and nothing is written while it is right.
+
+import type { Clock } from '#lib/kit/clock.ts';
+import type { Logger } from '#lib/kit/log.ts';
+import type { KubeClient } from '#lib/kube/client.ts';
+import type { Informer } from '#lib/kube/informer.ts';
+import { CONFIG_MAP } from '#lib/kube/kind.ts';
+import type { ConfigMap, Namespace } from '#lib/kube/object.ts';
+import { WorkQueue } from '#lib/kube/work-queue.ts';
+
+const KEY = 'root-cert.pem';
+const LABELS = { 'istio.io/config': 'true' } as const;
+const FIELD_MANAGER = 'ambit-istiod-root';
+/** Nothing that needs the root runs there, and some distributions forbid writing. */
+const EXCLUDED: ReadonlySet<string> = new Set(['kube-public', 'kube-node-lease', 'local-path-storage']);
+
+export interface RootConfigMapsOptions {
+  readonly client: KubeClient;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly name: string;
+  readonly namespaces: Informer<Namespace>;
+  /** Of the config maps of that name only. */
+  readonly configMaps: Informer<ConfigMap>;
+  readonly rootPem: () => string;
+}
+
+export class RootConfigMaps {
+  readonly #options: RootConfigMapsOptions;
+  readonly #queue: WorkQueue;
+
+  constructor(options: RootConfigMapsOptions) {
+    this.#options = options;
+    this.#queue = new WorkQueue({
+      name: 'the root certificate of a namespace',
+      clock: options.clock,
+      log: options.log,
+      concurrency: 4,
+      reconcile: (namespace) => this.#reconcile(namespace),
+    });
+  }
+
+  /** Call it once both informers are synced, or the first pass would write what is right already. */
+  start(): void {
+    const { configMaps, name, namespaces } = this.#options;
+    namespaces.subscribe((changes) => {
+      for (const change of changes) if (change.op === 'set') this.#queue.add(change.key);
+    });
+    configMaps.subscribe((changes) => {
+      for (const { key } of changes) this.#queue.add(key.slice(0, key.length - name.length - 1));
+    });
+  }
+
+  /** The root has changed: every namespace is looked at. */
+  refresh(): void {
+    for (const namespace of this.#options.namespaces.values()) this.#queue.add(namespace.metadata.name);
+  }
+
+  stop(): void {
+    this.#queue.stop();
+  }
+
+  async #reconcile(namespace: string): Promise<void> {
+    const { client, configMaps, name, namespaces, rootPem } = this.#options;
+    const found = namespaces.get(namespace);
+    if (found === undefined || found.metadata.deletionTimestamp !== undefined || EXCLUDED.has(namespace)) return;
+    const root = rootPem();
+    if (configMaps.get(`${namespace}/${name}`)?.data?.[KEY] === root) return;
+    const wanted = { metadata: { name, namespace, labels: LABELS }, data: { [KEY]: root } };
+    await client.apply(CONFIG_MAP, wanted, { fieldManager: FIELD_MANAGER, force: true });
+  }
+}

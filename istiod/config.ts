@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+// Settings of istiod: flags as Istio's own has them, the rest from the environment. Read once, checked together.
+
+import { Command, CommanderError } from 'commander';
+import { ConfigReader, parseDuration } from '#lib/kit/config.ts';
+import { AmbitError } from '#lib/kit/error.ts';
+import { LEVELS, type Level } from '#lib/kit/log.ts';
+
+/** Cluster id of a mesh of one cluster. */
+const DEFAULT_CLUSTER_ID = 'Kubernetes';
+/** A change waits at most this long for others to join it, once something was sent recently. */
+const DEFAULT_DEBOUNCE_AFTER_MS = 100;
+/** A mesh that changes without pause is still told after this long. */
+const DEFAULT_DEBOUNCE_MAX_MS = 10_000;
+const HOUR_MS = 3_600_000;
+/** Old connections are closed so that clients spread over replicas again. */
+const DEFAULT_CONNECTION_AGE_MS = HOUR_MS / 2;
+
+export interface HostPort {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface IstiodConfig {
+  readonly httpAddress: HostPort;
+  readonly grpcAddress: HostPort;
+  readonly secureGrpcAddress: HostPort;
+  readonly monitoringAddress: HostPort;
+  /** DNS domain of the cluster. */
+  readonly domain: string;
+  readonly clusterId: string;
+  readonly kubeconfig: string | undefined;
+  readonly logLevel: Level;
+  readonly logFormat: 'plain' | 'json';
+  readonly maxConnectionAgeMs: number;
+  /** A file with mesh settings, used until the ConfigMap `istio` exists. */
+  readonly meshConfigFile: string | undefined;
+  readonly podName: string;
+  /** The namespace istiod runs in, and by default the mesh's root namespace. */
+  readonly namespace: string;
+  /** `<namespace>/<service account>` of the node proxies that may ask for other identities. */
+  readonly trustedNodeAccounts: ReadonlySet<string>;
+  readonly tokenAudiences: readonly string[];
+  /** Whether callers of the TLS port must show a token. */
+  readonly authenticate: boolean;
+  /** Whether callers of the plaintext port must show a token, too. */
+  readonly authenticatePlaintext: boolean;
+  /** Whether a client's node must lie in the namespace of its identity. */
+  readonly checkNodeIdentity: boolean;
+  readonly debounceAfterMs: number;
+  readonly debounceMaxMs: number;
+  readonly defaultCertificateTtlMs: number;
+  readonly maxCertificateTtlMs: number;
+  readonly rootTtlMs: number;
+  /** More names for istiod's own certificate. */
+  readonly customHosts: readonly string[];
+  readonly rootConfigMap: string;
+  readonly writeStatus: boolean;
+  readonly shutdownMs: number;
+}
+
+export interface ParsedArguments {
+  readonly command: 'discovery' | 'version' | 'help';
+  readonly flags: Readonly<Record<string, string>>;
+  /** Text to print for `help`. */
+  readonly output: string;
+}
+
+/** Takes the command line apart; throws CONFIG_INVALID naming what it does not know. */
+export function parseArguments(argv: readonly string[]): ParsedArguments {
+  let output = '';
+  let command: ParsedArguments['command'] = 'help';
+  let flags: Record<string, string> = {};
+  const program = new Command('istiod')
+    .description('The control plane of the mesh: watches Kubernetes, tells node proxies, signs certificates.')
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => (output += text), writeErr: (text) => (output += text) });
+  program
+    .command('discovery')
+    .description('serve')
+    .option('--httpAddr <address>', 'readiness and debug pages', ':8080')
+    .option('--grpcAddr <address>', 'xDS in plaintext', ':15010')
+    .option('--secureGRPCAddr <address>', 'xDS and certificates over TLS', ':15012')
+    .option('--monitoringAddr <address>', 'metrics', ':15014')
+    .option('--domain <domain>', 'DNS domain of the cluster', 'cluster.local')
+    .option('--clusterID <id>', 'name of this cluster (default: CLUSTER_ID, else Kubernetes)')
+    .option('--kubeconfig <file>', 'API server to watch (default: KUBECONFIG, else the service account)')
+    .option('--log_output_level <levels>', 'as in default:info', 'default:info')
+    .option('--log_as_json', 'log JSON objects')
+    .option('--meshConfig <file>', 'mesh settings until the ConfigMap istio exists')
+    .option('--keepaliveMaxServerConnectionAge <duration>', 'how old a connection may grow', '30m')
+    .option('--shutdownDuration <duration>', 'how long to let calls finish', '10s')
+    .action((options: Record<string, string | boolean>) => {
+      command = 'discovery';
+      flags = Object.fromEntries(Object.entries(options).map(([name, value]) => [name, String(value)]));
+    });
+  program
+    .command('version')
+    .description('print the version')
+    .action(() => {
+      command = 'version';
+    });
+  try {
+    program.parse([...argv], { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    const asked = error.code === 'commander.helpDisplayed' || error.code === 'commander.help';
+    if (!asked)
+      throw new AmbitError('CONFIG_INVALID', error.message.replace(/^error: /, ''), { advice: 'see istiod --help' });
+  }
+  return { command, flags, output: output === '' ? program.helpInformation() : output };
+}
+
+/** Reads every setting and freezes the lot; throws CONFIG_INVALID with all that is wrong. */
+export function readConfig(
+  flags: Readonly<Record<string, string>>,
+  lookup: (name: string) => string | undefined,
+): IstiodConfig {
+  const env = new ConfigReader(lookup);
+  const address = (flag: string, fallback: string): HostPort => {
+    const text = flags[flag] ?? fallback;
+    const found = parseAddress(text);
+    if (found === undefined)
+      env.problem(`--${flag}`, `${JSON.stringify(text)} is no address`, `write for example ${fallback}`);
+    return found ?? { host: '', port: 0 };
+  };
+  const duration = (flag: string, fallbackMs: number): number => {
+    const text = flags[flag];
+    if (text === undefined) return fallbackMs;
+    const found = parseDuration(text);
+    if (found === undefined)
+      env.problem(`--${flag}`, `${JSON.stringify(text)} is no duration`, 'write for example 30m');
+    return found ?? fallbackMs;
+  };
+  const level = parseLevel(flags['log_output_level'] ?? 'info');
+  if (level === undefined) {
+    env.problem('--log_output_level', `${flags['log_output_level']} is unknown`, `write one of ${LEVELS.join(', ')}`);
+  }
+  const namespace = env.string('POD_NAMESPACE', 'istio-system');
+  const defaultTtl = env.duration('DEFAULT_WORKLOAD_CERT_TTL', 24 * HOUR_MS);
+  const maxTtl = env.duration('MAX_WORKLOAD_CERT_TTL', 2160 * HOUR_MS);
+  if (defaultTtl > maxTtl) {
+    env.problem('DEFAULT_WORKLOAD_CERT_TTL', 'is longer than MAX_WORKLOAD_CERT_TTL', 'lower it, or raise the maximum');
+  }
+  const config: IstiodConfig = {
+    httpAddress: address('httpAddr', ':8080'),
+    grpcAddress: address('grpcAddr', ':15010'),
+    secureGrpcAddress: address('secureGRPCAddr', ':15012'),
+    monitoringAddress: address('monitoringAddr', ':15014'),
+    domain: flags['domain'] ?? 'cluster.local',
+    clusterId: flags['clusterID'] ?? env.string('CLUSTER_ID', DEFAULT_CLUSTER_ID),
+    kubeconfig: flags['kubeconfig'] ?? env.optional('KUBECONFIG'),
+    logLevel: level ?? 'info',
+    logFormat: flags['log_as_json'] === 'true' ? 'json' : 'plain',
+    maxConnectionAgeMs: duration('keepaliveMaxServerConnectionAge', DEFAULT_CONNECTION_AGE_MS),
+    meshConfigFile: flags['meshConfig'],
+    podName: env.string('POD_NAME', 'istiod'),
+    namespace,
+    trustedNodeAccounts: new Set(env.list('CA_TRUSTED_NODE_ACCOUNTS', [`${namespace}/ztunnel`])),
+    tokenAudiences: env.list('TOKEN_AUDIENCES', ['istio-ca']),
+    authenticate: env.boolean('XDS_AUTH', true),
+    authenticatePlaintext: env.boolean('XDS_AUTH_PLAINTEXT', false),
+    checkNodeIdentity: env.boolean('PILOT_ENABLE_XDS_IDENTITY_CHECK', true),
+    debounceAfterMs: env.duration('PILOT_DEBOUNCE_AFTER', DEFAULT_DEBOUNCE_AFTER_MS),
+    debounceMaxMs: env.duration('PILOT_DEBOUNCE_MAX', DEFAULT_DEBOUNCE_MAX_MS),
+    defaultCertificateTtlMs: defaultTtl,
+    maxCertificateTtlMs: maxTtl,
+    rootTtlMs: env.duration('CITADEL_SELF_SIGNED_CA_CERT_TTL', 87_600 * HOUR_MS),
+    customHosts: env.list('ISTIOD_CUSTOM_HOST'),
+    rootConfigMap: env.string('PILOT_CA_CERT_CONFIGMAP', 'istio-ca-root-cert'),
+    writeStatus: env.boolean('AMBIENT_ENABLE_STATUS', true),
+    shutdownMs: duration('shutdownDuration', 10_000),
+  };
+  for (const account of config.trustedNodeAccounts) {
+    if (!/^[^/]+\/[^/]+$/.test(account)) {
+      env.problem(
+        'CA_TRUSTED_NODE_ACCOUNTS',
+        `${JSON.stringify(account)} is no account`,
+        'write <namespace>/<service account>',
+      );
+    }
+  }
+  env.assertValid();
+  return Object.freeze(config);
+}
+
+/** `:8080`, `127.0.0.1:8080` or `[::1]:8080`; no host means every address. */
+export function parseAddress(text: string): HostPort | undefined {
+  const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(text);
+  if (match === null) return undefined;
+  const port = Number(match[3]);
+  if (port > 65_535) return undefined;
+  return { host: match[1] ?? (match[2] === undefined || match[2] === '' ? '::' : match[2]), port };
+}
+
+/** The default scope's level of `default:info,ads:debug`, or a bare level. */
+function parseLevel(text: string): Level | undefined {
+  const items = text.split(',').map((item) => item.split(':'));
+  const chosen = items.find(([scope]) => scope === 'default') ?? items[0];
+  const name = (chosen?.[1] ?? chosen?.[0] ?? '').replace(/^warning$/, 'warn').replace(/^none$/, 'off');
+  return LEVELS.find((level) => level === name);
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who is calling: a service-account token in the call's metadata, checked by the API server's TokenReview. An API
+// server that does not answer is no verdict: the caller is told to come back, not that it is a stranger.
+
+import { hash } from 'node:crypto';
+import type { Metadata } from '@grpc/grpc-js';
+import type { Clock } from '#lib/kit/clock.ts';
+import { describeError } from '#lib/kit/error.ts';
+import type { KubeClient } from '#lib/kube/client.ts';
+import { TOKEN_REVIEW } from '#lib/kube/kind.ts';
+import type { TokenReview } from '#lib/kube/object.ts';
+import { Identity } from '#lib/mesh/identity.ts';
+
+const BEARER = 'Bearer ';
+const USER_PREFIX = 'system:serviceaccount:';
+const GROUP = 'system:serviceaccounts';
+const EXTRA_POD_NAME = 'authentication.kubernetes.io/pod-name';
+const EXTRA_POD_UID = 'authentication.kubernetes.io/pod-uid';
+/** A node proxy asks for many certificates at once with one token: those are one review. Short, so that a deleted
+ * pod's token is worth nothing soon. */
+const REMEMBER_MS = 5_000;
+const MAX_REMEMBERED = 2_048;
+
+/** A caller that has proven a service account. */
+export interface Caller {
+  readonly identity: Identity;
+  /** Name and UID of the pod the token is bound to; undefined for a token that is not. */
+  readonly pod: { readonly name: string; readonly uid: string } | undefined;
+}
+
+export type Authentication =
+  | { readonly kind: 'known'; readonly caller: Caller }
+  | { readonly kind: 'unknown'; readonly reason: string }
+  | { readonly kind: 'unavailable'; readonly reason: string };
+
+export interface AuthenticatorOptions {
+  readonly client: KubeClient;
+  readonly clock: Clock;
+  readonly audiences: readonly string[];
+  readonly clusterId: string;
+  /** The mesh's trust domain at the time of the call. */
+  readonly trustDomain: () => string;
+}
+
+export class Authenticator {
+  readonly #options: AuthenticatorOptions;
+  readonly #reviews = new Map<string, { readonly untilMs: number; readonly review: Promise<Authentication> }>();
+
+  constructor(options: AuthenticatorOptions) {
+    this.#options = options;
+  }
+
+  /** Checks the token in a call's metadata. */
+  async authenticate(metadata: Metadata): Promise<Authentication> {
+    const { clock, clusterId } = this.#options;
+    const header = metadata.get('authorization')[0]?.toString() ?? '';
+    if (!header.startsWith(BEARER) || header.length === BEARER.length) {
+      return { kind: 'unknown', reason: 'no token: the metadata "authorization" has no "Bearer <token>"' };
+    }
+    const cluster = metadata.get('clusterid')[0]?.toString() ?? '';
+    if (cluster !== '' && cluster !== clusterId) {
+      return {
+        kind: 'unknown',
+        reason: `the token is of cluster ${JSON.stringify(cluster)}, this one is ${clusterId}`,
+      };
+    }
+    const token = header.slice(BEARER.length).trim();
+    const key = hash('sha256', token, 'hex');
+    const now = clock.monotonic();
+    const remembered = this.#reviews.get(key);
+    if (remembered !== undefined && remembered.untilMs > now) return await remembered.review;
+    const review = this.#review(token);
+    this.#reviews.delete(key);
+    this.#reviews.set(key, { untilMs: now + REMEMBER_MS, review });
+    if (this.#reviews.size > MAX_REMEMBERED) this.#reviews.delete(this.#reviews.keys().next().value ?? key);
+    const result = await review;
+    // Only a success is worth remembering: whoever was refused may come back with a better answer at once.
+    if (result.kind !== 'known') this.#reviews.delete(key);
+    return result;
+  }
+
+  async #review(token: string): Promise<Authentication> {
+    const { audiences, client, trustDomain } = this.#options;
+    let answer: TokenReview;
+    try {
+      answer = await client.create(TOKEN_REVIEW, {
+        metadata: { name: '' },
+        spec: { token, audiences: [...audiences] },
+      });
+    } catch (error) {
+      return { kind: 'unavailable', reason: `the token cannot be checked: ${describeError(error)}` };
+    }
+    return judgeReview(answer.status, audiences, trustDomain());
+  }
+}
+
+/** What a TokenReview's status says about the caller. Pure. */
+export function judgeReview(
+  status: TokenReview['status'],
+  audiences: readonly string[],
+  trustDomain: string,
+): Authentication {
+  const unknown = (reason: string): Authentication => ({ kind: 'unknown', reason });
+  if (status?.authenticated !== true) return unknown(`the token is not valid: ${status?.error ?? 'not authenticated'}`);
+  const granted = status.audiences ?? [];
+  // A server that names no audiences is one that does not know them; it has checked its own.
+  if (audiences.length > 0 && granted.length > 0 && !granted.some((audience) => audiences.includes(audience))) {
+    return unknown(`the token is for ${granted.join(', ')}, not for ${audiences.join(' or ')}`);
+  }
+  const username = status.user?.username ?? '';
+  const [namespace, serviceAccount, ...rest] = username.slice(USER_PREFIX.length).split(':');
+  if (!username.startsWith(USER_PREFIX) || !namespace || !serviceAccount || rest.length > 0) {
+    return unknown(`the token is of ${JSON.stringify(username)}, which is no service account`);
+  }
+  if (!(status.user?.groups ?? []).includes(GROUP)) return unknown(`${username} is not in the group ${GROUP}`);
+  const name = status.user?.extra?.[EXTRA_POD_NAME]?.[0];
+  const uid = status.user?.extra?.[EXTRA_POD_UID]?.[0];
+  return {
+    kind: 'known',
+    caller: {
+      identity: new Identity(trustDomain, namespace, serviceAccount),
+      pod: name === undefined || uid === undefined ? undefined : { name, uid },
+    },
+  };
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// The collections istiod watches. Made together, started together; ready when every one has been listed once.
+
+import type { Clock } from '#lib/kit/clock.ts';
+import type { Logger } from '#lib/kit/log.ts';
+import type { KubeClient, Selection } from '#lib/kube/client.ts';
+import { Informer } from '#lib/kube/informer.ts';
+import {
+  AUTHORIZATION_POLICY,
+  CONFIG_MAP,
+  ENDPOINT_SLICE,
+  type Kind,
+  NAMESPACE,
+  NODE,
+  PEER_AUTHENTICATION,
+  POD,
+  SERVICE,
+  SERVICE_ACCOUNT,
+} from '#lib/kube/kind.ts';
+import type { KubeObject, Node, Pod } from '#lib/kube/object.ts';
+import type { IstiodMetrics } from '../metrics.ts';
+
+export type Informers = ReturnType<typeof createInformers>;
+
+export interface InformersOptions {
+  readonly client: KubeClient;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Logger;
+  readonly metrics: IstiodMetrics;
+  readonly clusterId: string;
+  /** The namespace istiod runs in. */
+  readonly namespace: string;
+  /** Name of the config map that carries the root certificate. */
+  readonly rootConfigMap: string;
+  /** Name of the config map that carries the mesh's settings. */
+  readonly meshConfigMap: string;
+}
+
+export function createInformers(options: InformersOptions) {
+  const { client, clock, clusterId, log, metrics, random } = options;
+  const make = <T extends KubeObject>(
+    kind: Kind<T>,
+    extra: { selection?: Selection; trim?: (object: T) => T } = {},
+  ) => {
+    const informer = new Informer<T>({
+      client,
+      kind,
+      clock,
+      random,
+      log,
+      ...extra,
+      onHealth: (healthy) => {
+        if (!healthy) metrics.syncErrors.inc({ cluster: clusterId });
+      },
+    });
+    const counter = kind.group.endsWith('istio.io') ? metrics.configEvents : metrics.registryEvents;
+    informer.subscribe((changes) => {
+      for (const change of changes) counter.inc({ type: kind.kind, event: eventName(change) });
+    });
+    return informer;
+  };
+  const named = (name: string, namespace?: string): Selection => ({
+    fieldSelector: `metadata.name=${name}`,
+    ...(namespace === undefined ? {} : { namespace }),
+  });
+  return {
+    namespaces: make(NAMESPACE),
+    nodes: make(NODE, { trim: trimNode }),
+    pods: make(POD, { trim: trimPod }),
+    services: make(SERVICE),
+    endpointSlices: make(ENDPOINT_SLICE),
+    serviceAccounts: make(SERVICE_ACCOUNT),
+    authorizationPolicies: make(AUTHORIZATION_POLICY),
+    peerAuthentications: make(PEER_AUTHENTICATION),
+    rootConfigMaps: make(CONFIG_MAP, { selection: named(options.rootConfigMap) }),
+    meshConfig: make(CONFIG_MAP, { selection: named(options.meshConfigMap, options.namespace) }),
+  };
+}
+
+function eventName(change: { readonly op: 'set' | 'delete'; readonly old?: unknown }): string {
+  if (change.op === 'delete') return 'delete';
+  return change.old === undefined ? 'add' : 'update';
+}
+
+function withoutManagedFields<T extends KubeObject>(object: T): T {
+  const { managedFields: _, ...metadata } = object.metadata as T['metadata'] & { managedFields?: unknown };
+  return { ...object, metadata };
+}
+
+/** Of a pod we need where it runs, as whom, its ports and its state: not its volumes, environment and commands. */
+function trimPod(pod: Pod): Pod {
+  const { metadata } = withoutManagedFields(pod);
+  const { spec, status } = pod;
+  const containers = (list: NonNullable<Pod['spec']>['containers']) =>
+    list?.map(({ name, ports, restartPolicy }) => ({
+      name,
+      ...(ports === undefined ? {} : { ports }),
+      ...(restartPolicy === undefined ? {} : { restartPolicy }),
+    }));
+  return {
+    metadata,
+    spec: {
+      ...pick(spec, ['nodeName', 'serviceAccountName', 'hostNetwork']),
+      containers: containers(spec?.containers) ?? [],
+      initContainers: containers(spec?.initContainers) ?? [],
+    },
+    status: pick(status, ['phase', 'podIP', 'podIPs', 'hostIP', 'conditions']),
+  };
+}
+
+/** A node's status changes every few seconds with its heartbeat; only its place and addresses matter here. */
+function trimNode(node: Node): Node {
+  const { metadata } = withoutManagedFields(node);
+  return { metadata, status: pick(node.status, ['addresses']) };
+}
+
+function pick<T extends object, const K extends keyof T>(from: T | undefined, keys: readonly K[]): Pick<T, K> {
+  const result: Partial<T> = {};
+  for (const key of keys) if (from?.[key] !== undefined) result[key] = from[key];
+  return result as Pick<T, K>;
+}
