@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+// The mesh as a data-plane process sees it: a MeshView over the shared store. Decoded values are kept as long as the store says
+// that their record is the same; while the store has not changed at all, an answer costs one map look-up.
+import { FOUND, MISSING, type StoreReader } from '#lib/loop/shared/store-reader.ts';
+import type { Ip } from '#lib/mesh/ip.ts';
+import type { Policy } from '#lib/mesh/policy.ts';
+import { type Endpoint, type Service, visibleTo } from '#lib/mesh/service.ts';
+import type { MeshView } from '#lib/mesh/view.ts';
+import type { ServiceKey, Workload, WorkloadUid } from '#lib/mesh/workload.ts';
+import {
+  addressKey,
+  endpointsKey,
+  GLOBAL_POLICIES_KEY,
+  hostnameKey,
+  localKey,
+  namespacePoliciesKey,
+  ownHostnameKey,
+  policyRecordKey,
+  RANGES_KEY,
+  serviceRecordKey,
+  vipKey,
+  workloadKey,
+} from './key.ts';
+import { decodePolicy, decodeService, decodeWorkload } from './record.ts';
+
+interface Cached<T> {
+  value: T | undefined;
+  /** Of the record the value was made from; 0 when there was none. */
+  recordVersion: number;
+  /** Of the store when this was last compared. */
+  seenAt: number;
+}
+
+/** Kept values; beyond this the whole cache is dropped, which costs a moment of decoding and no bookkeeping. */
+const MAX_CACHED = 50_000;
+const NO_ENDPOINTS: readonly Endpoint[] = [];
+const NO_POLICIES: readonly Policy[] = [];
+const NO_SERVICES: readonly Service[] = [];
+
+class Cache<T> {
+  readonly #store: StoreReader;
+  readonly #decode: (text: string) => T;
+  readonly #entries = new Map<string, Cached<T>>();
+  readonly #key = Buffer.alloc(1100);
+
+  constructor(store: StoreReader, decode: (text: string) => T) {
+    this.#store = store;
+    this.#decode = decode;
+  }
+
+  get(key: string): T | undefined {
+    const version = this.#store.version;
+    let entry = this.#entries.get(key);
+    if (entry === undefined) {
+      if (this.#entries.size >= MAX_CACHED) this.#entries.clear();
+      entry = { value: undefined, recordVersion: 0, seenAt: -1 };
+      this.#entries.set(key, entry);
+    } else if (entry.seenAt === version) return entry.value;
+    const length = this.#key.write(key);
+    const outcome = this.#store.get(this.#key, length, entry.recordVersion);
+    if (outcome === FOUND) {
+      entry.value = this.#decode(this.#store.value.toString('utf8', 0, this.#store.valueLength));
+      entry.recordVersion = this.#store.recordVersion;
+    } else if (outcome === MISSING) {
+      entry.value = undefined;
+      entry.recordVersion = 0;
+    }
+    entry.seenAt = version;
+    return entry.value;
+  }
+}
+
+export class SharedMesh implements MeshView {
+  readonly #workloads: Cache<Workload>;
+  readonly #services: Cache<Service>;
+  readonly #policies: Cache<Policy>;
+  readonly #names: Cache<readonly string[]>;
+  readonly #endpoints: Cache<readonly Endpoint[]>;
+  /** Whose endpoints the endpoint cache is decoding. */
+  #decodingFor: ServiceKey = '';
+
+  constructor(store: StoreReader) {
+    this.#workloads = new Cache(store, decodeWorkload);
+    this.#services = new Cache(store, decodeService);
+    this.#policies = new Cache(store, decodePolicy);
+    this.#names = new Cache(store, (text) => text.split('\n'));
+    this.#endpoints = new Cache(store, (text) => this.#resolveEndpoints(text));
+  }
+
+  /** The workload of this node that the node agent announced under these names; undefined until WDS has told of it. */
+  localWorkload(namespace: string, name: string, serviceAccount: string): Workload | undefined {
+    const uid = this.#names.get(localKey(namespace, name, serviceAccount))?.[0];
+    return uid === undefined ? undefined : this.workloadByUid(uid);
+  }
+
+  workloadByAddress(network: string, ip: Ip): Workload | undefined {
+    const uid = this.#names.get(addressKey(network, ip))?.[0];
+    return uid === undefined ? undefined : this.workloadByUid(uid);
+  }
+
+  workloadByUid(uid: WorkloadUid): Workload | undefined {
+    return this.#workloads.get(workloadKey(uid));
+  }
+
+  workloadByHostname(namespace: string, hostname: string): Workload | undefined {
+    const uid = this.#names.get(ownHostnameKey(namespace, hostname))?.[0];
+    return uid === undefined ? undefined : this.workloadByUid(uid);
+  }
+
+  serviceByAddress(network: string, ip: Ip, clientNamespace: string): Service | undefined {
+    const exact = preferred(this.#servicesOf(vipKey(network, ip)), clientNamespace);
+    return exact ?? this.#serviceByRange(network, ip, clientNamespace);
+  }
+
+  serviceByHostname(hostname: string, clientNamespace: string): Service | undefined {
+    return preferred(this.servicesOfHostname(hostname), clientNamespace);
+  }
+
+  /** Every service of that exact host name, visible or not: for DNS, which chooses by rules of its own. */
+  servicesOfHostname(hostname: string): readonly Service[] {
+    return this.#servicesOf(hostnameKey(hostname));
+  }
+
+  service(key: ServiceKey): Service | undefined {
+    return this.#services.get(serviceRecordKey(key));
+  }
+
+  endpoints(service: Service): readonly Endpoint[] {
+    this.#decodingFor = service.key;
+    return this.#endpoints.get(endpointsKey(service.key)) ?? NO_ENDPOINTS;
+  }
+
+  endpointOf(service: Service, workload: Workload): Endpoint | undefined {
+    const own = this.workloadByUid(workload.uid);
+    const ports = own?.services.get(service.key);
+    return own === undefined || ports === undefined ? undefined : { workload: own, ports };
+  }
+
+  policy(key: string): Policy | undefined {
+    return this.#policies.get(policyRecordKey(key));
+  }
+
+  namespacePolicies(namespace: string): readonly Policy[] {
+    return this.#policiesOf(namespacePoliciesKey(namespace));
+  }
+
+  globalPolicies(): readonly Policy[] {
+    return this.#policiesOf(GLOBAL_POLICIES_KEY);
+  }
+
+  #policiesOf(index: string): readonly Policy[] {
+    const names = this.#names.get(index);
+    if (names === undefined) return NO_POLICIES;
+    return names.map((name) => this.policy(name)).filter((policy) => policy !== undefined);
+  }
+
+  #servicesOf(index: string): readonly Service[] {
+    const names = this.#names.get(index);
+    if (names === undefined) return NO_SERVICES;
+    return names.map((name) => this.service(name)).filter((service) => service !== undefined);
+  }
+
+  #resolveEndpoints(text: string): readonly Endpoint[] {
+    const key = this.#decodingFor;
+    return text.split('\n').flatMap((uid) => {
+      const workload = this.workloadByUid(uid);
+      const ports = workload?.services.get(key);
+      return workload === undefined || ports === undefined ? [] : [{ workload, ports }];
+    });
+  }
+
+  #serviceByRange(network: string, ip: Ip, clientNamespace: string): Service | undefined {
+    let best: Service | undefined;
+    let bestRank = -1;
+    for (const service of this.#servicesOf(RANGES_KEY)) {
+      if (!visibleTo(service, clientNamespace)) continue;
+      for (const vip of service.vips) {
+        if (vip.network !== network || vip.range.host || !vip.range.contains(ip)) continue;
+        const own = service.namespace === clientNamespace ? 1024 : 0;
+        const rank = own + vip.range.length * 2 + (service.canonical ? 1 : 0);
+        if (rank <= bestRank) continue;
+        best = service;
+        bestRank = rank;
+      }
+    }
+    return best;
+  }
+}
+
+/** Own namespace, then canonical, then first, among the visible. */
+function preferred(candidates: readonly Service[], namespace: string): Service | undefined {
+  let canonical: Service | undefined;
+  let first: Service | undefined;
+  for (const candidate of candidates) {
+    if (!visibleTo(candidate, namespace)) continue;
+    if (candidate.namespace === namespace) return candidate;
+    first ??= candidate;
+    if (candidate.canonical) canonical ??= candidate;
+  }
+  return canonical ?? first;
+}
