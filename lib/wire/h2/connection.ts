@@ -4,43 +4,22 @@
 //
 // Sending content costs no copy: the shell asks `dataQuota`, puts that many bytes into its own memory behind room for
 // nine octets, and has `writeDataHeader` fill those in. Received content is handed on where it lies.
-//
-// Windows: connection credit returns as soon as bytes arrive, for a tunnel must be drained for
-// the neighbours' sake; stream credit returns when the shell reports delivery, so a stopped reader holds its own
-// window and nothing else.
 import { AmbitError } from '#lib/kit/error.ts';
 import { FloodGuard } from './flood.ts';
-import {
-  GOAWAY_SIZE,
-  PING_SIZE,
-  RST_STREAM_SIZE,
-  WINDOW_UPDATE_SIZE,
-  writeFrameHeader,
-  writeGoaway,
-  writePing,
-  writePong,
-  writeRstStream,
-  writeWindowUpdate,
-} from './frame.ts';
+import { writeFrameHeader } from './frame.ts';
+import { FrameWriter, type OutputOwner } from './frame-writer.ts';
 import type { H2Handler } from './handler.ts';
 import { HeaderBlock } from './headers.ts';
 import { HpackDecoder } from './hpack/decoder.ts';
-import { HpackEncoder } from './hpack/encoder.ts';
 import type { OutputBuffer } from './output.ts';
-import { ErrorCode, Flag, FRAME_HEADER, FrameType, INITIAL_WINDOW, MAX_31, PREFACE } from './protocol.ts';
+import { ErrorCode, Flag, FRAME_HEADER, FrameType, MAX_31 } from './protocol.ts';
 import { FrameReader, type FrameSink } from './reader.ts';
-import {
-  DEFAULT_LIMITS,
-  type H2Limits,
-  type H2Settings,
-  PeerSettings,
-  SETTINGS_BOUND,
-  writeSettings,
-} from './settings.ts';
+import { ReceiveWindows } from './receive-windows.ts';
+import { SendWindows } from './send-windows.ts';
+import { DEFAULT_LIMITS, type H2Limits, type H2Settings, PeerSettings } from './settings.ts';
 import { H2Stream } from './stream.ts';
 import { StreamTable } from './stream-table.ts';
 import { HeaderAssembler } from './validate.ts';
-import { WaitList } from './wait-list.ts';
 
 const EMPTY = Buffer.alloc(0);
 // First half of our PINGs' octets: the shell's, and the one between the two GOAWAYs of a graceful shutdown.
@@ -55,7 +34,7 @@ const DRIBBLE = 256;
 export type Role = 'client' | 'server';
 
 /** One HTTP/2 connection. */
-export class H2Connection implements FrameSink {
+export class H2Connection implements FrameSink, OutputOwner {
   readonly role: Role;
   readonly settings: H2Settings;
   readonly peer: PeerSettings;
@@ -68,21 +47,16 @@ export class H2Connection implements FrameSink {
 
   readonly #server: boolean;
   readonly #handler: H2Handler;
-  readonly #out: OutputBuffer;
+  readonly #writer: FrameWriter;
   readonly #limits: H2Limits;
   readonly #guard: FloodGuard;
   readonly #reader: FrameReader;
   readonly #decoder: HpackDecoder;
-  readonly #encoder = new HpackEncoder();
   readonly #assembler: HeaderAssembler;
   readonly #table = new StreamTable();
-  readonly #blocked = new WaitList();
+  readonly #sending: SendWindows;
+  readonly #receiving: ReceiveWindows;
 
-  #sendWindow: number = INITIAL_WINDOW;
-  #recvWindow: number = INITIAL_WINDOW;
-  #recvTarget: number;
-  /** Window that the peer grants its new streams: HTTP/2's until it has acknowledged ours. */
-  #initialRecvWindow: number;
   #acknowledged = false;
   #unacknowledgedSince = -1;
   /** 0 no, 1 announced, 2 no further stream is served. */
@@ -95,15 +69,14 @@ export class H2Connection implements FrameSink {
     this.settings = settings;
     this.#server = role === 'server';
     this.#handler = handler;
-    this.#out = out;
+    this.#writer = new FrameWriter(out, this);
+    this.#sending = new SendWindows(handler);
+    this.#receiving = new ReceiveWindows(settings, this.#server, this.#writer);
     this.#limits = { ...DEFAULT_LIMITS, ...settings.limits };
     this.#guard = new FloodGuard(this.#limits);
     this.peer = new PeerSettings(settings.assumedPeerStreams ?? 100);
     this.#decoder = new HpackDecoder(Math.max(settings.headerTableSize, 4096));
     this.#assembler = new HeaderAssembler(settings.maxHeaderListSize);
-    this.#recvTarget = Math.max(settings.connectionWindow, INITIAL_WINDOW);
-    // Our SETTINGS travel ahead of our own streams, but the peer's streams may have started without them.
-    this.#initialRecvWindow = this.#server ? INITIAL_WINDOW : settings.initialWindowSize;
     this.#reader = new FrameReader(
       this,
       this.#server,
@@ -118,14 +91,7 @@ export class H2Connection implements FrameSink {
 
   /** Queues preface, SETTINGS and the connection's window; call once, before anything else. */
   start() {
-    if (!this.#room(PREFACE.length + FRAME_HEADER + SETTINGS_BOUND + WINDOW_UPDATE_SIZE)) return;
-    const { buffer } = this.#out;
-    let at = this.#out.offset;
-    if (!this.#server) at += PREFACE.copy(buffer, at);
-    const end = writeSettings(buffer, at + FRAME_HEADER, this.settings, !this.#server);
-    writeFrameHeader(buffer, at, end - at - FRAME_HEADER, FrameType.settings, 0, 0);
-    this.#wrote(end);
-    this.#creditConnection();
+    if (this.#writer.start(this.settings, !this.#server)) this.#receiving.creditConnection();
   }
 
   /** Feeds bytes of the transport. */
@@ -145,15 +111,14 @@ export class H2Connection implements FrameSink {
 
   /** Sends a PING; `opaque` (32 bits) comes back by `onPong`. */
   ping(opaque: number) {
-    if (!this.ended && this.#room(PING_SIZE))
-      this.#wrote(writePing(this.#out.buffer, this.#out.offset, PING_MARK, opaque));
+    if (!this.ended) this.#writer.ping(PING_MARK, opaque);
   }
 
   /** Ends the connection now: GOAWAY, then nothing. The shell closes the transport once the output is flushed. */
   goaway(code: number) {
     if (this.ended) return;
     this.#end();
-    this.#queueGoaway(this.#table.lastPeerId, code);
+    this.#writer.goaway(this.#table.lastPeerId, code);
   }
 
   /**
@@ -164,9 +129,8 @@ export class H2Connection implements FrameSink {
   gracefulShutdown() {
     if (this.ended || this.#draining > 0) return;
     this.#draining = this.#server ? 1 : 2;
-    this.#queueGoaway(this.#server ? MAX_31 : 0, ErrorCode.noError);
-    if (this.#server && this.#room(PING_SIZE))
-      this.#wrote(writePing(this.#out.buffer, this.#out.offset, DRAIN_MARK, 0));
+    this.#writer.goaway(this.#server ? MAX_31 : 0, ErrorCode.noError);
+    if (this.#server) this.#writer.ping(DRAIN_MARK, 0);
   }
 
   /** Streams that are open. */
@@ -191,8 +155,8 @@ export class H2Connection implements FrameSink {
   /** Opens a stream (client). Null if none can be opened now: peer's limit, GOAWAY, identifiers or output exhausted. */
   request(headers: HeaderBlock, endStream: boolean): H2Stream | null {
     if (this.availableStreams === 0) return null;
-    const stream = new H2Stream(this.#table.nextLocalId, this.peer.initialWindowSize, this.#initialRecvWindow);
-    if (!this.#writeHeaders(stream, headers, endStream)) return null;
+    const stream = new H2Stream(this.#table.nextLocalId, this.peer.initialWindowSize, this.#receiving.initial);
+    if (!this.#writer.headers(stream.id, headers, endStream, this.peer.maxFrameSize)) return null;
     this.#table.nextLocalId += 2;
     this.#table.add(stream);
     stream.headersSent = true;
@@ -204,7 +168,7 @@ export class H2Connection implements FrameSink {
   /** Answers a stream (server); a 1xx may come before the answer proper. */
   respond(stream: H2Stream, headers: HeaderBlock, endStream: boolean) {
     if (this.ended || stream.closed || stream.localEnded) return;
-    if (!this.#writeHeaders(stream, headers, endStream)) return this.#outputFull();
+    if (!this.#writer.headers(stream.id, headers, endStream, this.peer.maxFrameSize)) return this.onOutputFull();
     if (headers.status >= 200) {
       if (!stream.headersSent) this.#guard.answered();
       stream.headersSent = true;
@@ -215,8 +179,8 @@ export class H2Connection implements FrameSink {
   /** Ends our side with trailers. */
   trailers(stream: H2Stream, headers: HeaderBlock) {
     if (this.ended || stream.closed || stream.localEnded) return;
-    if (this.#writeHeaders(stream, headers, true)) this.#endLocal(stream);
-    else this.#outputFull();
+    if (this.#writer.headers(stream.id, headers, true, this.peer.maxFrameSize)) this.#endLocal(stream);
+    else this.onOutputFull();
   }
 
   /**
@@ -225,13 +189,7 @@ export class H2Connection implements FrameSink {
    */
   dataQuota(stream: H2Stream): number {
     if (stream.closed || stream.localEnded || this.ended) return 0;
-    const window = Math.min(stream.sendWindow, this.#sendWindow);
-    if (window > 0) return Math.min(window, this.peer.maxFrameSize);
-    if (stream.waiting === 0) {
-      if (stream.sendWindow <= 0) stream.waiting = 1;
-      else this.#waitForConnection(stream);
-    }
-    return 0;
+    return Math.min(this.#sending.available(stream), this.peer.maxFrameSize);
   }
 
   /**
@@ -241,10 +199,10 @@ export class H2Connection implements FrameSink {
   writeDataHeader(buffer: Buffer, offset: number, stream: H2Stream, length: number, endStream: boolean) {
     if (stream.localEnded || stream.closed) throw new AmbitError('H2_QUOTA', `stream ${stream.id} has ended already`);
     if (length > 0) {
-      if (length > stream.sendWindow || length > this.#sendWindow || length > this.peer.maxFrameSize)
+      if (length > stream.sendWindow || length > this.#sending.window || length > this.peer.maxFrameSize)
         throw new AmbitError('H2_QUOTA', `DATA of ${length} octets on stream ${stream.id} is above its quota`);
       stream.sendWindow -= length;
-      this.#sendWindow -= length;
+      this.#sending.window -= length;
       if (length >= DRIBBLE || stream.sendWindow > 0) this.#guard.useful();
     }
     writeFrameHeader(buffer, offset, length, FrameType.data, endStream ? Flag.endStream : 0, stream.id);
@@ -259,19 +217,16 @@ export class H2Connection implements FrameSink {
     const length = Math.min(end - start, end > start ? this.dataQuota(stream) : 0);
     const ends = endStream && length === end - start;
     if (stream.closed || stream.localEnded || this.ended || (length === 0 && !ends)) return 0;
-    if (!this.#hasRoom(FRAME_HEADER + length)) return 0;
-    const { buffer, offset } = this.#out;
-    source.copy(buffer, offset + FRAME_HEADER, start, start + length);
-    this.writeDataHeader(buffer, offset, stream, length, ends);
-    this.#wrote(offset + FRAME_HEADER + length);
+    if (!this.#writer.hasRoom(FRAME_HEADER + length)) return 0;
+    const { buffer } = this.#writer.out;
+    this.writeDataHeader(buffer, this.#writer.content(source, start, start + length), stream, length, ends);
     return length;
   }
 
   /** Ends our side with an empty DATA frame. */
   endStream(stream: H2Stream) {
-    if (this.ended || stream.closed || stream.localEnded || !this.#room(FRAME_HEADER)) return;
-    this.#wrote(writeFrameHeader(this.#out.buffer, this.#out.offset, 0, FrameType.data, Flag.endStream, stream.id));
-    this.#endLocal(stream);
+    if (this.ended || stream.closed || stream.localEnded) return;
+    if (this.#writer.end(stream.id)) this.#endLocal(stream);
   }
 
   /** Ends the stream at once in both directions; no callback follows. */
@@ -286,7 +241,7 @@ export class H2Connection implements FrameSink {
   /** `octets` of what `onData` brought have left for good; returns credit to the peer, in batches. */
   consumed(stream: H2Stream, octets: number) {
     stream.undelivered -= octets;
-    this.#creditStream(stream);
+    if (!this.ended) this.#receiving.creditStream(stream);
   }
 
   /**
@@ -294,34 +249,12 @@ export class H2Connection implements FrameSink {
    * credit of what gets consumed until the window is that small.
    */
   setStreamWindow(stream: H2Stream, octets: number) {
-    stream.recvTarget = Math.min(octets, MAX_31);
-    this.#creditStream(stream);
-  }
-
-  #creditStream(stream: H2Stream) {
-    if (stream.remoteEnded || stream.closed || this.ended) return;
-    const credit = stream.recvTarget - stream.undelivered - stream.recvWindow;
-    if (credit <= 0 || credit < stream.recvTarget >> 2 || !this.#room(WINDOW_UPDATE_SIZE)) return;
-    stream.recvWindow += credit;
-    this.#wrote(writeWindowUpdate(this.#out.buffer, this.#out.offset, stream.id, credit));
-  }
-
-  #creditConnection() {
-    const credit = this.#recvTarget - this.#recvWindow;
-    if (credit <= 0 || this.ended || !this.#room(WINDOW_UPDATE_SIZE)) return;
-    this.#recvWindow += credit;
-    this.#wrote(writeWindowUpdate(this.#out.buffer, this.#out.offset, 0, credit));
-  }
-
-  /** Takes `octets` off the connection's window and returns them once they are worth a frame. */
-  #received(octets: number) {
-    this.#recvWindow -= octets;
-    if (this.#recvTarget - this.#recvWindow >= this.#recvTarget >> 2) this.#creditConnection();
+    if (!this.ended) this.#receiving.resize(stream, octets);
   }
 
   onDataStart(id: number, length: number, padding: number, endStream: boolean): boolean {
     const total = length + padding;
-    if (total > this.#recvWindow) {
+    if (total > this.#receiving.window) {
       this.#fail(ErrorCode.flowControlError, 'DATA beyond the window of the connection');
       return false;
     }
@@ -333,7 +266,7 @@ export class H2Connection implements FrameSink {
     else if (stream.contentLeft >= 0 && (endStream ? length !== stream.contentLeft : length > stream.contentLeft))
       this.#streamError(stream, ErrorCode.protocolError);
     else {
-      if (padding > 0) this.#padding(stream, padding);
+      if (padding > 0) this.#receiving.padding(stream, padding);
       if (stream.contentLeft >= 0) stream.contentLeft -= length;
       if (length >= DRIBBLE) this.#guard.useful();
       if (length > 0) {
@@ -345,14 +278,8 @@ export class H2Connection implements FrameSink {
       else this.#control();
       return false;
     }
-    this.#received(total);
+    this.#receiving.received(total);
     return false;
-  }
-
-  #padding(stream: H2Stream, octets: number) {
-    stream.recvWindow -= octets;
-    this.#received(octets);
-    this.#creditStream(stream);
   }
 
   onDataBytes(buffer: Buffer, start: number, end: number, last: boolean) {
@@ -363,7 +290,7 @@ export class H2Connection implements FrameSink {
       stream.undelivered += length;
       this.#deliver(stream, buffer, start, end, last && this.#dataEnds);
     }
-    this.#received(length);
+    this.#receiving.received(length);
   }
 
   #deliver(stream: H2Stream, buffer: Buffer, start: number, end: number, endStream: boolean) {
@@ -397,7 +324,7 @@ export class H2Connection implements FrameSink {
     if (selfDependent) return this.#refuse(id, ErrorCode.protocolError, 'the stream depends on itself', true);
     if (assembler.tooLarge) {
       this.#table.rememberReset(id);
-      this.#writeHeaders(new H2Stream(id, 0, 0), HeaderBlock.response(431), true);
+      this.#writer.headers(id, HeaderBlock.response(431), true, this.peer.maxFrameSize);
       return this.#refuse(id, ErrorCode.noError, 'the header list is too large', true);
     }
     const malformed = assembler.finish('request', this.settings.enableConnectProtocol === true);
@@ -405,7 +332,7 @@ export class H2Connection implements FrameSink {
     if (malformed !== '') return this.#refuse(id, ErrorCode.protocolError, malformed, true);
     if (ends && contentLength > 0)
       return this.#refuse(id, ErrorCode.protocolError, 'content-length without content', true);
-    const stream = new H2Stream(id, this.peer.initialWindowSize, this.#initialRecvWindow);
+    const stream = new H2Stream(id, this.peer.initialWindowSize, this.#receiving.initial);
     stream.headersReceived = true;
     stream.remoteEnded = ends;
     stream.bodyless = block.isTunnel;
@@ -476,45 +403,36 @@ export class H2Connection implements FrameSink {
     const code = this.peer.apply(buffer, start, end, !this.#server);
     if (code !== ErrorCode.noError) return this.#fail(code, this.peer.reason);
     this.settingsReceived = true;
-    this.#encoder.setPeerLimit(this.peer.headerTableSize);
-    if (!this.#room(FRAME_HEADER)) return;
-    this.#wrote(writeFrameHeader(this.#out.buffer, this.#out.offset, 0, FrameType.settings, Flag.ack, 0));
+    this.#writer.encoder.setPeerLimit(this.peer.headerTableSize);
+    if (!this.#writer.settingsAck()) return;
     if (this.peer.initialWindowSize !== before) this.#shiftWindows(this.peer.initialWindowSize - before);
     if (!this.ended) this.#handler.onSettings();
   }
 
   /** The peer changed the window of all streams (section 6.9.2); it may become negative. */
   #shiftWindows(delta: number) {
-    for (const stream of this.#table.open.values()) {
-      if (stream.sendWindow + delta > MAX_31)
+    for (const stream of this.#table.open.values())
+      if (!this.#sending.openStream(stream, delta))
         return this.#fail(ErrorCode.flowControlError, 'SETTINGS_INITIAL_WINDOW_SIZE overflows a window');
-      stream.sendWindow += delta;
-    }
-    if (delta > 0) for (const stream of this.#table.open.values()) this.#wake(stream);
+    if (delta > 0) for (const stream of this.#table.open.values()) this.#sending.wake(stream);
   }
 
   onSettingsAck() {
     if (this.#acknowledged) return this.#control();
     this.#acknowledged = true;
     this.#decoder.setLimit(this.settings.headerTableSize);
-    if (!this.#server) return;
-    const delta = this.settings.initialWindowSize - this.#initialRecvWindow;
-    for (const stream of this.#table.open.values()) {
-      stream.recvWindow += delta;
-      if (stream.recvTarget === this.#initialRecvWindow) stream.recvTarget += delta;
-    }
-    this.#initialRecvWindow = this.settings.initialWindowSize;
+    if (this.#server) this.#receiving.acknowledge(this.#table.open.values());
   }
 
   onPing(buffer: Buffer, start: number) {
     this.#control();
-    if (!this.ended && this.#room(PING_SIZE)) this.#wrote(writePong(this.#out.buffer, this.#out.offset, buffer, start));
+    if (!this.ended) this.#writer.pong(buffer, start);
   }
 
   onPong(high: number, low: number) {
     if (high === DRAIN_MARK && this.#draining === 1) {
       this.#draining = 2;
-      this.#queueGoaway(this.#table.lastPeerId, ErrorCode.noError);
+      this.#writer.goaway(this.#table.lastPeerId, ErrorCode.noError);
       if (this.#table.open.size === 0) this.#handler.onDrained();
     } else if (high === PING_MARK) this.#handler.onPong(low);
     else this.#control();
@@ -536,40 +454,17 @@ export class H2Connection implements FrameSink {
   onWindowUpdate(id: number, increment: number) {
     this.#control();
     if (this.ended) return;
-    if (id === 0) return this.#openConnection(increment);
+    if (id === 0) {
+      if (!this.#sending.openConnection(increment))
+        this.#fail(ErrorCode.flowControlError, 'WINDOW_UPDATE overflows the window of the connection');
+      return;
+    }
     const stream = this.#table.find(id);
     if (stream === undefined) {
       if (this.#draining < 2 && this.#table.past(id, this.#server) === 'idle')
         this.#fail(ErrorCode.protocolError, 'WINDOW_UPDATE on an idle stream');
-    } else if (stream.sendWindow + increment > MAX_31) this.#streamError(stream, ErrorCode.flowControlError);
-    else {
-      stream.sendWindow += increment;
-      this.#wake(stream);
-    }
-  }
-
-  #openConnection(increment: number) {
-    if (this.#sendWindow + increment > MAX_31)
-      return this.#fail(ErrorCode.flowControlError, 'WINDOW_UPDATE overflows the window of the connection');
-    this.#sendWindow += increment;
-    for (let turns = this.#blocked.length; turns > 0 && this.#sendWindow > 0; turns--) {
-      const stream = this.#blocked.shift();
-      if (stream === null) return;
-      stream.waiting = stream.sendWindow > 0 ? 0 : 1;
-      if (stream.waiting === 0) this.#handler.onSendable(stream);
-    }
-  }
-
-  #waitForConnection(stream: H2Stream) {
-    stream.waiting = 2;
-    this.#blocked.push(stream);
-  }
-
-  #wake(stream: H2Stream) {
-    if (stream.waiting !== 1 || stream.sendWindow <= 0) return;
-    if (this.#sendWindow <= 0) return this.#waitForConnection(stream);
-    stream.waiting = 0;
-    this.#handler.onSendable(stream);
+    } else if (this.#sending.openStream(stream, increment)) this.#sending.wake(stream);
+    else this.#streamError(stream, ErrorCode.flowControlError);
   }
 
   onIgnored() {
@@ -631,8 +526,7 @@ export class H2Connection implements FrameSink {
 
   #close(stream: H2Stream) {
     stream.closed = true;
-    if (stream.waiting === 2) this.#blocked.remove(stream);
-    stream.waiting = 0;
+    this.#sending.forget(stream);
     this.#table.remove(stream);
     if (this.#draining === 2 && this.#table.open.size === 0 && !this.ended) this.#handler.onDrained();
   }
@@ -645,77 +539,16 @@ export class H2Connection implements FrameSink {
   #fail(code: number, reason: string) {
     if (this.ended) return;
     this.#end();
-    this.#queueGoaway(this.#table.lastPeerId, code);
+    this.#writer.goaway(this.#table.lastPeerId, code);
     this.#handler.onConnectionError(code, reason);
   }
 
-  // === output ===
-
   #queueReset(id: number, code: number) {
     this.#table.rememberReset(id);
-    if (!this.ended && this.#room(RST_STREAM_SIZE))
-      this.#wrote(writeRstStream(this.#out.buffer, this.#out.offset, id, code));
+    if (!this.ended) this.#writer.reset(id, code);
   }
 
-  #queueGoaway(lastStreamId: number, code: number) {
-    if (this.#hasRoom(GOAWAY_SIZE)) this.#wrote(writeGoaway(this.#out.buffer, this.#out.offset, lastStreamId, code));
-  }
-
-  /** Writes HEADERS and what CONTINUATION it takes; false if there is no room, and then nothing has happened. */
-  #writeHeaders(stream: H2Stream, headers: HeaderBlock, endStream: boolean): boolean {
-    const encoder = this.#encoder;
-    let bound = HpackEncoder.BEGIN_BOUND + headers.authority.length + headers.path.length + 200;
-    for (const field of headers.fields) bound += HpackEncoder.bound(field.name, field.value);
-    const frames = Math.ceil(bound / this.peer.maxFrameSize) + 1;
-    if (!this.#hasRoom(bound + frames * FRAME_HEADER)) return false;
-    const { buffer, offset } = this.#out;
-    encoder.begin(buffer, offset + FRAME_HEADER);
-    if (headers.status > 0) encoder.field(':status', String(headers.status), false);
-    if (headers.method !== '') encoder.field(':method', headers.method, false);
-    if (headers.scheme !== '') encoder.field(':scheme', headers.scheme, false);
-    if (headers.authority !== '') encoder.field(':authority', headers.authority, false);
-    if (headers.path !== '') encoder.field(':path', headers.path, false);
-    if (headers.protocol !== '') encoder.field(':protocol', headers.protocol, false);
-    for (const field of headers.fields) encoder.field(field.name, field.value, field.sensitive);
-    this.#wrote(this.#frameBlock(buffer, offset, encoder.finish(), stream.id, endStream));
-    return true;
-  }
-
-  /** Puts frame headers around a block that lies behind room for the first; returns the end. */
-  #frameBlock(buffer: Buffer, offset: number, end: number, id: number, endStream: boolean): number {
-    const max = this.peer.maxFrameSize;
-    let from = offset + FRAME_HEADER;
-    let stop = end;
-    let flags = (endStream ? Flag.endStream : 0) | (stop - from <= max ? Flag.endHeaders : 0);
-    writeFrameHeader(buffer, offset, Math.min(max, stop - from), FrameType.headers, flags, id);
-    while (stop - from > max) {
-      from += max;
-      buffer.copyWithin(from + FRAME_HEADER, from, stop);
-      stop += FRAME_HEADER;
-      const rest = stop - from - FRAME_HEADER;
-      flags = rest <= max ? Flag.endHeaders : 0;
-      writeFrameHeader(buffer, from, Math.min(max, rest), FrameType.continuation, flags, id);
-      from += FRAME_HEADER;
-    }
-    return stop;
-  }
-
-  #hasRoom(octets: number): boolean {
-    return this.#out.limit - this.#out.offset >= octets || this.#out.reserve(octets);
-  }
-
-  #room(octets: number): boolean {
-    if (this.#hasRoom(octets)) return true;
-    this.#outputFull();
-    return false;
-  }
-
-  #outputFull() {
+  onOutputFull() {
     this.#fail(ErrorCode.enhanceYourCalm, 'the peer does not read its answers');
-  }
-
-  #wrote(offset: number) {
-    this.#out.offset = offset;
-    this.#out.markDirty();
   }
 }
