@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a captured pod's DNS question is answered with: services of the mesh under every name a pod may call them by. Pure: no
+// socket, no clock. Everything that is not ours is forwarded, and so are record types other than A and AAAA.
+import type { Ip } from '#lib/mesh/ip.ts';
+import { type Endpoint, type Service, visibleTo } from '#lib/mesh/service.ts';
+import type { Workload } from '#lib/mesh/workload.ts';
+
+/** What answering needs of the mesh; `SharedMesh` has it. */
+export interface DnsView {
+  /** Every service of that exact host name (wildcards are names that start with `*.`). */
+  servicesOfHostname(hostname: string): readonly Service[];
+  endpoints(service: Service): readonly Endpoint[];
+}
+
+export interface DnsOptions {
+  readonly clusterDomain: string;
+  /** The network that the client's addresses belong to. */
+  readonly network: string;
+  readonly ipv6: boolean;
+  /** Wins after the client's own namespace and canonical services. */
+  readonly preferredNamespace: string | undefined;
+  /** Fixed search domains; undefined computes them from the client's namespace. */
+  readonly searchDomains: readonly string[] | undefined;
+}
+
+export interface DnsQuestion {
+  /** Lower case, without the final dot. */
+  readonly name: string;
+  readonly type: 'A' | 'AAAA';
+  readonly client: Workload;
+}
+
+export type DnsAnswer =
+  | { readonly kind: 'forward' }
+  | {
+      readonly kind: 'answer';
+      readonly service: Service;
+      /** When set: the question is an alias of this name, and the addresses stand under it. */
+      readonly alias: string | undefined;
+      /** May be empty: the name exists, it has no address of this type. */
+      readonly addresses: readonly Ip[];
+    };
+
+export const DNS_TTL_SECONDS = 30;
+
+interface Candidate {
+  readonly name: string;
+  /** The name without the search domain it was found by. */
+  readonly stripped: string | undefined;
+}
+
+export function answerQuestion(
+  view: DnsView,
+  question: DnsQuestion,
+  options: DnsOptions,
+  random: () => number,
+): DnsAnswer {
+  const { client, name } = question;
+  for (const candidate of candidates(name, client.namespace, options)) {
+    const exact = choose(view.servicesOfHostname(candidate.name), client.namespace, options);
+    if (exact !== undefined) return answer(view, exact, candidate.stripped, question, options, random);
+    for (const wildcard of wildcards(candidate.name)) {
+      const service = choose(view.servicesOfHostname(wildcard), client.namespace, options);
+      if (service !== undefined) return answer(view, service, undefined, question, options, random);
+    }
+  }
+  return { kind: 'forward' };
+}
+
+/** Search domains of a pod, as Kubernetes gives them. */
+export function searchDomainsOf(namespace: string, clusterDomain: string): string[] {
+  return [`${namespace}.svc.${clusterDomain}`, `svc.${clusterDomain}`, clusterDomain];
+}
+
+function candidates(name: string, namespace: string, options: DnsOptions): Candidate[] {
+  const found: Candidate[] = [];
+  const add = (candidate: string, stripped: string | undefined): void => {
+    if (!found.some((one) => one.name === candidate)) found.push({ name: candidate, stripped });
+  };
+  const both = (base: string, stripped: string | undefined): void => {
+    add(base, stripped);
+    for (const one of expansions(base, namespace, options.clusterDomain)) add(one, stripped);
+  };
+  both(name, undefined);
+  for (const domain of options.searchDomains ?? searchDomainsOf(namespace, options.clusterDomain)) {
+    if (!name.endsWith(`.${domain}`)) continue;
+    const stripped = name.slice(0, -domain.length - 1);
+    both(stripped, stripped);
+  }
+  return found;
+}
+
+function expansions(name: string, namespace: string, domain: string): string[] {
+  const labels = name.split('.');
+  const [a, b] = labels;
+  switch (labels.length) {
+    case 1:
+      return [`${a}.${namespace}.svc.${domain}`];
+    case 2:
+      return [`${a}.${b}.svc.${domain}`, `${a}.${b}.${namespace}.svc.${domain}`];
+    case 3:
+      return [...(labels[2] === 'svc' ? [`${a}.${b}.svc.${domain}`] : []), `${name}.svc.${domain}`];
+    case 4:
+      return labels[3] === 'svc' ? [`${name}.${domain}`] : [];
+    default:
+      return [];
+  }
+}
+
+/** `*.b.c`, `*.c` for `a.b.c`. */
+function* wildcards(name: string): Generator<string> {
+  for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) yield `*${name.slice(dot)}`;
+}
+
+function choose(services: readonly Service[], namespace: string, options: DnsOptions): Service | undefined {
+  const suffix = `.svc.${options.clusterDomain}`;
+  const usable = services.filter(
+    (service) => visibleTo(service, namespace) && (service.vips.length > 0 || service.hostname.endsWith(suffix)),
+  );
+  return (
+    usable.find((service) => service.namespace === namespace) ??
+    usable.find((service) => service.canonical) ??
+    usable.find((service) => service.namespace === options.preferredNamespace) ??
+    usable[0]
+  );
+}
+
+function answer(
+  view: DnsView,
+  service: Service,
+  alias: string | undefined,
+  { type }: DnsQuestion,
+  options: DnsOptions,
+  random: () => number,
+): DnsAnswer {
+  const family = type === 'A' ? 4 : 6;
+  const supported = service.ipFamilies !== (family === 4 ? 'ipv6' : 'ipv4') && (family === 4 || options.ipv6);
+  const addresses = supported ? addressesOf(view, service, family, options.network) : [];
+  return { kind: 'answer', service, alias, addresses: shuffled(addresses, random) };
+}
+
+function addressesOf(view: DnsView, service: Service, family: 4 | 6, network: string): Ip[] {
+  if (service.vips.length > 0) {
+    return service.vips.flatMap((vip) =>
+      vip.network === network && vip.range.host && vip.range.base.family === family ? [vip.range.base] : [],
+    );
+  }
+  return view.endpoints(service).flatMap(({ workload }) => {
+    if (workload.network !== network || !(workload.healthy || service.loadBalancing.allowUnhealthy)) return [];
+    return workload.addresses.find((ip) => ip.family === family) ?? [];
+  });
+}
+
+function shuffled(addresses: Ip[], random: () => number): Ip[] {
+  for (let i = addresses.length - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1));
+    [addresses[i], addresses[j]] = [addresses[j]!, addresses[i]!];
+  }
+  return addresses;
+}

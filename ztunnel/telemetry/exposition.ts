@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// All of ztunnel's metrics as OpenMetrics text. Data-plane processes count in shared memory and say once what a slot means; a
+// scrape adds up the slots of all processes, and what a process had counted stays when it is gone.
+import type { Counters } from '#lib/loop/shared/counters.ts';
+
+export type MetricType = 'counter' | 'gauge' | 'histogram';
+
+export interface Family {
+  /** Name of a sample: counters end in `_total`. */
+  readonly name: string;
+  readonly type: MetricType;
+  readonly help: string;
+  /** For histograms: upper bounds. */
+  readonly buckets?: readonly number[];
+}
+
+type Labels = Readonly<Record<string, string>>;
+
+interface Series {
+  /** `name{labels}`. */
+  readonly key: string;
+  /** What processes that are gone had counted. */
+  retired: number;
+}
+
+const TOTAL = /_total$/;
+
+export class Exposition {
+  readonly #families = new Map<string, Family>();
+  readonly #values = new Map<string, Map<string, () => number>>();
+  readonly #series = new Map<string, Map<string, Series>>();
+  readonly #slots = new Map<Counters, Map<number, { readonly family: string; readonly series: Series }>>();
+
+  constructor(families: readonly Family[]) {
+    for (const family of families) {
+      this.#families.set(family.name, family);
+      this.#values.set(family.name, new Map());
+      this.#series.set(family.name, new Map());
+    }
+  }
+
+  /** A value of the main process, read at each scrape. */
+  value(name: string, labels: Labels, read: () => number): void {
+    this.#values.get(name)!.set(labelText(labels), read);
+  }
+
+  /** A slot of a data-plane process counts for this series from now on; unknown families are a bug of ours and ignored. */
+  slot(counters: Counters, slot: number, name: string, labels: Labels): void {
+    const family = this.#familyOf(name);
+    if (family === undefined) return;
+    const key = `${name}${labelText(labels)}`;
+    const known = this.#series.get(family)!;
+    let series = known.get(key);
+    if (series === undefined) {
+      series = { key, retired: 0 };
+      known.set(key, series);
+    }
+    let slots = this.#slots.get(counters);
+    if (slots === undefined) {
+      slots = new Map();
+      this.#slots.set(counters, slots);
+    }
+    slots.set(slot, { family, series });
+  }
+
+  /** The process is gone: its counts are kept, its gauges end. */
+  retire(counters: Counters): void {
+    for (const [slot, { family, series }] of this.#slots.get(counters) ?? []) {
+      if (this.#families.get(family)!.type !== 'gauge') series.retired += counters.get(slot);
+    }
+    this.#slots.delete(counters);
+  }
+
+  /** Everything, in the order of the families. */
+  text(): string {
+    const sums = new Map<Series, number>();
+    for (const [counters, slots] of this.#slots) {
+      for (const [slot, { series }] of slots) sums.set(series, (sums.get(series) ?? 0) + counters.get(slot));
+    }
+    let out = '';
+    for (const family of this.#families.values()) {
+      const samples = [
+        ...[...this.#values.get(family.name)!].map(([labels, read]) => `${family.name}${labels} ${read()}\n`),
+        ...[...this.#series.get(family.name)!.values()].map(
+          (series) => `${series.key} ${series.retired + (sums.get(series) ?? 0)}\n`,
+        ),
+      ];
+      if (samples.length === 0) continue;
+      const name = family.name.replace(TOTAL, '');
+      out += `# HELP ${name} ${family.help}.\n# TYPE ${name} ${family.type}\n${samples.join('')}`;
+    }
+    return `${out}# EOF\n`;
+  }
+
+  // Samples of a histogram carry suffixes.
+  #familyOf(name: string): string | undefined {
+    if (this.#families.has(name)) return name;
+    const base = name.replace(/_(bucket|sum|count)$/, '');
+    return this.#families.get(base)?.type === 'histogram' ? base : undefined;
+  }
+}
+
+function labelText(labels: Labels): string {
+  const pairs = Object.entries(labels).map(([key, value]) => `${key}="${escapeLabel(value)}"`);
+  return pairs.length === 0 ? '' : `{${pairs.join(',')}}`;
+}
+
+function escapeLabel(value: string): string {
+  return value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Counters } from '#lib/loop/shared/counters.ts';
+import { workload } from '#lib/testkit/mesh.ts';
+import { closedLine, earlyDenyLine, openedLine } from './access-line.ts';
+import { type ConnectionEnd, type ConnectionRecord, partyOf } from './connection.ts';
+import { Exposition } from './exposition.ts';
+import { FAMILIES } from './families.ts';
+import { trafficLabels } from './labels.ts';
+
+const NOW = Date.UTC(2026, 0, 2, 3, 4, 5, 678) + 0.25;
+const ID = '0123456789abcdef0123456789abcdef';
+const record: ConnectionRecord = {
+  direction: 'outbound',
+  traceId: ID,
+  security: 'mutual_tls',
+  sourceAddress: '10.0.0.1:41000',
+  source: partyOf(workload({ name: 'cart-1', namespace: 'shop', workloadName: 'cart', canonicalName: 'cart' })),
+  sourceIdentity: 'spiffe://cluster.local/ns/shop/sa/cart',
+  destinationAddress: '10.0.0.2:15008',
+  hboneAddress: '10.0.0.2:8080',
+  destination: partyOf(workload({ name: 'orders-1', namespace: 'shop', workloadName: 'orders' })),
+  destinationIdentity: 'spiffe://cluster.local/ns/shop/sa/orders',
+  service: { name: 'orders', namespace: 'shop', hostname: 'orders.shop.svc.cluster.local' },
+};
+const end: ConnectionEnd = { flag: '-', error: '', receivedBytes: 10, sentBytes: 2000, durationMs: 13.9 };
+
+test('a finished connection is one plain line in Istio’s fields and order', () => {
+  assert.equal(
+    closedLine(record, end, 'plain', NOW),
+    `2026-01-02T03:04:05.678250Z\tinfo\taccess:outbound{id=${ID}}\tconnection complete\t` +
+      'src.addr=10.0.0.1:41000 src.workload="cart-1" src.namespace="shop" src.cluster="Kubernetes" ' +
+      'src.identity="spiffe://cluster.local/ns/shop/sa/cart" dst.addr=10.0.0.2:15008 dst.hbone_addr=10.0.0.2:8080 ' +
+      'dst.service="orders.shop.svc.cluster.local" dst.workload="orders-1" dst.namespace="shop" ' +
+      'dst.cluster="Kubernetes" dst.identity="spiffe://cluster.local/ns/shop/sa/orders" direction="outbound" ' +
+      'bytes_sent=10 bytes_recv=2000 duration="13ms"\n',
+  );
+});
+
+test('an inbound line turns the bytes to its own view, names its peer, and says what denied it', () => {
+  const inbound: ConnectionRecord = { ...record, direction: 'inbound' };
+  const denied: ConnectionEnd = {
+    ...end,
+    flag: 'DENY',
+    error: 'connection closed due to policy rejection: denied by "x"',
+    policy: 'shop/deny-cart',
+    rule: 0,
+    clause: 'principal is cluster.local/ns/shop/sa/cart',
+  };
+  const text = closedLine(inbound, denied, 'plain', NOW);
+  assert.match(text, /\terror\taccess:inbound\{id=[0-9a-f]{32} peer=10\.0\.0\.1:41000\}\t/);
+  assert.match(text, /bytes_sent=2000 bytes_recv=10 /);
+  assert.match(
+    text,
+    / policy="shop\/deny-cart" rule=0 clause="principal is .*" error="connection closed due to policy rejection: denied by \\"x\\""\n$/,
+  );
+});
+
+test('the JSON line holds the same fields, spans last', () => {
+  const parsed = JSON.parse(closedLine({ ...record, security: 'node_local' }, end, 'json', NOW)) as Record<
+    string,
+    unknown
+  >;
+  assert.deepEqual(Object.keys(parsed).slice(0, 5), ['level', 'time', 'scope', 'message', 'src.addr']);
+  assert.deepEqual(Object.keys(parsed).at(-1), 'outbound');
+  assert.equal(parsed['node_local'], 'true');
+  assert.equal(parsed['bytes_recv'], 2000);
+  assert.deepEqual(parsed['outbound'], { id: ID });
+});
+
+test('identities are told for secured connections only, and unknown parties leave no fields', () => {
+  const text = openedLine(
+    { ...record, security: 'none', destination: undefined, service: undefined, hboneAddress: '' },
+    'plain',
+    NOW,
+  );
+  assert.match(text, /\tdebug\taccess:outbound/);
+  assert.doesNotMatch(text, /identity|dst\.workload|dst\.service|hbone/);
+  const early = earlyDenyLine(
+    {
+      direction: 'inbound',
+      sourceAddress: '10.0.0.9:1',
+      destinationAddress: '[fd00::1]:15008',
+      error: 'ip mismatch: a != b',
+    },
+    'plain',
+    NOW,
+  );
+  assert.match(
+    early,
+    /\twarn\taccess\tconnection failed\tsrc\.addr=10\.0\.0\.9:1 dst\.addr=\[fd00::1\]:15008 direction="inbound" error="ip mismatch/,
+  );
+});
+
+test('traffic labels come in Istio’s order; localities only when one is known', () => {
+  const labels = trafficLabels(record, '-');
+  assert.deepEqual(Object.keys(labels), [
+    'reporter',
+    ...[
+      'workload',
+      'canonical_service',
+      'canonical_revision',
+      'workload_namespace',
+      'principal',
+      'app',
+      'version',
+      'cluster',
+    ].map((name) => `source_${name}`),
+    'destination_service',
+    'destination_service_namespace',
+    'destination_service_name',
+    ...[
+      'workload',
+      'canonical_service',
+      'canonical_revision',
+      'workload_namespace',
+      'principal',
+      'app',
+      'version',
+      'cluster',
+    ].map((name) => `destination_${name}`),
+    'request_protocol',
+    'response_flags',
+    'connection_security_policy',
+  ]);
+  assert.equal(labels['source_workload'], 'cart');
+  assert.equal(labels['connection_security_policy'], 'mutual_tls');
+  const plain = trafficLabels(
+    { ...record, security: 'none', destination: undefined, destinationIdentity: '' },
+    'CONNECT',
+  );
+  assert.equal(plain['connection_security_policy'], 'unknown');
+  assert.equal(plain['destination_workload'], 'unknown');
+  const placed = trafficLabels({ ...record, source: { ...record.source!, zone: 'z1' } }, '-');
+  assert.deepEqual(Object.entries(placed).slice(-4), [
+    ['source_region', 'unknown'],
+    ['source_zone', 'z1'],
+    ['destination_region', 'unknown'],
+    ['destination_zone', 'unknown'],
+  ]);
+});
+
+test('a scrape adds up all processes, and counts outlive the process that made them', () => {
+  const exposition = new Exposition(FAMILIES);
+  const [one, two] = [Counters.create(8), Counters.create(8)];
+  const labels = { reporter: 'source', weird: 'a"b\\c\nd' };
+  for (const counters of [one, two]) {
+    exposition.slot(counters, 3, 'istio_tcp_connections_opened_total', labels);
+    exposition.slot(counters, 4, 'istio_tcp_sockets_open', { reporter: 'source' });
+    counters.add(3, 5);
+    counters.set(4, 2);
+  }
+  exposition.value('istio_build', { component: 'ztunnel', tag: 'x' }, () => 1);
+  const sample = 'istio_tcp_connections_opened_total{reporter="source",weird="a\\"b\\\\c\\nd"}';
+  assert.match(exposition.text(), /# TYPE istio_tcp_connections_opened counter\n/);
+  assert.ok(exposition.text().includes(`${sample} 10\n`));
+  assert.ok(exposition.text().includes('istio_tcp_sockets_open{reporter="source"} 4\n'));
+  exposition.retire(one);
+  one.add(3, 100);
+  assert.ok(exposition.text().includes(`${sample} 10\n`));
+  assert.ok(exposition.text().includes('istio_tcp_sockets_open{reporter="source"} 2\n'));
+  assert.ok(exposition.text().includes('istio_build{component="ztunnel",tag="x"} 1\n'));
+  assert.ok(exposition.text().endsWith('# EOF\n'));
+});
