@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// One non-blocking stream socket on the loop, with what edge-triggered epoll has said about it so far.
+//
+// Edges come once, so what they said is kept here until the kernel itself takes it back with EAGAIN (trap 17). A short read
+// means drained, except after the peer's end was announced: then only read() returning 0 is the end. Closing twice is
+// harmless; the loop closes descriptors at the end of the turn, so a number is never reused under a batch of events (trap 2).
+
+import type { Arena } from '#lib/linux/arena.ts';
+import { read, send, shutdownWrite } from '#lib/linux/calls.ts';
+import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from '#lib/linux/constants.ts';
+import { EAGAIN, EINTR } from '#lib/linux/errno.ts';
+import { resetOnClose, socketError } from '#lib/linux/socket.ts';
+import type { Loop, Pollable, Slot } from '#lib/loop/loop.ts';
+
+const ENDING = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+
+export interface SocketOwner {
+  /** Something new was said about the socket; look at its fields. Never called after `close` or `abort`. */
+  onSocket(socket: Socket): void;
+}
+
+/** Results of `receive` that are not a byte count. */
+export const NOTHING_YET = -1;
+export const BROKEN = -2;
+
+export class Socket implements Pollable {
+  readonly fd: number;
+  /** Who is told; may be replaced at any time. */
+  owner: SocketOwner;
+  /** A read may return something. Cleared by EAGAIN, or by a short read while `ending` is false. */
+  readable = false;
+  /** A send may take something. Cleared by EAGAIN or a short send. */
+  writable = false;
+  /** The peer's end (FIN or reset) was announced: read until 0 or an error. */
+  ending = false;
+  closed = false;
+  /** The errno of what broke it, 0 while nothing has. */
+  errno = 0;
+  readonly #loop: Loop;
+  readonly #slot: Slot;
+
+  constructor(loop: Loop, fd: number, owner: SocketOwner) {
+    this.fd = fd;
+    this.owner = owner;
+    this.#loop = loop;
+    this.#slot = loop.add(fd, this);
+  }
+
+  onReady(events: number): void {
+    if (this.closed) return;
+    if ((events & ENDING) !== 0) this.ending = this.readable = true;
+    if ((events & EPOLLIN) !== 0) this.readable = true;
+    if ((events & (EPOLLOUT | EPOLLERR)) !== 0) this.writable = true;
+    this.owner.onSocket(this);
+  }
+
+  /** Up to `length` bytes: their count, 0 at the peer's end, NOTHING_YET, or BROKEN with `errno` set. */
+  receive(arena: Arena, offset: number, length: number): number {
+    for (;;) {
+      const n = read(this.fd, arena, offset, length);
+      if (n > 0) {
+        if (n < length && !this.ending) this.readable = false;
+        return n;
+      }
+      if (n === -EINTR) continue;
+      this.readable = false;
+      if (n === 0) return 0;
+      if (n === -EAGAIN) return NOTHING_YET;
+      this.errno = -n;
+      return BROKEN;
+    }
+  }
+
+  /** Sends what the socket takes: the count, which may be short or 0, or BROKEN with `errno` set. */
+  send(arena: Arena, offset: number, length: number): number {
+    for (;;) {
+      const n = send(this.fd, arena, offset, length);
+      if (n >= 0) {
+        if (n < length) this.writable = false;
+        return n;
+      }
+      if (n === -EINTR) continue;
+      this.writable = false;
+      if (n === -EAGAIN) return 0;
+      this.errno = -n;
+      return BROKEN;
+    }
+  }
+
+  /** Whether the kernel holds an error for it, without reading; then `errno` is set. For sockets that must not be read now. */
+  broken(): boolean {
+    if (!this.ending) return false;
+    this.errno = socketError(this.fd);
+    return this.errno !== 0;
+  }
+
+  /** FIN: the peer reads to the end, what it says is still read. */
+  finish(): void {
+    if (!this.closed) shutdownWrite(this.fd);
+  }
+
+  /** The normal end, with nothing left unread: otherwise the kernel makes it a reset (trap 12). */
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.#loop.remove(this.#slot);
+  }
+
+  /** RST: whatever was sent last must not be taken for a whole answer. */
+  abort(): void {
+    if (this.closed) return;
+    resetOnClose(this.fd);
+    this.close();
+  }
+}

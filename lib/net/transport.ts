@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an HTTP/2 session stands on: something that takes plaintext when it says it has room, and delivers plaintext in the
+// worker's receive arena. TLS on a socket in production, a bare socket where TLS is set aside for a test, TLS inside
+// another tunnel's stream across networks.
+
+import type { Arena } from '#lib/linux/arena.ts';
+import type { PeerIdentity } from '#lib/tls/peer.ts';
+
+export interface TransportOwner {
+  /** Bytes may be written from now on; `peer` is who the other end proved to be. Returns why it is refused, or ''. */
+  onOpen(peer: PeerIdentity | null): string;
+  /** Plaintext lies in `bytes[0, end)` until this returns. */
+  onPlaintext(bytes: Buffer, end: number): void;
+  /** Room came back after `room` had too little: ask for a flush. */
+  onRoom(): void;
+  /** The other end is gone; once, and never after `finish` or `abort`. `clean`: it said so by TLS's own close. */
+  onTransportEnd(cause: string, clean: boolean): void;
+}
+
+export interface Transport {
+  /** Plaintext bytes that `write` takes for certain now; 0 before it is open. */
+  room(): number;
+  /** Takes `length` bytes at the arena's start. False: it failed, and the owner has been told. */
+  write(arena: Arena, length: number): boolean;
+  /** Hands the kernel what it takes; false while something is left. */
+  drain(): boolean;
+  /** Gives memory back while nothing moves. */
+  shrink(): void;
+  /** Ends in good order: what was written arrives. Nothing is delivered any more. */
+  finish(): void;
+  /** Ends at once, visibly broken for the other end. */
+  abort(): void;
+}
