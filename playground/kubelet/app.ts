@@ -7,6 +7,8 @@ import { connectKube } from '#lib/kube/connect.ts';
 import { Informer } from '#lib/kube/informer.ts';
 import { CONFIG_MAP, NODE, SECRET } from '#lib/kube/kind.ts';
 import { KUBELET_DIR } from '../fabric/machine.ts';
+import type { Backend } from '../proxy/balance.ts';
+import { ServiceProxy } from '../proxy/proxy.ts';
 import { EventRecorder } from './event.ts';
 import { Kubelet } from './kubelet.ts';
 import { PodRoutes, writeCniConfig } from './network.ts';
@@ -75,13 +77,19 @@ export async function startNode(config: NodeConfig): Promise<NodeApp> {
   const routes = new PodRoutes(config.nodeName, log.child('routes'));
   const nodes = new Informer({ client, kind: NODE, clock, random, log: log.child('nodes') });
   nodes.subscribe(() => routes.apply([...nodes.values()]));
+  const proxy = new ServiceProxy({
+    ...{ client, clock, random, log: log.child('proxy'), nodeName: config.nodeName },
+    overrides: new Map(
+      config.apiEndpoint === undefined ? [] : [['default/kubernetes', [backendOf(config.apiEndpoint)]]],
+    ),
+  });
   const registration = new Registration({
     ...{ client, clock, log: log.child('node'), cniConfDir: CNI_CONF_DIR },
     ...{ nodeName: config.nodeName, nodeIps: config.nodeIps, podCidrs: config.podCidrs },
   });
 
   for (const informer of [nodes, configMaps, secrets]) informer.start();
-  await registration.start();
+  await Promise.all([registration.start(), proxy.start()]);
   for (const informer of [configMaps, secrets]) informer.subscribe(() => kubelet.refresh());
   kubelet.start();
   log.info('node registered', { node: config.nodeName, ips: config.nodeIps });
@@ -90,10 +98,16 @@ export async function startNode(config: NodeConfig): Promise<NodeApp> {
     log,
     stop: async (graceSeconds) => {
       registration.stop();
+      proxy.stop();
       await kubelet.stop(graceSeconds);
       for (const informer of [nodes, configMaps, secrets]) informer.stop();
     },
   };
+}
+
+function backendOf(text: string): Backend {
+  const at = text.lastIndexOf(':');
+  return { address: text.slice(0, at), port: Number(text.slice(at + 1)) };
 }
 
 function configMapBytes(

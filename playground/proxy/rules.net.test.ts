@@ -42,7 +42,8 @@ test('a connection to the cluster address arrives at a backend, and at none it i
       });
       c.on('error', (e) => { console.log('error', e.code); process.exit(1); });
     });`;
-  const links = 'ip link set lo up && ip link add out type veth peer name far && ip addr add 192.0.2.1/24 dev out && ip link set out up && ip link set far up';
+  const links =
+    'ip link set lo up && ip link add out type veth peer name far && ip addr add 192.0.2.1/24 dev out && ip link set out up && ip link set far up';
   const script = `${links} && ip route add default dev out && nft -f - && exec ${process.execPath} -e "$PROGRAM"`;
   const out = await run('unshare', ['--net', '/bin/sh', '-c', script], {
     input: rules,

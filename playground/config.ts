@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// The settings of `playground up`, from the command line and the environment, all checked together.
+import { existsSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { ConfigReader } from '#lib/kit/config.ts';
+import { AmbitError } from '#lib/kit/error.ts';
+import { formatProblem, type Problem } from '#lib/kit/result.ts';
+import { MAX_NODES } from './fabric/plan.ts';
+import { PROGRAMS, type ProgramName } from './image-map.ts';
+
+export interface UpFlags {
+  readonly name: string;
+  readonly nodes: string;
+  readonly program: readonly string[];
+  readonly image: readonly string[];
+  readonly kubeconfig?: string | undefined;
+  readonly keep: boolean;
+  readonly mesh: boolean;
+  readonly timeout: string;
+}
+
+export interface PlaygroundConfig {
+  readonly name: string;
+  readonly nodes: number;
+  /** Replaced programs: name → command. */
+  readonly programs: Readonly<Partial<Record<ProgramName, readonly string[]>>>;
+  /** Further images: name or pattern → command. */
+  readonly images: readonly { readonly image: string; readonly command: readonly string[] }[];
+  /** A kubeconfig of another API server, absolute; undefined starts the embedded one. */
+  readonly kubeconfig: string | undefined;
+  /** Leave everything for inspection when `up` fails. */
+  readonly keep: boolean;
+  /** Install the mesh. */
+  readonly mesh: boolean;
+  readonly timeoutMs: number;
+  readonly stateRoot: string;
+  readonly cacheDir: string;
+  readonly project: string;
+  readonly logLevel: string;
+}
+
+const DEFAULT_TIMEOUT_SECONDS = 120;
+const NAME = /^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/;
+
+/** Where clusters of this user keep their state: `AMBIT_PLAYGROUND_DIR`, or a folder of the user's own in /tmp. */
+export function stateRootOf(env: NodeJS.ProcessEnv): string {
+  return resolve(
+    new ConfigReader((name) => env[name]).string(
+      'AMBIT_PLAYGROUND_DIR',
+      `/tmp/ambit-playground-${process.getuid?.() ?? 0}`,
+    ),
+  );
+}
+
+/** Throws `PLAYGROUND_CONFIG` with everything that is wrong. */
+export function configOf(flags: UpFlags, env: NodeJS.ProcessEnv, project: string): PlaygroundConfig {
+  const problems: Problem[] = [];
+  const bad = (field: string, message: string, fix: string): undefined => {
+    problems.push({ field, message, fix });
+    return undefined;
+  };
+  if (!NAME.test(flags.name))
+    bad('--name', `${flags.name} is no name for a cluster`, 'use small letters, digits and hyphens');
+  const nodes = Number(flags.nodes);
+  if (!Number.isInteger(nodes) || nodes < 1 || nodes > MAX_NODES) {
+    bad('--nodes', `${flags.nodes} is no number of nodes`, `write a number from 1 to ${MAX_NODES}`);
+  }
+  const seconds = Number(flags.timeout);
+  if (!(seconds > 0))
+    bad('--timeout', `${flags.timeout} is no number of seconds`, `write for example ${DEFAULT_TIMEOUT_SECONDS}`);
+  const programs: Partial<Record<ProgramName, readonly string[]>> = {};
+  for (const text of flags.program) {
+    const [name, command] = assignment(text);
+    if (!PROGRAMS.includes(name as ProgramName) || command.length === 0) {
+      bad(
+        '--program',
+        `${text} names no program to replace`,
+        `write NAME=COMMAND with NAME one of ${PROGRAMS.join(', ')}`,
+      );
+    } else programs[name as ProgramName] = command;
+  }
+  const images = flags.image.flatMap((text) => {
+    const [image, command] = assignment(text);
+    if (image !== '') return [{ image, command }];
+    bad('--image', `${text} maps no image`, 'write IMAGE=COMMAND');
+    return [];
+  });
+  const kubeconfig = flags.kubeconfig === undefined ? undefined : resolve(flags.kubeconfig);
+  if (kubeconfig !== undefined && !existsSync(kubeconfig))
+    bad('--kubeconfig', `${kubeconfig} does not exist`, 'name a kubeconfig file');
+  if (problems.length > 0) {
+    throw new AmbitError('PLAYGROUND_CONFIG', problems.map(formatProblem).join('\n'), {
+      advice: 'see: ambit playground up --help',
+    });
+  }
+  const reader = new ConfigReader((name) => env[name]);
+  return {
+    ...{ name: flags.name, nodes, programs, images, kubeconfig, keep: flags.keep, mesh: flags.mesh },
+    timeoutMs: seconds * 1000,
+    stateRoot: stateRootOf(env),
+    cacheDir: reader.string('NODE_COMPILE_CACHE', join(project, 'node_modules/.cache/ambit/compile')),
+    project,
+    logLevel: reader.string('AMBIT_LOG_LEVEL', 'info'),
+  };
+}
+
+/** `NAME=COMMAND with words`; the command's words are split at spaces, quotes keep them together. */
+function assignment(text: string): [string, string[]] {
+  const at = text.indexOf('=');
+  if (at <= 0) return ['', []];
+  const words = text.slice(at + 1).match(/"[^"]*"|'[^']*'|\S+/g) ?? [];
+  return [text.slice(0, at), words.map((word) => word.replace(/^(["'])(.*)\1$/, '$2'))];
+}
+
+/** Reads what `up` wrote for the cluster's own process. */
+export function readConfig(file: string): PlaygroundConfig {
+  return JSON.parse(readFileSync(file, 'utf8')) as PlaygroundConfig;
+}
