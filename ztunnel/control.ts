@@ -62,7 +62,7 @@ export type WorkerSettings = {
   readonly unknownAddress: {
     readonly clusterRanges: readonly string[];
     readonly waitMs: number;
-    readonly then: 'pass' | 'refuse';
+    readonly outcome: 'pass' | 'refuse';
   };
   /** How long a connection is held for a policy that is referenced and not received; then it is refused. */
   readonly unknownPolicyWaitMs: number;
