@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: Apache-2.0
+// ztunnel's settings, read once from the environment (and the two files that Istio's charts mount). Names of Istio's variables are
+// kept; ours begin with AMBIT_. Every bad value is reported in one error.
+
+import { ConfigReader } from '#lib/kit/config.ts';
+import { AmbitError } from '#lib/kit/error.ts';
+import { LEVELS, type Level } from '#lib/kit/log.ts';
+import { parseCidr } from '#lib/mesh/cidr.ts';
+import type { WorkerSettings } from './control.ts';
+import { type MeshFileSettings, readMeshSettings } from './mesh-config.ts';
+
+/** How one server of the control plane is reached. */
+export interface ServerSettings {
+  readonly url: URL;
+  /** File of trusted roots, `SYSTEM`, or PEM text; unused for http. */
+  readonly rootCa: string;
+  readonly alternativeName: string | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export interface LogSettings {
+  readonly format: 'plain' | 'json';
+  readonly level: Level;
+  readonly scopes: Readonly<Record<string, Level>>;
+}
+
+export interface Config {
+  readonly mode: 'shared' | 'dedicated';
+  /** Whose proxy this is, in dedicated mode. */
+  readonly dedicated:
+    | { readonly namespace: string; readonly name: string; readonly serviceAccount: string }
+    | undefined;
+  readonly pod: {
+    readonly name: string;
+    readonly namespace: string;
+    readonly serviceAccount: string;
+    readonly ip: string;
+  };
+  readonly xds: ServerSettings | undefined;
+  readonly xdsOnDemand: boolean;
+  readonly ca: ServerSettings;
+  readonly fakeCa: boolean;
+  /** File with the token for both servers, or the token itself; '' sends none. */
+  readonly authToken: string;
+  readonly secretTtlMs: number;
+  readonly localXds: { readonly path: string } | { readonly text: string } | undefined;
+  readonly nodeMetadata: Readonly<Record<string, unknown>>;
+  readonly inpodSocket: string;
+  readonly workers: number;
+  readonly drainMs: number;
+  readonly admin: { readonly port: number; readonly statsPort: number; readonly readyPort: number };
+  readonly storeBytes: number;
+  readonly storeRecords: number;
+  readonly crlPath: string | undefined;
+  readonly log: LogSettings;
+  readonly worker: WorkerSettings;
+}
+
+/** What the settings come from; tests give maps. */
+export interface World {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Text of a file, undefined when there is none. */
+  readonly readFile: (path: string) => string | undefined;
+  readonly cores: number;
+}
+
+const TOKEN_FILE = './var/run/secrets/tokens/istio-token';
+const ROOT_FILE = './var/run/secrets/istio/root-cert.pem';
+const MARK = 1337;
+const DEFAULT_DRAIN_MS = 5000;
+const MIN_WORKERS = 2;
+
+/** Throws CONFIG_INVALID, naming every bad variable. */
+export function loadConfig({ env, readFile, cores }: World): Config {
+  const read = new ConfigReader((name) => env[name]);
+  const mesh = readMeshSettings(read, readFile);
+  const mode = read.oneOf('PROXY_MODE', ['shared', 'dedicated'], 'shared');
+  const trustDomain = read.string('TRUST_DOMAIN', 'cluster.local');
+  const clusterId = env['ISTIO_META_CLUSTER_ID'] ?? read.string('CLUSTER_ID', 'Kubernetes');
+  const xdsDefault =
+    mesh.discoveryAddress ??
+    (env['KUBERNETES_SERVICE_HOST'] === undefined
+      ? 'https://localhost:15012'
+      : 'https://istiod.istio-system.svc:15012');
+  const xds = server(read, env, 'XDS', read.string('XDS_ADDRESS', xdsDefault));
+  const fakeCa = read.boolean('FAKE_CA', false);
+  const caAddress = read.optional('CA_ADDRESS') ?? (read.string('XDS_ADDRESS', xdsDefault) || xdsDefault);
+  const config: Config = {
+    mode,
+    dedicated: mode === 'dedicated' ? dedicatedWorkload(read) : undefined,
+    pod: {
+      name: read.string('POD_NAME', ''),
+      namespace: read.string('POD_NAMESPACE', ''),
+      serviceAccount: read.string('SERVICE_ACCOUNT', ''),
+      ip: read.string('INSTANCE_IP', ''),
+    },
+    xds,
+    xdsOnDemand: read.boolean('XDS_ON_DEMAND', false),
+    ca: server(read, env, 'CA', caAddress) ?? {
+      url: new URL(xdsDefault),
+      rootCa: '',
+      alternativeName: undefined,
+      headers: {},
+    },
+    fakeCa,
+    authToken: read.optional('AUTH_TOKEN') ?? (readFile(TOKEN_FILE) === undefined ? '' : TOKEN_FILE),
+    secretTtlMs: read.duration('SECRET_TTL', 86_400_000),
+    localXds: localXds(read),
+    nodeMetadata: nodeMetadata(read, env, mesh),
+    inpodSocket: read.string('INPOD_UDS', '/var/run/ztunnel/ztunnel.sock'),
+    workers: workerCount(read, env, mesh, cores),
+    drainMs: drainDeadline(read),
+    admin: {
+      port: mesh.proxyAdminPort ?? 15000,
+      statsPort: mesh.statsPort ?? 15020,
+      readyPort: read.integer('AMBIT_READY_PORT', 15021, { min: 0, max: 65535 }),
+    },
+    storeBytes: read.integer('AMBIT_STORE_BYTES', 256 << 20, { min: 1 << 20, max: 0x7f000000 }),
+    storeRecords: read.integer('AMBIT_STORE_RECORDS', 400_000, { min: 1000, max: 8_000_000 }),
+    crlPath: read.optional('CRL_PATH'),
+    log: logSettings(read),
+    worker: workerSettings(read, readFile, mode, { clusterId, trustDomain, mesh }),
+  };
+  if (config.xdsOnDemand && config.worker.dns.enabled) {
+    read.problem(
+      'XDS_ON_DEMAND',
+      'cannot be used with the DNS proxy',
+      'set ISTIO_META_DNS_CAPTURE=false, or on-demand off',
+    );
+  }
+  read.assertValid();
+  return Object.freeze(config);
+}
+
+function dedicatedWorkload(read: ConfigReader): Config['dedicated'] {
+  const text = read.required('PROXY_WORKLOAD_INFO');
+  const [namespace, name, serviceAccount, ...rest] = text.split('/');
+  if (text !== '' && (!namespace || !name || !serviceAccount || rest.length > 0)) {
+    read.problem(
+      'PROXY_WORKLOAD_INFO',
+      `${JSON.stringify(text)} does not name a workload`,
+      'write namespace/name/serviceaccount',
+    );
+  }
+  return { namespace: namespace ?? '', name: name ?? '', serviceAccount: serviceAccount ?? '' };
+}
+
+function server(
+  read: ConfigReader,
+  env: World['env'],
+  kind: 'XDS' | 'CA',
+  address: string,
+): ServerSettings | undefined {
+  if (address === '') return undefined;
+  const text = address.includes('://') ? address : `https://${address}`;
+  if (!URL.canParse(text)) {
+    read.problem(
+      `${kind}_ADDRESS`,
+      `${JSON.stringify(address)} is no address`,
+      'write for example https://istiod.istio-system.svc:15012',
+    );
+    return undefined;
+  }
+  const prefix = `${kind}_HEADER_`;
+  const headers = Object.entries(env).flatMap(([key, value]) =>
+    key.startsWith(prefix) && value !== undefined ? [[key.slice(prefix.length).toLowerCase(), value]] : [],
+  );
+  return {
+    url: new URL(text),
+    rootCa: read.string(`${kind}_ROOT_CA`, ROOT_FILE),
+    alternativeName: read.optional(`ALT_${kind}_HOSTNAME`),
+    headers: Object.fromEntries(headers),
+  };
+}
+
+function localXds(read: ConfigReader): Config['localXds'] {
+  const path = read.optional('LOCAL_XDS_PATH');
+  const text = read.optional('LOCAL_XDS');
+  if (path !== undefined && text !== undefined)
+    read.problem('LOCAL_XDS', 'and LOCAL_XDS_PATH are both set', 'set one of them');
+  if (path !== undefined) return { path };
+  return text === undefined ? undefined : { text };
+}
+
+function nodeMetadata(read: ConfigReader, env: World['env'], mesh: MeshFileSettings): Record<string, unknown> {
+  const metadata: Record<string, unknown> = { ...mesh.proxyMetadata };
+  for (const [key, value] of Object.entries(env)) {
+    if (value === undefined) continue;
+    if (key.startsWith('ISTIO_META_')) metadata[key.slice('ISTIO_META_'.length)] = value;
+    else if (key.startsWith('ISTIO_METAJSON_')) {
+      try {
+        metadata[key.slice('ISTIO_METAJSON_'.length)] = JSON.parse(value);
+      } catch {
+        read.problem(key, 'is no JSON', 'write a JSON value');
+      }
+    }
+  }
+  return metadata;
+}
+
+// A quarter of the cores, two at least: the data plane of a node must not take what its pods need.
+function workerCount(read: ConfigReader, env: World['env'], mesh: MeshFileSettings, cores: number): number {
+  const text = env['ZTUNNEL_WORKER_THREADS'] ?? (mesh.concurrency === undefined ? undefined : String(mesh.concurrency));
+  const percent = /^(\d+)%$/.exec(text ?? '');
+  if (percent !== null) return Math.max(1, Math.ceil((cores * Number(percent[1])) / 100));
+  if (text !== undefined && text !== '') {
+    if (!/^\d+$/.test(text))
+      read.problem('ZTUNNEL_WORKER_THREADS', `${JSON.stringify(text)} is no count`, 'write 2, 0 or 50%');
+    return Number(text) === 0 ? cores : Math.min(Number(text) || 1, 64);
+  }
+  const number = (name: string): number => Number(env[name]) || 0;
+  const request = number('ZTUNNEL_RESOURCE_CPU_REQUEST');
+  const limit = number('ZTUNNEL_CPU_LIMIT') || number('ZTUNNEL_RESOURCE_CPU_LIMIT');
+  if (limit > 0) return Math.max(1, Math.ceil(Math.max(limit, request)));
+  return Math.ceil(Math.max(cores * 0.25, request, MIN_WORKERS));
+}
+
+// Ends before the kubelet would, so that what is left is closed by us and told of.
+function drainDeadline(read: ConfigReader): number {
+  const explicit = read.duration('CONNECTION_TERMINATION_DEADLINE', -1);
+  if (explicit >= 0) return explicit;
+  const grace = read.integer('TERMINATION_GRACE_PERIOD_SECONDS', -1, { min: -1 });
+  if (grace < 0) return DEFAULT_DRAIN_MS;
+  return Math.max(1, grace > 10 ? grace - 5 : grace - 1) * 1000;
+}
+
+/** `info,access=off,ztunnel::proxy=debug`; items of other programs are taken and mean nothing. */
+export function parseLogFilter(text: string): Pick<LogSettings, 'level' | 'scopes'> | undefined {
+  let level: Level = 'info';
+  const scopes: Record<string, Level> = {};
+  for (const item of text
+    .split(',')
+    .map((part) => part.trim())
+    .filter(Boolean)) {
+    const [scope, value] = item.includes('=') ? item.split('=', 2) : [undefined, item];
+    const known = LEVELS.find((name) => name === value?.toLowerCase());
+    if (known === undefined) return undefined;
+    if (scope === undefined) level = known;
+    else scopes[scope.replace(/^ztunnel::/, '')] = known;
+  }
+  return { level, scopes };
+}
+
+function logSettings(read: ConfigReader): LogSettings {
+  const text = read.string('RUST_LOG', 'info');
+  const parsed = parseLogFilter(text);
+  if (parsed === undefined)
+    read.problem('RUST_LOG', `${JSON.stringify(text)} is no log filter`, 'write info or info,access=off');
+  return { format: read.oneOf('LOG_FORMAT', ['plain', 'json'], 'plain'), ...(parsed ?? { level: 'info', scopes: {} }) };
+}
+
+/** Levels of the access log under a filter. */
+export function accessLogOf({ level, scopes }: Pick<LogSettings, 'level' | 'scopes'>): {
+  enabled: boolean;
+  opened: boolean;
+} {
+  const own = scopes['access'] ?? level;
+  const rank = LEVELS.indexOf(own);
+  return { enabled: rank >= LEVELS.indexOf('info'), opened: rank >= LEVELS.indexOf('debug') };
+}
+
+function workerSettings(
+  read: ConfigReader,
+  readFile: World['readFile'],
+  mode: Config['mode'],
+  given: { readonly clusterId: string; readonly trustDomain: string; readonly mesh: MeshFileSettings },
+): WorkerSettings {
+  const origSrc = read.optional('ENABLE_ORIG_SRC');
+  const clusterRanges = read.list('AMBIT_CLUSTER_RANGES');
+  for (const range of clusterRanges) {
+    if (parseCidr(range) === undefined)
+      read.problem('AMBIT_CLUSTER_RANGES', `${JSON.stringify(range)} is no range`, 'write 10.0.0.0/8');
+  }
+  const resolv = readFile('/etc/resolv.conf') ?? '';
+  const dnsCapture = read.optional('ISTIO_META_DNS_CAPTURE') ?? given.mesh.proxyMetadata['DNS_CAPTURE'] ?? 'true';
+  const log = logSettings(read);
+  return {
+    nodeName: read.string('NODE_NAME', ''),
+    network: read.string('NETWORK', ''),
+    clusterId: given.clusterId,
+    clusterDomain: read.string('CLUSTER_DOMAIN', 'cluster.local'),
+    trustDomain: given.trustDomain,
+    ipv6: read.boolean('IPV6_ENABLED', true),
+    mark: read.integer('PACKET_MARK', mode === 'shared' ? MARK : 0, { max: 0xffffffff }),
+    ports: { outbound: 15001, inbound: 15006, hbone: 15008, dns: 15053 },
+    reusePort: read.boolean('INPOD_PORT_REUSE', true),
+    originalSource:
+      origSrc === undefined || origSrc === '' ? 'auto' : read.boolean('ENABLE_ORIG_SRC', true) ? 'required' : 'off',
+    keepalive: read.boolean('KEEPALIVE_ENABLED', true)
+      ? {
+          idleMs: read.duration('KEEPALIVE_TIME', 180_000),
+          intervalMs: read.duration('KEEPALIVE_INTERVAL', 180_000),
+          probes: read.integer('KEEPALIVE_RETRIES', 9, { min: 1, max: 127 }),
+        }
+      : null,
+    userTimeout: read.boolean('USER_TIMEOUT_ENABLED', false),
+    http2: {
+      streamWindow: read.integer('HTTP2_STREAM_WINDOW_SIZE', 4 << 20, { min: 65_535, max: 0x7fffffff }),
+      connectionWindow: read.integer('HTTP2_CONNECTION_WINDOW_SIZE', 16 << 20, { min: 65_535, max: 0x7fffffff }),
+      frameSize: read.integer('HTTP2_FRAME_SIZE', 1 << 20, { min: 16_384, max: 16_777_215 }),
+    },
+    pool: {
+      streamsPerConnection: read.integer('POOL_MAX_STREAMS_PER_CONNECTION', 100, { min: 1, max: 65_535 }),
+      idleMs: read.duration('POOL_UNUSED_RELEASE_TIMEOUT', 300_000),
+    },
+    connectTimeoutMs: 10_000,
+    connectAttempts: read.integer('AMBIT_CONNECT_ATTEMPTS', 3, { min: 1, max: 16 }),
+    responseBaggage: read.boolean('ENABLE_RESPONSE_BAGGAGE', true),
+    localhostAppTunnel: read.boolean('LOCALHOST_APP_TUNNEL', true),
+    sameNode: read.oneOf('AMBIT_SAME_NODE', ['join', 'tunnel'], 'join'),
+    unknownAddress: {
+      clusterRanges,
+      waitMs: read.duration('AMBIT_UNKNOWN_ADDRESS_WAIT', 200),
+      outcome: read.oneOf('AMBIT_UNKNOWN_ADDRESS', ['pass', 'refuse'], 'pass'),
+    },
+    unknownPolicyWaitMs: read.duration('AMBIT_UNKNOWN_POLICY_WAIT', 5000),
+    byteBudget: read.integer('AMBIT_BYTE_BUDGET', 256 << 20, { min: 16 << 20 }),
+    maxConnections: read.optional('AMBIT_MAX_CONNECTIONS')
+      ? read.integer('AMBIT_MAX_CONNECTIONS', 10_000, { min: 1 })
+      : null,
+    dns: {
+      enabled: dnsCapture === 'true' && read.boolean('AMBIT_DNS', mode === 'shared'),
+      servers: [...resolv.matchAll(/^nameserver\s+(\S+)/gm)].map((match) => match[1]!),
+      preferredServiceNamespace: read.optional('PREFERED_SERVICE_NAMESPACE') ?? null,
+      searchDomains: mode === 'dedicated' ? (/^search\s+(.*)$/m.exec(resolv)?.[1]?.trim().split(/\s+/) ?? []) : null,
+    },
+    accessLog: { ...accessLogOf(log), format: log.format },
+  };
+}
+
+/** The settings as the start line and `/config_dump` show them; headers may hold secrets and are left out. */
+export function printableConfig(config: Config): Record<string, unknown> {
+  const address = (of: ServerSettings | undefined): string | null => of?.url.href ?? null;
+  const secretless = {
+    ...config,
+    authToken: config.authToken === '' ? null : 'set',
+    localXds: config.localXds ?? null,
+  };
+  return { ...secretless, xds: address(config.xds), ca: config.fakeCa ? 'FAKE_CA' : address(config.ca) };
+}
+
+/** Throws CONFIG_INVALID for an argument that names no command. */
+export function commandOf(argv: readonly string[]): 'proxy' | 'version' | 'help' {
+  const [first = 'proxy'] = argv;
+  if (first === 'proxy' || first === 'version' || first === 'help') return first;
+  if (first === '--help' || first === '-h') return 'help';
+  throw new AmbitError('CONFIG_INVALID', `unknown command ${JSON.stringify(first)}`, {
+    advice: 'use proxy, version or help',
+  });
+}
