@@ -45,7 +45,8 @@ async function startServer(log: ResourceLog, { admit, ready = () => true }: Opti
     ready,
   });
   const server = new Server({ 'grpc.max_receive_message_length': -1 });
-  server.addService(delta.definition, delta.implementation);
+  const service = delta.service('plaintext');
+  server.addService(service.definition, service.implementation);
   const bound = await new Promise<number>((resolve, reject) =>
     server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error, at) =>
       error === null ? resolve(at) : reject(error),

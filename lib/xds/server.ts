@@ -26,14 +26,17 @@ const PUSH_SLICE_MS = 5;
 /** How many requests may wait while a stream is being admitted. */
 const MAX_WAITING_REQUESTS = 16;
 
+/** Said by whoever binds the port: grpc-js does not tell a server whether a call came over TLS. */
+export type PortKind = 'tls' | 'plaintext';
+
 /** What is known about a caller before it is let in. */
 export interface Caller {
   readonly metadata: Metadata;
   readonly peer: Peer;
   /** `address:port`. */
   readonly remote: string;
-  /** The connection is TLS. */
-  readonly secure: boolean;
+  /** Which port it came by, as `service` was told. */
+  readonly port: PortKind;
 }
 
 export type Admission =
@@ -90,6 +93,7 @@ interface Connection {
   readonly call: Call;
   readonly stream: ServerStream;
   readonly remote: string;
+  readonly port: PortKind;
   readonly connectedAtMs: number;
   identity: string;
   phase: 'new' | 'admitting' | 'open' | 'closed';
@@ -99,8 +103,6 @@ interface Connection {
 }
 
 export class DeltaServer {
-  readonly definition: Definition = deltaService();
-  readonly implementation: Record<keyof Definition, UntypedHandleCall>;
   readonly #options: DeltaServerOptions;
   readonly #sources: ReadonlyMap<string, ResourceSource>;
   readonly #connections = new Set<Connection>();
@@ -110,7 +112,17 @@ export class DeltaServer {
   constructor(options: DeltaServerOptions) {
     this.#options = options;
     this.#sources = new Map(options.sources.map((source) => [source.typeUrl, source]));
-    this.implementation = { deltaAggregatedResources: (call: Call) => this.#accept(call) };
+  }
+
+  /** The service to add to the gRPC server of one port. */
+  service(port: PortKind): {
+    readonly definition: Definition;
+    readonly implementation: Record<keyof Definition, UntypedHandleCall>;
+  } {
+    return {
+      definition: deltaService(),
+      implementation: { deltaAggregatedResources: (call: Call) => this.#accept(call, port) },
+    };
   }
 
   /** Tells every client what changed since it was last told; call it after the sources' logs have been updated. */
@@ -137,12 +149,13 @@ export class DeltaServer {
       this.#fail(connection, Code.UNAVAILABLE, 'the server is shutting down');
   }
 
-  #accept(call: Call): void {
+  #accept(call: Call, port: PortKind): void {
     const { clock, controlPlane, nonce } = this.#options;
     const connection: Connection = {
       call,
       stream: new ServerStream({ sources: this.#sources, nonce, controlPlane }),
       remote: call.getPeer(),
+      port,
       connectedAtMs: clock.now(),
       identity: '',
       phase: 'new',
@@ -188,11 +201,10 @@ export class DeltaServer {
 
   async #admit(connection: Connection, peer: Peer): Promise<void> {
     const { admit, observer } = this.#options;
-    const { call, remote } = connection;
-    const secure = call.getAuthContext().transportSecurityType !== undefined;
+    const { call, port, remote } = connection;
     let admission: Admission;
     try {
-      admission = await admit({ metadata: call.metadata, peer, remote, secure });
+      admission = await admit({ metadata: call.metadata, peer, remote, port });
     } catch (error) {
       admission = { ok: false, code: Code.UNAVAILABLE, reason: describeError(error) };
     }
