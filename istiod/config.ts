@@ -52,9 +52,13 @@ export interface IstiodConfig {
   readonly defaultCertificateTtlMs: number;
   readonly maxCertificateTtlMs: number;
   readonly rootTtlMs: number;
+  /** Folder of a plugged-in certificate authority. */
+  readonly caFolder: string;
   /** More names for istiod's own certificate. */
   readonly customHosts: readonly string[];
   readonly rootConfigMap: string;
+  /** Config map in istiod's namespace with the mesh's settings under the key `mesh`. */
+  readonly meshConfigMap: string;
   readonly writeStatus: boolean;
   readonly shutdownMs: number;
 }
@@ -166,8 +170,10 @@ export function readConfig(
     defaultCertificateTtlMs: defaultTtl,
     maxCertificateTtlMs: maxTtl,
     rootTtlMs: env.duration('CITADEL_SELF_SIGNED_CA_CERT_TTL', 87_600 * HOUR_MS),
+    caFolder: env.string('ROOT_CA_DIR', '/etc/cacerts'),
     customHosts: env.list('ISTIOD_CUSTOM_HOST'),
     rootConfigMap: env.string('PILOT_CA_CERT_CONFIGMAP', 'istio-ca-root-cert'),
+    meshConfigMap: env.string('AMBIT_MESH_CONFIGMAP', 'istio'),
     writeStatus: env.boolean('AMBIENT_ENABLE_STATUS', true),
     shutdownMs: duration('shutdownDuration', 10_000),
   };

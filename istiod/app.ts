@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+// istiod, put together: the parts are made here and nowhere else, in the order in which they need each other. The
+// HTTP port opens first, so that `/ready` says what is still awaited; the gRPC ports open when everything is known,
+// so that no client is ever told less than the truth.
+
+import { randomUUID } from 'node:crypto';
+import { ServerCredentials } from '@grpc/grpc-js';
+import { type AdminServer, serveHttp } from '#lib/kit/admin.ts';
+import type { Clock } from '#lib/kit/clock.ts';
+import type { Logger } from '#lib/kit/log.ts';
+import { createMetrics } from '#lib/kit/metrics.ts';
+import { Readiness } from '#lib/kit/readiness.ts';
+import { VERSION } from '#lib/kit/version.ts';
+import type { KubeClient } from '#lib/kube/client.ts';
+import { startAuthority } from './ca/authority.ts';
+import { PodIndex } from './ca/pod-index.ts';
+import { RootConfigMaps } from './ca/root-config-maps.ts';
+import { CertificateService } from './ca/service.ts';
+import type { IstiodConfig } from './config.ts';
+import { createIstiodMetrics } from './metrics.ts';
+import { Push } from './push/push.ts';
+import { admitStream } from './serve/admission.ts';
+import { Authenticator } from './serve/authenticate.ts';
+import { type GrpcPort, serveGrpc } from './serve/grpc.ts';
+import { httpPages, monitoringPages } from './serve/pages.ts';
+import { createInformers } from './watch/informers.ts';
+import { MeshModel } from './watch/mesh-model.ts';
+
+export interface AppOptions {
+  readonly config: IstiodConfig;
+  readonly client: KubeClient;
+  readonly clock: Clock;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly log: Logger;
+}
+
+export interface Ports {
+  readonly http: number;
+  readonly grpc: number;
+  readonly secureGrpc: number;
+  readonly monitoring: number;
+}
+
+export class App {
+  readonly ports: Ports;
+  readonly #close: () => Promise<void>;
+
+  private constructor(ports: Ports, close: () => Promise<void>) {
+    this.ports = ports;
+    this.#close = close;
+  }
+
+  /** Lets calls finish, then ends everything. */
+  async stop(): Promise<void> {
+    await this.#close();
+  }
+
+  /** Resolves when istiod is ready; rejects when a port is taken, the root is damaged, or `signal` aborts. */
+  static async start({ client, clock, config, log, random }: AppOptions, signal: AbortSignal): Promise<App> {
+    const metrics = createMetrics();
+    const figures = createIstiodMetrics(metrics);
+    const startedAt = clock.monotonic();
+    figures.info.set({ version: VERSION }, 1);
+    const readiness = new Readiness();
+    const cachesFilled = readiness.hold('xds caches');
+    const authorityReady = readiness.hold('certificate authority');
+    const serving = readiness.hold('servers');
+
+    const informers = createInformers({
+      client,
+      clock,
+      random,
+      log: log.child('kube'),
+      metrics: figures,
+      clusterId: config.clusterId,
+      namespace: config.namespace,
+      rootConfigMap: config.rootConfigMap,
+      meshConfigMap: config.meshConfigMap,
+    });
+    const authenticator = new Authenticator({
+      client,
+      clock,
+      audiences: config.tokenAudiences,
+      clusterId: config.clusterId,
+      trustDomain: () => model.settings.trustDomain,
+    });
+    const push = new Push({
+      clock,
+      log: log.child('ads'),
+      metrics: figures,
+      debounceAfterMs: config.debounceAfterMs,
+      debounceMaxMs: config.debounceMaxMs,
+      instance: config.podName,
+      version: VERSION,
+      nonce: randomUUID,
+      admit: (caller) => admitStream(caller, { authenticator, ...config }),
+      ready: () => readiness.ready(),
+    });
+    const model = new MeshModel({ config, informers, push, metrics: figures, log: log.child('model') });
+    const pods = new PodIndex();
+    informers.pods.subscribe((changes) => pods.apply(changes));
+
+    const pages = {
+      readiness,
+      metrics,
+      beforeMetrics: () => figures.uptime.set((clock.monotonic() - startedAt) / 1000),
+      authenticator,
+      namespace: config.namespace,
+      version: VERSION,
+      clusterId: config.clusterId,
+      streams: () => push.server.streams(),
+      pushAll: () => push.server.push(),
+      views: model.views(),
+    };
+    const httpPorts: AdminServer[] = [];
+    const grpcPorts: GrpcPort[] = [];
+    const stopped = new AbortController();
+    let rootMaps: RootConfigMaps | undefined;
+    const close = async (): Promise<void> => {
+      stopped.abort();
+      rootMaps?.stop();
+      push.stop();
+      await Promise.all(grpcPorts.map((port) => port.close(config.shutdownMs)));
+      for (const informer of Object.values(informers)) informer.stop();
+      await Promise.all(httpPorts.map((port) => port.close()));
+    };
+    try {
+      const ending = AbortSignal.any([signal, stopped.signal]);
+      const http = await serveHttp({ ...config.httpAddress, routes: httpPages(pages) });
+      httpPorts.push(http);
+      const monitoring = await serveHttp({ ...config.monitoringAddress, routes: monitoringPages(pages) });
+      httpPorts.push(monitoring);
+
+      for (const informer of Object.values(informers)) informer.start();
+      await aborted(informers.meshConfig.whenSynced(), ending);
+      const { trustDomain } = model.settings;
+      const { authority, credentials } = await startAuthority({
+        config,
+        client,
+        clock,
+        random,
+        log: log.child('ca'),
+        metrics: figures,
+        trustDomain,
+        signal: ending,
+      });
+      authorityReady();
+      await aborted(Promise.all(Object.values(informers).map((informer) => informer.whenSynced())), ending);
+      push.flush();
+      cachesFilled();
+
+      const certificates = new CertificateService({
+        authority: () => authority,
+        authenticator,
+        pods,
+        trustedNodeAccounts: config.trustedNodeAccounts,
+        defaultTtlMs: config.defaultCertificateTtlMs,
+        maxTtlMs: config.maxCertificateTtlMs,
+        clock,
+        log: log.child('ca'),
+        metrics: figures,
+      });
+      const age = config.maxConnectionAgeMs;
+      const plain = await serveGrpc(
+        config.grpcAddress,
+        ServerCredentials.createInsecure(),
+        [push.server.service('plaintext')],
+        age,
+      );
+      grpcPorts.push(plain);
+      const secure = await serveGrpc(
+        config.secureGrpcAddress,
+        credentials,
+        [push.server.service('tls'), certificates],
+        age,
+      );
+      grpcPorts.push(secure);
+      serving();
+
+      rootMaps = new RootConfigMaps({
+        client,
+        clock,
+        log: log.child('ca'),
+        name: config.rootConfigMap,
+        namespaces: informers.namespaces,
+        configMaps: informers.rootConfigMaps,
+        rootPem: () => authority.material.rootPem,
+      });
+      rootMaps.start();
+      const ports = { http: http.port, grpc: plain.port, secureGrpc: secure.port, monitoring: monitoring.port };
+      log.info('ready', { ...ports, cluster: config.clusterId, trustDomain });
+      return new App(ports, close);
+    } catch (error) {
+      await close();
+      throw error;
+    }
+  }
+}
+
+/** The promise, or a rejection with the signal's reason when it aborts first. */
+async function aborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  const { promise: cut, reject } = Promise.withResolvers<never>();
+  const onAbort = (): void => reject(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([promise, cut]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}

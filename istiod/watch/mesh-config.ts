@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// The mesh's settings, from the key `mesh` of a config map: MeshConfig's YAML, of which we read what reaches ambient.
+// A bad text changes nothing: what was last good stays, and the problems are told.
+
+import { parse } from 'yaml';
+import { fail, ok, type Problem, type Result } from '#lib/kit/result.ts';
+import type { ConfigMap } from '#lib/kube/object.ts';
+import { DEFAULT_TRUST_DOMAIN } from '#lib/mesh/identity.ts';
+
+const KEY = 'mesh';
+
+export interface MeshSettings {
+  readonly trustDomain: string;
+  readonly trustDomainAliases: readonly string[];
+  /** Policies there hold for the whole mesh. */
+  readonly rootNamespace: string;
+}
+
+export function defaultSettings(namespace: string): MeshSettings {
+  return { trustDomain: DEFAULT_TRUST_DOMAIN, trustDomainAliases: [], rootNamespace: namespace };
+}
+
+/** Reads the config map; an absent one, or an absent key, means the defaults. */
+export function readMeshConfig(map: ConfigMap | undefined, defaults: MeshSettings): Result<MeshSettings> {
+  const text = map?.data?.[KEY];
+  if (text === undefined) return ok(defaults);
+  const object = `ConfigMap ${map?.metadata.namespace}/${map?.metadata.name}`;
+  let value: unknown;
+  try {
+    value = parse(text);
+  } catch (cause) {
+    return fail({ object, field: `data.${KEY}`, message: `not readable as YAML: ${String(cause)}` });
+  }
+  if (value === null || value === undefined) return ok(defaults);
+  if (typeof value !== 'object' || Array.isArray(value)) {
+    return fail({
+      object,
+      field: `data.${KEY}`,
+      message: 'is no map of settings',
+      fix: 'write for example "trustDomain: cluster.local"',
+    });
+  }
+  const problems: Problem[] = [];
+  const settings = value as Record<string, unknown>;
+  const nameOf = (name: string, fallback: string): string => {
+    const found = settings[name];
+    if (found === undefined || found === null || found === '') return fallback;
+    if (typeof found === 'string' && /^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/.test(found)) return found;
+    problems.push({
+      object,
+      field: `data.${KEY}: ${name}`,
+      message: `${JSON.stringify(found)} is no name`,
+      fix: `write for example ${fallback}`,
+    });
+    return fallback;
+  };
+  const aliases = settings['trustDomainAliases'] ?? [];
+  if (!Array.isArray(aliases) || aliases.some((alias) => typeof alias !== 'string')) {
+    problems.push({ object, field: `data.${KEY}: trustDomainAliases`, message: 'is no list of names' });
+  }
+  const result = {
+    trustDomain: nameOf('trustDomain', defaults.trustDomain),
+    rootNamespace: nameOf('rootNamespace', defaults.rootNamespace),
+    trustDomainAliases: Array.isArray(aliases) ? aliases.map(String) : [],
+  };
+  const [first, ...rest] = problems;
+  return first === undefined ? ok(result) : fail(first, ...rest);
+}
