@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// `ambit ztunnel-config`: what a node proxy knows and does, from its own mouth.
+
+import { readFile } from 'node:fs/promises';
+import { Command, Option } from 'commander';
+import { AmbitError } from '#lib/kit/error.ts';
+import { type Cluster, withCluster } from '../cluster.ts';
+import type { CliIo } from '../io.ts';
+import { type Format, formatValue, outputOption } from '../print/format.ts';
+import { ADMIN_PORT, type Dump, fetchDump, parseDump } from '../ztunnel/dump.ts';
+import { certificateTable, connectionTable, policyTable, serviceTable, workloadTable } from '../ztunnel/tables.ts';
+import { ztunnelFor, ztunnelOfNode, ztunnels } from '../ztunnel/target.ts';
+
+interface Options {
+  readonly output: Format;
+  readonly node?: string;
+  readonly file?: string;
+  readonly proxyAdminPort: string;
+  readonly workloadNamespace?: string;
+  readonly workloadNode?: string;
+  readonly address?: string;
+  readonly serviceNamespace?: string;
+  readonly policyNamespace?: string;
+  readonly direction?: 'inbound' | 'outbound';
+  readonly raw?: boolean;
+}
+
+/** One part of a dump: what is left of it after the filters, and its table. */
+interface View {
+  readonly value: unknown;
+  readonly short: () => string;
+}
+
+type ViewOf = (dump: Dump, options: Options) => View;
+
+const workloads: ViewOf = (dump, { address, workloadNamespace, workloadNode }) => {
+  const value = (dump.workloads ?? []).filter(
+    ({ namespace, node, workloadIps }) =>
+      (workloadNamespace === undefined || namespace === workloadNamespace) &&
+      (workloadNode === undefined || node === workloadNode) &&
+      (address === undefined || workloadIps?.includes(address) === true),
+  );
+  return { value, short: () => workloadTable(value, dump.services ?? []) };
+};
+
+const services: ViewOf = (dump, { serviceNamespace }) => {
+  const value = (dump.services ?? []).filter(
+    ({ namespace }) => serviceNamespace === undefined || namespace === serviceNamespace,
+  );
+  return { value, short: () => serviceTable(value) };
+};
+
+const policies: ViewOf = (dump, { policyNamespace }) => {
+  const value = (dump.policies ?? []).filter(
+    ({ namespace }) => policyNamespace === undefined || namespace === policyNamespace,
+  );
+  return { value, short: () => policyTable(value) };
+};
+
+const certificates: ViewOf = (dump) => {
+  const value = dump.certificates ?? [];
+  return { value, short: () => certificateTable(value, Date.now()) };
+};
+
+const connections: ViewOf = (dump, { direction, raw, workloadNamespace }) => {
+  const value = Object.fromEntries(
+    Object.entries(dump.workloadState ?? {}).filter(
+      ([, { info }]) => workloadNamespace === undefined || info?.namespace === workloadNamespace,
+    ),
+  );
+  return { value, short: () => connectionTable(value, dump, { raw: raw === true, direction }) };
+};
+
+const all: ViewOf = (dump, options) => ({
+  value: dump,
+  short: () =>
+    [workloads, services, policies, certificates, connections].map((view) => view(dump, options).short()).join('\n'),
+});
+
+export function ztunnelConfigCommand(io: CliIo): Command {
+  const command = new Command('ztunnel-config').alias('zc').description('show what a node proxy knows');
+  const add = (names: readonly string[], description: string, view: ViewOf, extra: readonly Option[] = []): void => {
+    const [name = '', ...aliases] = names;
+    const part = new Command(name)
+      .aliases(aliases)
+      .description(description)
+      .argument('[pod]', 'a ztunnel, or any pod: the ztunnel of its node is asked')
+      .addOption(outputOption())
+      .option('--node <node>', 'ask the ztunnel of this node')
+      .option('-f, --file <file>', 'read a saved dump instead')
+      .option('--proxy-admin-port <port>', 'admin port of the proxy', String(ADMIN_PORT));
+    for (const option of extra) part.addOption(option);
+    part.action(async (pod: string | undefined, options: Options) => {
+      const shown = view(await dumpFor(part, pod, options), options);
+      io.out(formatValue(options.output, shown.value, shown.short));
+    });
+    command.addCommand(part);
+  };
+  const workloadNamespace = new Option('--workload-namespace <namespace>', 'only workloads of this namespace');
+  add(['workloads', 'workload', 'w'], 'workloads', workloads, [
+    workloadNamespace,
+    new Option('--workload-node <node>', 'only workloads of this node'),
+    new Option('--address <ip>', 'only the workload with this address'),
+  ]);
+  add(['services', 'service', 'svc', 's'], 'services', services, [
+    new Option('--service-namespace <namespace>', 'only services of this namespace'),
+  ]);
+  add(['policies', 'policy', 'pol', 'p'], 'policies', policies, [
+    new Option('--policy-namespace <namespace>', 'only policies of this namespace'),
+  ]);
+  add(['certificates', 'certificate', 'certs', 'cert'], 'certificates', certificates);
+  add(['connections', 'connection', 'cons'], 'open connections', connections, [
+    workloadNamespace,
+    new Option('--direction <direction>', 'only this direction').choices(['inbound', 'outbound']),
+    new Option('--raw', 'print addresses instead of names'),
+  ]);
+  add(['all'], 'everything', all);
+  return command;
+}
+
+async function dumpFor(command: Command, pod: string | undefined, options: Options): Promise<Dump> {
+  const given = [pod, options.node, options.file].filter((value) => value !== undefined);
+  if (given.length > 1) {
+    throw new AmbitError('USAGE', 'more than one of a pod, --node and --file is given', { advice: 'give at most one' });
+  }
+  const port = Number(options.proxyAdminPort);
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) {
+    throw new AmbitError('USAGE', `--proxy-admin-port ${options.proxyAdminPort} is no port`);
+  }
+  if (options.file !== undefined) return parseDump(await readFile(options.file, 'utf8'), options.file);
+  return await withCluster(command, async (cluster) =>
+    fetchDump(cluster, await target(cluster, pod, options.node), port),
+  );
+}
+
+async function target(cluster: Cluster, pod: string | undefined, node: string | undefined) {
+  if (pod !== undefined) return await ztunnelFor(cluster, pod);
+  if (node !== undefined) return await ztunnelOfNode(cluster, node);
+  return (await ztunnels(cluster))[0]!;
+}
