@@ -22,7 +22,7 @@ await runMain(async (argv, env) => {
 
   const stop = new AbortController();
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort(new Error(name)));
-  const client = connectKube({ kubeconfig: config.kubeconfig });
+  const client = connectKube({ kubeconfig: config.kubeconfig, preferServiceAccount: true });
   try {
     const app = await App.start({ config, client, clock: systemClock, random: Math.random, log }, stop.signal);
     if (!stop.signal.aborted) await once(stop.signal, 'abort');

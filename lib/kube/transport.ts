@@ -2,6 +2,7 @@
 // How requests reach the API server: the address and credentials that a kubeconfig or the pod's own service account
 // gives, over undici. Credentials are asked for at every request, so a rotated token or certificate needs no restart.
 
+import { existsSync } from 'node:fs';
 import type { RequestOptions } from 'node:https';
 import { KubeConfig } from '@kubernetes/client-node';
 import { Agent, type Dispatcher, ProxyAgent, request } from 'undici';
@@ -40,14 +41,19 @@ export interface KubeConfigSource {
   /** A kubeconfig file; without it `KUBECONFIG`, `~/.kube/config` or the pod's service account is used. */
   readonly kubeconfig?: string | undefined;
   readonly context?: string | undefined;
+  /** For programs made to run in pods: the pod's service account comes before somebody's `~/.kube/config`. */
+  readonly preferServiceAccount?: boolean;
 }
+
+const SERVICE_ACCOUNT_TOKEN = '/var/run/secrets/kubernetes.io/serviceaccount/token';
 
 /** Reads the configuration that tells where the API server is. Throws KUBE_CONFIG naming the file. */
 export function loadKubeConfig(source: KubeConfigSource = {}): KubeConfig {
   const config = new KubeConfig();
   try {
-    if (source.kubeconfig === undefined || source.kubeconfig === '') config.loadFromDefault();
-    else config.loadFromFile(source.kubeconfig);
+    if (source.kubeconfig !== undefined && source.kubeconfig !== '') config.loadFromFile(source.kubeconfig);
+    else if (source.preferServiceAccount === true && existsSync(SERVICE_ACCOUNT_TOKEN)) config.loadFromCluster();
+    else config.loadFromDefault();
   } catch (cause) {
     throw configError(`cannot read the kubeconfig ${source.kubeconfig ?? 'found by default'}`, cause);
   }
