@@ -75,6 +75,7 @@ export const SCM_RIGHTS = 1;
 
 // open(2), fcntl(2)
 export const O_RDONLY = 0;
+export const O_WRONLY = 1;
 export const O_RDWR = 2;
 export const O_NONBLOCK = 0o4000;
 export const O_ASYNC = 0o20000;

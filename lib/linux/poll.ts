@@ -20,7 +20,7 @@ export function pollFor(
   timeoutMs: number,
 ): number[] {
   const found: number[] = [];
-  for (let from = 0; from < wanted.length; from += CAPACITY) {
+  for (let from = 0; from === 0 || from < wanted.length; from += CAPACITY) {
     const part = wanted.slice(from, from + CAPACITY);
     for (const [index, { fd, events }] of part.entries()) {
       scratch.view.setInt32(index * size + fdAt, fd, true);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Limits and fate of the own process: descriptors, core dumps, parent's death, signals; and eventfds and memfds.
+import { writeSync } from 'node:fs';
 import { abi } from './abi/current.ts';
 import { Arena } from './arena.ts';
 import * as C from './constants.ts';
@@ -61,6 +62,16 @@ export function createMemory(name: string, size: number): number {
   if (libc.ftruncate(fd, BigInt(rounded)) < 0) throw callError('ftruncate', errnoCell[0]!, `${name} to ${size} bytes`);
   if (libc.fcntl(fd, C.F_ADD_SEALS, C.F_SEAL_SHRINK | C.F_SEAL_GROW) < 0)
     throw callError('fcntl', errnoCell[0]!, 'F_ADD_SEALS');
+  return fd;
+}
+
+/** A memfd that holds `text`, CLOEXEC, read from its start: standard input for programs that open /dev/stdin, which no socket allows. */
+export function textDescriptor(text: string): number {
+  scratch.writeCString(0, 'ambit-text');
+  const fd = libc.memfd_create(scratch.pointer, C.MFD_CLOEXEC);
+  if (fd < 0) throw callError('memfd_create', errnoCell[0]!, 'for a text');
+  const bytes = Buffer.from(text);
+  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at, bytes.length - at, at);
   return fd;
 }
 
