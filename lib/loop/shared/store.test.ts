@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+// The mesh store against a Map, with readers in other processes, and in slices.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import fc from 'fast-check';
+import { close } from '#lib/linux/calls.ts';
+import { readOnlyDescriptor } from '#lib/linux/process.ts';
+import { FOUND, MISSING, SAME, StoreReader } from './store-reader.ts';
+import { feedStore, StoreWriter } from './store-writer.ts';
+
+const SIZE = { maxRecords: 200, dataBytes: 1 << 20 };
+
+function lookUp(reader: StoreReader, key: string): string | undefined {
+  return reader.read(key)?.toString();
+}
+
+test('any sequence of puts and deletes reads as a Map would', () => {
+  const change = fc.record({
+    key: fc.nat(60),
+    value: fc.option(fc.string({ maxLength: 200 }), { nil: undefined }),
+    wait: fc.nat(3000),
+  });
+  fc.assert(
+    fc.property(fc.array(change, { maxLength: 300 }), (changes) => {
+      let now = 0;
+      const writer = new StoreWriter(SIZE, () => now);
+      const reader = StoreReader.open(writer.fd);
+      const model = new Map<string, string>();
+      for (const { key, value, wait } of changes) {
+        now += wait;
+        const name = `key-${key}`;
+        if (value === undefined) assert.equal(writer.delete(name), model.delete(name));
+        else {
+          writer.put(name, Buffer.from(value));
+          model.set(name, value);
+        }
+      }
+      writer.commit();
+      for (let key = 0; key <= 60; key++) assert.equal(lookUp(reader, `key-${key}`), model.get(`key-${key}`));
+      const seen = new Map<string, string>();
+      reader.forEach((key, value) => void seen.set(key, value.toString()));
+      assert.deepEqual(new Map([...seen].sort()), new Map([...model].sort()));
+      assert.equal(reader.records, model.size);
+      close(writer.fd);
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test('a reader that holds a decoded value learns cheaply that it still holds', () => {
+  const writer = new StoreWriter(SIZE);
+  const reader = StoreReader.open(writer.fd);
+  const key = Buffer.from('net/10.0.0.1');
+  assert.equal(reader.get(key, key.length), MISSING);
+  writer.put('net/10.0.0.1', Buffer.from('one'));
+  assert.equal(reader.get(key, key.length), FOUND);
+  const known = reader.recordVersion;
+  writer.put('other', Buffer.from('x'));
+  assert.equal(reader.get(key, key.length, known), SAME);
+  writer.put('net/10.0.0.1', Buffer.from('two'));
+  assert.equal(reader.get(key, key.length, known), FOUND);
+  assert.equal(reader.value.toString('utf8', 0, reader.valueLength), 'two');
+  const version = reader.version;
+  writer.commit();
+  assert.notEqual(reader.version, version);
+});
+
+test('a full store refuses by name and keeps what it has', () => {
+  const writer = new StoreWriter({ maxRecords: 3, dataBytes: 4096 });
+  const reader = StoreReader.open(writer.fd);
+  for (const key of ['a', 'b', 'c']) writer.put(key, Buffer.from(key));
+  assert.throws(() => writer.put('d', Buffer.from('d')), { code: 'STORE_FULL' });
+  assert.throws(() => writer.put('a', Buffer.alloc(100_000)), { code: 'STORE_FULL' });
+  assert.equal(lookUp(reader, 'a'), 'a');
+  assert.throws(() => writer.put('', Buffer.from('x')), { code: 'STORE_KEY' });
+});
+
+test('freed room is used again, but not before it has rested', () => {
+  let now = 0;
+  const writer = new StoreWriter(SIZE, () => now);
+  for (let n = 0; n < 100; n++) writer.put('key', Buffer.alloc(500, n));
+  const grown = writer.usedBytes;
+  assert.ok(grown > 50_000, 'nothing was used again at once');
+  now = 2001;
+  for (let n = 0; n < 90; n++) writer.put('key', Buffer.alloc(500, n));
+  assert.equal(writer.usedBytes, grown);
+});
+
+test('trap 18: many changes are made in slices of the budget, with other work in between', async () => {
+  const writer = new StoreWriter({ maxRecords: 30_000, dataBytes: 32 << 20 });
+  let sliceStart = performance.now();
+  let slices = 0;
+  const lengths: number[] = [];
+  const changes = Array.from({ length: 20_000 }, (_, n) => ({ key: `uid/${n}`, value: Buffer.alloc(300, n) }));
+  await feedStore(writer, changes, {
+    budgetMs: 5,
+    pause: () =>
+      new Promise((resolve) => {
+        lengths.push(performance.now() - sliceStart);
+        slices++;
+        setImmediate(() => {
+          sliceStart = performance.now();
+          resolve();
+        });
+      }),
+  });
+  assert.equal(writer.records, 20_000);
+  assert.ok(slices >= 1, `${slices} slices`);
+  const sorted = lengths.sort((a, b) => a - b);
+  const median = sorted[Math.floor(sorted.length / 2)]!;
+  assert.ok(median < 10, `the median slice took ${median} ms`);
+});
+
+test('trap 18: readers in other processes see whole values and no gaps while the store churns', async () => {
+  const writer = new StoreWriter({ maxRecords: 2000, dataBytes: 64 << 20 });
+  // Keys that always exist, and neighbours that come and go, so that index entries move under the readers.
+  for (let n = 0; n < 500; n++) writer.put(`stays/${n}`, Buffer.alloc(100 + n, n));
+  const readOnly = readOnlyDescriptor(writer.fd);
+  const script = fileURLToPath(new URL('../testdata/store-reader.ts', import.meta.url));
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', script], {
+    stdio: ['ignore', 'pipe', 'inherit', readOnly],
+  });
+  close(readOnly);
+  const exit = once(child, 'exit');
+  let report = '';
+  child.stdout!.on('data', (chunk) => (report += chunk));
+  let round = 0;
+  while (child.exitCode === null && child.signalCode === null) {
+    for (let n = 0; n < 300; n++) {
+      const key = `comes/${(round * 7 + n) % 1000}`;
+      if (!writer.delete(key)) writer.put(key, Buffer.from(key.repeat(3)));
+      if (n % 10 === 0) writer.put(`stays/${n}`, Buffer.alloc(100 + n, n));
+    }
+    writer.commit();
+    round++;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const [code] = await exit;
+  assert.equal(code, 0, report);
+  const { lookups, longestMs, versions } = JSON.parse(report) as Record<string, number>;
+  assert.ok(lookups! > 10_000 && versions! > 5, report);
+  assert.ok(longestMs! < 1000, report);
+});
