@@ -5,7 +5,9 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { KubeObject, TokenReview } from '#lib/kube/object.ts';
+import { acceptForward } from './kube-forward.ts';
 
 type Stored = KubeObject & Record<string, unknown>;
 type Review = NonNullable<TokenReview['status']>;
@@ -44,6 +46,9 @@ export class FakeKubeApi {
   readonly tokens = new Map<string, Review>();
   /** When set, decides about a request before it is served: a status to refuse it with. */
   refuse: ((request: SeenRequest) => number | undefined) | undefined;
+  /** Where a port-forward to a pod's port ends: a port on loopback, or nowhere. */
+  forward: (podPath: string, port: number) => number | undefined = () => undefined;
+  readonly #upgraded = new Set<Duplex>();
   #version = 100;
   #oldest = 0;
   readonly #objects = new Map<string, Map<string, Stored>>();
@@ -60,6 +65,11 @@ export class FakeKubeApi {
         response.end();
       });
     });
+    server.on('upgrade', (request, socket: Duplex) => {
+      this.#upgraded.add(socket);
+      socket.once('close', () => this.#upgraded.delete(socket));
+      acceptForward(request, socket, this.forward);
+    });
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject).listen(this.#port, '127.0.0.1', resolve);
     });
@@ -73,6 +83,7 @@ export class FakeKubeApi {
     if (server === undefined) return;
     this.#server = undefined;
     this.#watchers.clear();
+    for (const socket of this.#upgraded) socket.destroy();
     server.closeAllConnections();
     await new Promise<void>((resolve) => server.close(() => resolve()));
   }
