@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// make bench: peers side by side in one run, alternating, so that the machine's moods meet all of them.
+//   BENCH_ROUNDS (3)   BENCH_SECONDS (2)   BENCH_PEERS, BENCH_SCENARIOS (all)   PEER_ZTUNNEL=FILE adds a peer
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import Table from 'cli-table3';
+import { background, ROOT } from '../harness/run.ts';
+import { buildFabric, type Fabric, HTTP_PORT, IPERF_PORT } from './fabric.ts';
+import type { Peer, RunningPeer } from './peer.ts';
+import { haproxy } from './peers/haproxy.ts';
+import { node } from './peers/node.ts';
+import { none } from './peers/none.ts';
+import { ztunnelPeer } from './peers/ztunnel.ts';
+import { type Figures, SCENARIOS } from './scenario.ts';
+import { type Table as FigureTable, medianFigures, ratios } from './statistics.ts';
+import { answering } from './tools.ts';
+
+const env = (name: string, fallback: string): string => process.env[name] || fallback;
+const rounds = Number(env('BENCH_ROUNDS', '3'));
+const seconds = Number(env('BENCH_SECONDS', '2'));
+const wanted = (name: string, list: string): boolean => list === '' || list.split(',').includes(name);
+
+interface Contestant {
+  readonly peer: Peer;
+  readonly fabric: Fabric;
+  readonly running: RunningPeer;
+}
+
+const peers: Peer[] = [none, ztunnelPeer('ambit', [join(ROOT, 'bin/ztunnel')]), haproxy, node];
+if (process.env['PEER_ZTUNNEL']) peers.push(ztunnelPeer('ztunnel', [process.env['PEER_ZTUNNEL']]));
+const chosen = peers.filter(({ name }) => wanted(name, env('BENCH_PEERS', '')));
+const scenarios = SCENARIOS.filter(({ name }) => wanted(name, env('BENCH_SCENARIOS', '')));
+
+await main();
+process.exit();
+
+async function main(): Promise<void> {
+  // Whatever was started is stopped, in reverse, also when something after it failed.
+  await using stack = new AsyncDisposableStack();
+  const contestants: Contestant[] = [];
+  for (const peer of chosen) contestants.push(await prepare(peer, stack));
+  report(await compare(contestants));
+}
+
+async function prepare(peer: Peer, stack: AsyncDisposableStack): Promise<Contestant> {
+  const fabric = stack.use(await buildFabric(peer.name));
+  const serve = (...words: string[]): void => {
+    const [command, ...args] = fabric.server.inside(words);
+    const server = background(command, args);
+    stack.defer(() => server.stop('SIGKILL'));
+  };
+  const http = join(import.meta.dirname, 'server.ts');
+  serve('iperf3', '-s', '-p', String(IPERF_PORT));
+  serve(process.execPath, '--disable-warning=ExperimentalWarning', http, fabric.server.ip, String(HTTP_PORT));
+  const running = await peer.start(fabric);
+  stack.defer(() => running.stop());
+  await answering(fabric.client, running.doors.iperf, running.doors.http);
+  return { peer, fabric, running };
+}
+
+async function compare(contestants: readonly Contestant[]): Promise<FigureTable> {
+  const runs = new Map<string, Figures[]>();
+  for (let round = 1; round <= rounds; round++) {
+    for (const scenario of scenarios) {
+      // Each round begins with another peer, so that none always follows the same one.
+      for (let i = 0; i < contestants.length; i++) {
+        const { peer, fabric, running } = contestants[(i + round) % contestants.length]!;
+        const figures = await scenario.run(fabric.client, running, seconds);
+        const key = `${peer.name} ${scenario.name}`;
+        runs.set(key, [...(runs.get(key) ?? []), figures]);
+        process.stderr.write(`round ${round}/${rounds}  ${key.padEnd(16)} ${brief(figures)}\n`);
+      }
+    }
+  }
+  return Object.fromEntries(
+    contestants.map(({ peer }) => [
+      peer.name,
+      Object.fromEntries(scenarios.map(({ name }) => [name, medianFigures(runs.get(`${peer.name} ${name}`) ?? [])])),
+    ]),
+  );
+}
+
+function report(table: FigureTable): void {
+  const ratio = ratios(table, 'ambit');
+  const folder = join(import.meta.dirname, 'results');
+  mkdirSync(folder, { recursive: true });
+  const file = join(folder, 'l4.json');
+  writeFileSync(file, `${JSON.stringify({ rounds, seconds, peers: table, ratio }, null, 2)}\n`);
+  for (const { name, about } of scenarios) {
+    const columns = ['gbps', 'rps', 'p50_us', 'p99_us', 'cpu_s_per_gb', 'cpu_s_per_10k', 'pss_mb'] as const;
+    const used = columns.filter((column) => Object.values(table).some((row) => row[name]?.[column] !== undefined));
+    const text = new Table({ head: [name, ...used, 'ambit/it'], style: { head: [], border: [] } });
+    for (const [peer, row] of Object.entries(table)) {
+      const first = used[0]!;
+      text.push([peer, ...used.map((column) => round3(row[name]?.[column])), round3(ratio[peer]?.[name]?.[first])]);
+    }
+    console.log(`${about}\n${text.toString()}`);
+  }
+  console.log(`medians of ${rounds} alternating rounds of ${seconds} s, written to ${file.slice(ROOT.length + 1)}`);
+}
+
+function brief(figures: Figures): string {
+  return Object.entries(figures)
+    .map(([name, value]) => `${name} ${round3(value)}`)
+    .join('  ');
+}
+
+function round3(value: number | undefined): string {
+  if (value === undefined || !Number.isFinite(value)) return '–';
+  return value >= 1000 ? String(Math.round(value)) : value.toPrecision(3);
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// The questions of the benchmark, and one answer: figures by name. Units are in the names.
+import type { Host } from './fabric.ts';
+import type { RunningPeer } from './peer.ts';
+import { iperf, wrk } from './tools.ts';
+import { cpuSeconds, familyOf, pssMb } from './usage.ts';
+
+export type Figures = Partial<
+  Record<'gbps' | 'rps' | 'p50_us' | 'p99_us' | 'cpu_s_per_gb' | 'cpu_s_per_10k' | 'pss_mb', number>
+>;
+
+export interface Scenario {
+  readonly name: string;
+  readonly about: string;
+  run(client: Host, peer: RunningPeer, seconds: number): Promise<Figures>;
+}
+
+const bulk = (name: string, about: string, connections: number, back: boolean): Scenario => ({
+  name,
+  about,
+  run: async (client, peer, seconds) => {
+    const { result, cpu, pss } = await measured(peer, () =>
+      iperf(client, peer.doors.iperf, connections, back, seconds),
+    );
+    return { gbps: result.gbps, cpu_s_per_gb: cpu / (result.bytes / 1e9), pss_mb: pss };
+  },
+});
+
+const requests = (name: string, about: string, connections: number, close: boolean): Scenario => ({
+  name,
+  about,
+  run: async (client, peer, seconds) => {
+    const { result, cpu, pss } = await measured(peer, () => wrk(client, peer.doors.http, connections, close, seconds));
+    const { rps, p50_us, p99_us, count } = result;
+    return { rps, p50_us, p99_us, cpu_s_per_10k: cpu / (count / 10_000), pss_mb: pss };
+  },
+});
+
+export const SCENARIOS: readonly Scenario[] = [
+  bulk('tx1', '1 connection out', 1, false),
+  bulk('rx1', '1 connection back', 1, true),
+  bulk('tx8', '8 connections out', 8, false),
+  bulk('rx8', '8 connections back', 8, true),
+  requests('ka1', 'requests, 1 kept connection', 1, false),
+  requests('ka64', 'requests, 64 kept connections', 64, false),
+  requests('close', 'connections, one request each', 64, true),
+];
+
+export const LOCAL = bulk('local', '1 connection between two pods of one node', 1, false);
+
+async function measured<T>(
+  peer: RunningPeer,
+  work: () => Promise<T>,
+): Promise<{ result: T; cpu: number; pss: number }> {
+  const family = familyOf(peer.pids);
+  const before = cpuSeconds(family);
+  const result = await work();
+  return { result, cpu: cpuSeconds(family) - before, pss: pssMb(family) };
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { medianFigures, ratios } from './statistics.ts';
+import { parseWrk } from './tools.ts';
+
+test('figures of rounds become medians, and a subject is divided by each peer', () => {
+  const ambit = { tx1: medianFigures([{ gbps: 10 }, { gbps: 30 }, { gbps: 20 }]) };
+  assert.deepEqual(ambit, { tx1: { gbps: 20 } });
+  assert.deepEqual(ratios({ ambit, none: { tx1: { gbps: 40 } }, node: {} }, 'ambit'), {
+    none: { tx1: { gbps: 0.5 } },
+    node: { tx1: {} },
+  });
+});
+
+const WRK = `  Latency Distribution
+     50%   31.00us
+     90%   45.00us
+     99%    1.20ms
+  54321 requests in 2.00s, 6.53MB read
+Requests/sec:  27160.50
+`;
+
+test('wrk is read with its units, and its errors are failures', () => {
+  assert.deepEqual(parseWrk(WRK), { rps: 27160.5, p50_us: 31, p99_us: 1200, count: 54321 });
+  assert.throws(() => parseWrk(`${WRK}  Socket errors: connect 0, read 3, write 0, timeout 0\n`), /errors/);
+});

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a set of processes and their children have used: CPU seconds and proportional memory, from /proc.
+import { readdirSync, readFileSync } from 'node:fs';
+
+const TICKS_PER_SECOND = 100;
+
+/** The processes and all their descendants that live now. */
+export function familyOf(roots: readonly number[]): number[] {
+  const parents = new Map<number, number>();
+  for (const entry of readdirSync('/proc')) {
+    if (!/^\d+$/.test(entry)) continue;
+    const fields = statOf(Number(entry));
+    if (fields !== undefined) parents.set(Number(entry), Number(fields[1]));
+  }
+  const family = new Set(roots.filter((pid) => parents.has(pid)));
+  for (let grown = true; grown; ) {
+    grown = false;
+    for (const [pid, parent] of parents) {
+      if (!family.has(pid) && family.has(parent)) {
+        family.add(pid);
+        grown = true;
+      }
+    }
+  }
+  return [...family];
+}
+
+/** CPU seconds, user and system, of these processes up to now. */
+export function cpuSeconds(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => {
+    const fields = statOf(pid);
+    return fields === undefined ? sum : sum + (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+  }, 0);
+}
+
+/** Proportional set size in MB (10^6 bytes): shared pages counted by their share. */
+export function pssMb(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => {
+    try {
+      const match = /^Pss:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'));
+      return sum + (Number(match?.[1] ?? 0) * 1024) / 1e6;
+    } catch {
+      return sum;
+    }
+  }, 0);
+}
+
+/** Fields of /proc/PID/stat after the program's name: state first (proc(5)). */
+function statOf(pid: number): string[] | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return text.slice(text.lastIndexOf(')') + 2).split(' ');
+  } catch {
+    return undefined;
+  }
+}
