@@ -18,6 +18,7 @@ import { AmbitError } from '#lib/kit/error.ts';
 import type { Logger } from '#lib/kit/log.ts';
 import type { KubeClient } from '#lib/kube/client.ts';
 import { connectKube } from '#lib/kube/connect.ts';
+import { LEASE } from '#lib/kube/kind.ts';
 import type { PlaygroundConfig } from '../config.ts';
 import { run } from '../fabric/command.ts';
 import { makeFabric } from '../fabric/fabric.ts';
@@ -136,8 +137,15 @@ export class ClusterApp {
       const access = readAccess(written);
       this.#publish(accessAt(access, insideUrl), accessAt(access, `https://127.0.0.1:${apiPort}`));
     }
-    this.#client = connectKube({ kubeconfig: join(paths.nodes, 'kubeconfig') });
+    const kubeconfig = join(paths.nodes, 'kubeconfig');
+    this.#client = connectKube({ kubeconfig });
     await this.#untilAnswers();
+    // A whole cluster outside brings its own controllers; an API server alone does not.
+    if (await this.client.get(LEASE, { namespace: 'kube-system', name: 'kube-controller-manager' })) return;
+    this.#supervise('controllers', [
+      ...[process.execPath, '--disable-warning=ExperimentalWarning'],
+      ...[join(config.project, 'playground/controllers/main.ts'), '--kubeconfig', kubeconfig],
+    ]);
   }
 
   /** Writes the kubeconfig for inside and outside, and with it what the nodes wait for. */

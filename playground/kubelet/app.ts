@@ -6,6 +6,7 @@ import { createLogger, type Level, type Logger } from '#lib/kit/log.ts';
 import { connectKube } from '#lib/kube/connect.ts';
 import { Informer } from '#lib/kube/informer.ts';
 import { CONFIG_MAP, NODE, SECRET } from '#lib/kube/kind.ts';
+import { loadKubeConfig } from '#lib/kube/transport.ts';
 import { KUBELET_DIR } from '../fabric/machine.ts';
 import type { Backend } from '../proxy/balance.ts';
 import { ServiceProxy } from '../proxy/proxy.ts';
@@ -14,7 +15,9 @@ import { Kubelet } from './kubelet.ts';
 import { PodRoutes, writeCniConfig } from './network.ts';
 import type { NodeConfig } from './node-config.ts';
 import type { NodeRuntime } from './pod-runtime.ts';
-import { nodeResources, Registration } from './registration.ts';
+import { KUBELET_PORT, nodeResources, Registration } from './registration.ts';
+import { selfSigned } from './server/certificate.ts';
+import { KubeletServer } from './server/server.ts';
 import { TokenManager } from './token.ts';
 
 const CNI_CONF_DIR = '/etc/cni/net.d';
@@ -88,6 +91,12 @@ export async function startNode(config: NodeConfig): Promise<NodeApp> {
     ...{ nodeName: config.nodeName, nodeIps: config.nodeIps, podCidrs: config.podCidrs },
   });
 
+  const server = new KubeletServer({
+    ...{ kubelet, port: KUBELET_PORT, log: log.child('server'), clientCa: authorityOf(config.kubeconfig) },
+    ...(await selfSigned(config.nodeName, config.nodeIps, clock.now())),
+  });
+  await server.start();
+
   for (const informer of [nodes, configMaps, secrets]) informer.start();
   await Promise.all([registration.start(), proxy.start()]);
   for (const informer of [configMaps, secrets]) informer.subscribe(() => kubelet.refresh());
@@ -99,10 +108,17 @@ export async function startNode(config: NodeConfig): Promise<NodeApp> {
     stop: async (graceSeconds) => {
       registration.stop();
       proxy.stop();
+      server.stop();
       await kubelet.stop(graceSeconds);
       for (const informer of [nodes, configMaps, secrets]) informer.stop();
     },
   };
+}
+
+/** The cluster's authority, from the kubeconfig; client certificates of the API server come from it. */
+function authorityOf(kubeconfig: string): string {
+  const data = loadKubeConfig({ kubeconfig }).getCurrentCluster()?.caData;
+  return data === undefined ? '' : Buffer.from(data, 'base64').toString('utf8');
 }
 
 function backendOf(text: string): Backend {

@@ -47,12 +47,14 @@ export class RunningContainer {
   /** Process 1 of the container, as the node numbers it. */
   readonly pid: number;
   readonly exited: Promise<ContainerExit>;
+  readonly log: LogFile;
   readonly #start: ContainerStart;
   #ended = false;
 
   private constructor(pid: number, start: ContainerStart, exited: Promise<ContainerExit>) {
     this.pid = pid;
     this.#start = start;
+    this.log = start.log;
     this.exited = exited.then((exit) => {
       this.#ended = true;
       return exit;

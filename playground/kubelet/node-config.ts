@@ -23,8 +23,6 @@ export interface NodeConfig {
   readonly programEnv: Readonly<Record<string, string>>;
   readonly mayChangeUser: boolean;
   readonly userxattr: boolean;
-  /** PEM files of the kubelet's own HTTPS server and of the authority whose clients it serves. */
-  readonly serving?: { readonly cert: string; readonly key: string; readonly clientCa?: string };
   readonly logLevel: string;
 }
 
