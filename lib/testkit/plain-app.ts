@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Application sockets for tests on a loop: they write what they are told, keep what they read, and notice how it ended.
 
-import type { Endpoint } from '#lib/linux/address.ts';
+import { Endpoint } from '#lib/linux/address.ts';
 import { Arena } from '#lib/linux/arena.ts';
-import { tcpDial } from '#lib/linux/socket.ts';
+import type { Netns } from '#lib/linux/netns.ts';
+import { peerAddress, tcpDial } from '#lib/linux/socket.ts';
 import type { Loop } from '#lib/loop/loop.ts';
 import { Admission } from '#lib/net/admission.ts';
 import { Listener } from '#lib/net/listener.ts';
@@ -30,10 +31,18 @@ export class App implements SocketOwner {
     this.socket = new Socket(loop, fd, this);
   }
 
-  static dial(loop: Loop, to: Endpoint): App {
-    const fd = tcpDial(to, { noDelay: true });
+  /** From inside `netns`, or from here. */
+  static dial(loop: Loop, to: Endpoint, netns?: Netns): App {
+    const fd = tcpDial(to, { noDelay: true, netns: netns?.fd });
     if (fd < 0) throw new Error(`dial ${to}: errno ${-fd}`);
     return new App(loop, fd);
+  }
+
+  /** Address of the other end. */
+  peerIp(): string {
+    const endpoint = new Endpoint();
+    peerAddress(this.socket.fd, endpoint);
+    return endpoint.ip();
   }
 
   get text(): string {
@@ -93,8 +102,8 @@ export class AppServer {
   readonly endpoint: Endpoint;
   readonly #listener: Listener;
 
-  constructor(loop: Loop, at: Endpoint, onConnection: (app: App) => void = () => {}) {
-    const { fd, endpoint } = listenOn(at);
+  constructor(loop: Loop, at: Endpoint, onConnection: (app: App) => void = () => {}, netns?: Netns) {
+    const { fd, endpoint } = listenOn(at, netns?.fd);
     this.endpoint = endpoint;
     this.#listener = new Listener(loop, fd, new Admission(20_000), {
       onAccept: (accepted) => {

@@ -24,8 +24,8 @@ export function loopback(port = 0): Endpoint {
 }
 
 /** A listening socket and where it listens. */
-export function listenOn(at: Endpoint): { fd: number; endpoint: Endpoint } {
-  const fd = tcpListen(at, { backlog: 1024, reusePort: true, noDelay: true });
+export function listenOn(at: Endpoint, netns?: number): { fd: number; endpoint: Endpoint } {
+  const fd = tcpListen(at, { backlog: 1024, reusePort: true, noDelay: true, netns });
   const endpoint = new Endpoint();
   localAddress(fd, endpoint);
   return { fd, endpoint };

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tunnels that come to a pod on port 15008. The listener is one workload's, so its certificate is the pod's own; a client must be
+// of the pod's trust domain; who may talk to the application is decided for each stream.
+import { Endpoint } from '#lib/linux/address.ts';
+import { close as closeFd } from '#lib/linux/calls.ts';
+import { localAddress, peerAddress } from '#lib/linux/socket.ts';
+import type { ListenerOwner } from '#lib/net/listener.ts';
+import { Session, type SessionOwner } from '#lib/net/session.ts';
+import { TlsTransport } from '#lib/net/tls-transport.ts';
+import type { TlsContext } from '#lib/tls/context.ts';
+import { isOfTrustDomain, type PeerIdentity } from '#lib/tls/peer.ts';
+import type { HeaderBlock } from '#lib/wire/h2/headers.ts';
+import type { H2Stream } from '#lib/wire/h2/stream.ts';
+import type { Pod } from '../inpod/pod.ts';
+import { ipOf } from '../worker/address.ts';
+import type { WorkloadFacts } from '../worker/workload-facts.ts';
+import { InboundStream, type TunnelEnds } from './stream.ts';
+
+/** How long the pod's own record may take to arrive. */
+const LOCAL_WAIT_MS = 5_000;
+
+export class HboneServer implements ListenerOwner {
+  readonly #pod: Pod;
+  readonly #peer = new Endpoint();
+  readonly #local = new Endpoint();
+
+  constructor(pod: Pod) {
+    this.#pod = pod;
+  }
+
+  onAccept(fd: number): void {
+    if (peerAddress(fd, this.#peer) < 0 || localAddress(fd, this.#local) < 0) {
+      closeFd(fd);
+      return;
+    }
+    const ends = { peerIp: ipOf(this.#peer), peerPort: this.#peer.port, localIp: ipOf(this.#local) };
+    const local = this.#pod.local();
+    if (local !== undefined) this.#withIdentity(fd, ends, local);
+    else this.#waitForLocal(fd, ends);
+  }
+
+  #waitForLocal(fd: number, ends: TunnelEnds): void {
+    this.#pod.runtime.waits.add(LOCAL_WAIT_MS, (last) => {
+      const local = this.#pod.local();
+      if (local !== undefined && !this.#pod.closed) this.#withIdentity(fd, ends, local);
+      else if (last || this.#pod.closed) this.#refuse(fd, ends, this.#pod.unknownText());
+      else return false;
+      return true;
+    });
+  }
+
+  #withIdentity(fd: number, ends: TunnelEnds, local: WorkloadFacts): void {
+    const { identities } = this.#pod.runtime;
+    const context = identities.context(local.uri);
+    if (context !== null) {
+      this.#serve(fd, ends, local, context);
+      return;
+    }
+    identities.obtain(local.uri, {
+      onIdentity: (obtained) => {
+        if (this.#pod.closed) this.#refuse(fd, ends, 'the pod is gone');
+        else this.#serve(fd, ends, local, obtained);
+      },
+      onNoIdentity: (reason) => this.#refuse(fd, ends, `identity error: ${reason}`),
+    });
+  }
+
+  #serve(fd: number, ends: TunnelEnds, local: WorkloadFacts, context: TlsContext): void {
+    const { runtime } = this.#pod;
+    runtime.telemetry.tunnel(1);
+    const tunnel = new InboundTunnel(this.#pod, ends, local.workload.trustDomain);
+    const session = new Session(
+      runtime.bench,
+      'server',
+      runtime.serverH2,
+      tunnel,
+      (owner) => new TlsTransport(runtime.bench, fd, context, 'server', owner),
+    );
+    this.#pod.sessions.add(session);
+  }
+
+  #refuse(fd: number, ends: TunnelEnds, error: string): void {
+    closeFd(fd);
+    const { telemetry, settings } = this.#pod.runtime;
+    const here = ends.localIp.withPort(settings.ports.hbone);
+    telemetry.earlyDeny('inbound', ends.peerIp.withPort(ends.peerPort), here, error);
+  }
+}
+
+/** One accepted tunnel. */
+class InboundTunnel implements SessionOwner {
+  readonly #pod: Pod;
+  readonly #ends: TunnelEnds;
+  readonly #trustDomain: string;
+  #usable = false;
+
+  constructor(pod: Pod, ends: TunnelEnds, trustDomain: string) {
+    this.#pod = pod;
+    this.#ends = ends;
+    this.#trustDomain = trustDomain;
+  }
+
+  onPeer(_session: Session, peer: PeerIdentity | null): string {
+    if (peer !== null && isOfTrustDomain(peer, this.#trustDomain)) return '';
+    return `peer ${peer?.uri ?? 'without identity'} is not of trust domain ${this.#trustDomain}`;
+  }
+
+  onUsable(): void {
+    this.#usable = true;
+  }
+
+  onRequest(session: Session, stream: H2Stream, headers: HeaderBlock): void {
+    new InboundStream(this.#pod, this.#ends, session, stream).begin(headers);
+  }
+
+  onStreamGone(): void {}
+
+  onSessionEnd(session: Session, cause: string): void {
+    const { telemetry, settings } = this.#pod.runtime;
+    telemetry.tunnel(-1);
+    // A tunnel that never came to be is somebody knocking with the wrong key: that is told.
+    if (!this.#usable) {
+      const here = this.#ends.localIp.withPort(settings.ports.hbone);
+      telemetry.earlyDeny('inbound', this.#ends.peerIp.withPort(this.#ends.peerPort), here, cause);
+    }
+    this.#pod.sessionGone(session);
+  }
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// The listeners of one pod, inside its network namespace: 15008 for tunnels, 15006 and 15001 for what the pod's rules redirect,
+// DNS in dns-sockets.ts. Options are set on the listener: the kernel hands them down to what it accepts.
+
+import { AmbitError } from '#lib/kit/error.ts';
+import { Endpoint } from '#lib/linux/address.ts';
+import { close as closeFd } from '#lib/linux/calls.ts';
+import { type ListenOptions, localAddress, originalDestination, peerAddress, tcpListen } from '#lib/linux/socket.ts';
+import { Listener } from '#lib/net/listener.ts';
+import { Socket } from '#lib/net/socket.ts';
+import { HboneServer } from '../inbound/hbone.ts';
+import { InboundPlain } from '../inbound/plain.ts';
+import { OutboundConnection } from '../outbound/connection.ts';
+import { ipOf } from '../worker/address.ts';
+import type { Pod } from './pod.ts';
+
+const BACKLOG = 4096;
+
+export class PodListeners {
+  readonly #open: { close(): void }[] = [];
+
+  /** Opens all of them, or none. Throws SYSCALL_* with the endpoint. */
+  constructor(pod: Pod) {
+    const { ports } = pod.runtime.settings;
+    try {
+      const hbone = new HboneServer(pod);
+      this.#listen(pod, ports.hbone, false, (fd) => hbone.onAccept(fd));
+      this.#listen(pod, ports.inbound, true, acceptor(pod, InboundPlain));
+      this.#listen(pod, ports.outbound, true, acceptor(pod, OutboundConnection));
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  close(): void {
+    for (const one of this.#open.splice(0)) one.close();
+  }
+
+  #listen(pod: Pod, port: number, keepAlive: boolean, onAccept: (fd: number) => void): void {
+    const { runtime } = pod;
+    const at = Endpoint.parse(runtime.settings.ipv6 ? '::' : '0.0.0.0', port)!;
+    const options: ListenOptions = {
+      netns: pod.netns?.fd,
+      mark: runtime.settings.mark,
+      reusePort: runtime.settings.reusePort,
+      noDelay: true,
+      backlog: BACKLOG,
+      ...(keepAlive && runtime.dialOptions.keepAlive !== undefined ? { keepAlive: runtime.dialOptions.keepAlive } : {}),
+    };
+    const fd = listenTransparently(pod, at, options);
+    this.#open.push(new Listener(runtime.loop, fd, runtime.admission, { onAccept }));
+  }
+}
+
+/** With IP_TRANSPARENT where the kernel lets us: without it clients' addresses cannot be kept. */
+function listenTransparently(pod: Pod, at: Endpoint, options: ListenOptions): number {
+  const { originalSource } = pod.runtime.settings;
+  if (originalSource === 'off' || !pod.keepsSource) return tcpListen(at, options);
+  try {
+    return tcpListen(at, { ...options, transparent: true });
+  } catch (error) {
+    const denied = error instanceof AmbitError && error.code === 'SYSCALL_EPERM';
+    if (!denied || originalSource === 'required') throw error;
+    pod.keepsSource = false;
+    return tcpListen(at, options);
+  }
+}
+
+type Captured = new (
+  pod: Pod,
+  socket: Socket,
+  source: { readonly ip: ReturnType<typeof ipOf>; readonly port: number },
+  ip: ReturnType<typeof ipOf>,
+  port: number,
+) => { begin(): void; onSocket(socket: Socket): void };
+
+/** Takes what was redirected: where it came from, where it was going, and a connection object that sees to the rest. */
+function acceptor(pod: Pod, connection: Captured): (fd: number) => void {
+  const peer = new Endpoint();
+  const destination = new Endpoint();
+  return (fd) => {
+    const failed =
+      peerAddress(fd, peer) < 0 || (originalDestination(fd, destination) < 0 && localAddress(fd, destination) < 0);
+    if (failed) {
+      closeFd(fd);
+      return;
+    }
+    const socket = new Socket(pod.runtime.loop, fd, NOBODY);
+    const source = { ip: ipOf(peer), port: peer.port };
+    const made = new connection(pod, socket, source, ipOf(destination), destination.port);
+    socket.owner = made;
+    made.begin();
+  };
+}
+
+const NOBODY = { onSocket: () => {} };

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// One enrolled pod in one worker: its listeners inside its network namespace, its tunnels out, and every connection and tunnel that
+// is open on its behalf. When the pod goes, all of that goes, and with it the last hold on the namespace (trap 16).
+//
+//   start() ──▶ serving ──drain()──▶ draining ──▶ closed
+//                  └───────close()────────────────▲
+import type { Netns } from '#lib/linux/netns.ts';
+import type { DialOptions } from '#lib/linux/socket.ts';
+import { TunnelPool } from '#lib/net/pool.ts';
+import type { Session } from '#lib/net/session.ts';
+import type { ConnectionInfo, PodInfo } from '../control.ts';
+import { dialTunnel, judgeTunnel, type PeerTarget } from '../outbound/tunnel.ts';
+import { DRAINED } from '../worker/ledger.ts';
+import type { Runtime } from '../worker/runtime.ts';
+import type { WorkloadFacts } from '../worker/workload-facts.ts';
+import type { PodListeners } from './listeners.ts';
+
+/** A connection as its pod keeps it. */
+export interface LiveConnection {
+  /** Cut it, visibly. */
+  kill(error: string): void;
+  /** For the connection list; null before it is classified. */
+  info(): ConnectionInfo | null;
+}
+
+export class Pod {
+  readonly runtime: Runtime;
+  readonly info: PodInfo;
+  readonly netns: Netns | null;
+  readonly pool: TunnelPool<PeerTarget>;
+  readonly connections = new Set<LiveConnection>();
+  /** Tunnels that others opened to this pod. */
+  readonly sessions = new Set<Session>();
+  /** For plain connections out of the pod, and into it. */
+  readonly dialOptions: DialOptions;
+  readonly tunnelOptions: DialOptions;
+  /** The kernel lets us speak from a client's address; cleared by its first refusal. */
+  keepsSource: boolean;
+  closed = false;
+  draining = false;
+  readonly #onEmpty: () => void;
+  #listeners: PodListeners | null = null;
+
+  /** `onEmpty`: it was closed or drained, and nothing of it is left. */
+  constructor(runtime: Runtime, info: PodInfo, netns: Netns | null, onEmpty: () => void) {
+    this.runtime = runtime;
+    this.info = info;
+    this.netns = netns;
+    this.#onEmpty = onEmpty;
+    const place = netns === null ? {} : { netns: netns.fd };
+    this.dialOptions = { ...runtime.dialOptions, ...place };
+    this.tunnelOptions = { ...runtime.tunnelOptions, ...place };
+    this.keepsSource = runtime.settings.originalSource !== 'off';
+    this.pool = new TunnelPool<PeerTarget>({
+      loop: runtime.loop,
+      dial: (target, owner) => dialTunnel(this, target, owner),
+      judge: judgeTunnel,
+      streamsPerTunnel: runtime.settings.pool.streamsPerConnection,
+      idleMs: runtime.settings.pool.idleMs,
+    });
+  }
+
+  /** Opens the listeners. Throws SYSCALL_* naming what could not be bound; then nothing is left open. */
+  start(open: (pod: Pod) => PodListeners): void {
+    this.#listeners = open(this);
+  }
+
+  /** The pod as the mesh knows it now; undefined until WDS has told of it. */
+  local(): WorkloadFacts | undefined {
+    const { namespace, name, serviceAccount } = this.info;
+    const workload = this.runtime.mesh.localWorkload(namespace, name, serviceAccount);
+    return workload === undefined ? undefined : this.runtime.memory.of(workload);
+  }
+
+  add(connection: LiveConnection): void {
+    this.connections.add(connection);
+  }
+
+  delete(connection: LiveConnection): void {
+    this.connections.delete(connection);
+    this.#checkEmpty();
+  }
+
+  sessionGone(session: Session): void {
+    this.sessions.delete(session);
+    this.#checkEmpty();
+  }
+
+  /** New connections are another process's; what is open goes on until `finish`. */
+  drain(): void {
+    if (this.draining || this.closed) return;
+    this.draining = true;
+    this.#listeners?.close();
+    this.#listeners = null;
+    for (const session of [...this.sessions]) session.drain();
+    this.pool.drain();
+    this.#checkEmpty();
+  }
+
+  /** Ends everything now. */
+  close(error: string = DRAINED): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.#listeners?.close();
+    this.#listeners = null;
+    for (const connection of [...this.connections]) connection.kill(error);
+    for (const session of [...this.sessions]) session.drop(error);
+    this.pool.close(error);
+    this.netns?.close();
+    this.#checkEmpty();
+  }
+
+  /** Why the pod is not known, as Istio says it. */
+  unknownText(): string {
+    const { name, namespace, serviceAccount } = this.info;
+    return `failed to fetch information about local workload: ${serviceAccount}.${namespace} (${name})`;
+  }
+
+  #checkEmpty(): void {
+    if ((this.closed || this.draining) && this.connections.size === 0 && this.sessions.size === 0) this.#onEmpty();
+  }
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// The books of one connection: opened at accept, closed exactly once; only there metrics, access log and failure flag are
+// written. It also owns the place the connection takes in the worker's limit.
+//
+//   accepted ──▶ classified ──▶ closed
+//       └── early denial ────────┘
+import type { AccessVerdict } from '#lib/mesh/verdict.ts';
+import type { JoinOwner } from '#lib/net/tunnel-stream.ts';
+import type { ConnectionRecord, ResponseFlag } from '../telemetry/connection.ts';
+import type { Runtime } from './runtime.ts';
+import type { Series } from './telemetry.ts';
+
+/** Told when the books are closed; nothing of the connection is left by then. */
+export interface LedgerOwner {
+  onOver(): void;
+}
+
+/** Ends that are nobody's fault count as closed, not as failed. */
+export const DRAINED = 'connection closed due to connection drain';
+export const POLICY_CHANGED = 'connection closed due to policy change';
+
+export class Ledger implements JoinOwner {
+  readonly direction: 'inbound' | 'outbound';
+  /** Monotonic ms. */
+  readonly openedAt: number;
+  record: ConnectionRecord | null = null;
+  closed = false;
+  readonly #runtime: Runtime;
+  readonly #owner: LedgerOwner;
+  /** Whether the joined socket that "sends out" is the client's: outbound it is, inbound it is the server's. */
+  readonly #outIsReceived: boolean;
+  // Doubles from the start (-0 is one): counters that change their representation under load cost a deoptimisation (trap 22).
+  #received = -0;
+  #sent = -0;
+  #series: Series | null = null;
+
+  constructor(runtime: Runtime, direction: 'inbound' | 'outbound', outIsReceived: boolean, owner: LedgerOwner) {
+    this.#runtime = runtime;
+    this.direction = direction;
+    this.#outIsReceived = outIsReceived;
+    this.#owner = owner;
+    this.openedAt = runtime.loop.now;
+    runtime.admission.active++;
+    runtime.telemetry.socket(direction, 1);
+  }
+
+  /** Source and destination are known. Called again when another endpoint is tried: then only what is logged changes. */
+  open(record: ConnectionRecord): void {
+    if (this.closed) return;
+    this.record = record;
+    this.#series ??= this.#runtime.telemetry.opened(record);
+  }
+
+  onBytesOut(n: number): void {
+    if (this.#outIsReceived) this.#addReceived(n);
+    else this.#addSent(n);
+  }
+
+  onBytesIn(n: number): void {
+    if (this.#outIsReceived) this.#addSent(n);
+    else this.#addReceived(n);
+  }
+
+  onJoinEnd(error: string): void {
+    if (error === POLICY_CHANGED) this.close('DENY', error);
+    else this.close(error === '' || error === DRAINED ? '-' : 'CONNECT', error);
+  }
+
+  /** Ends after `open`. */
+  close(flag: ResponseFlag, error: string, verdict?: AccessVerdict): void {
+    if (this.closed) return;
+    this.closed = true;
+    if (this.record !== null && this.#series !== null) {
+      this.#runtime.telemetry.closed(this.record, this.#series, {
+        flag,
+        error,
+        receivedBytes: this.#received,
+        sentBytes: this.#sent,
+        durationMs: this.#runtime.loop.now - this.openedAt,
+        ...(verdict === undefined ? {} : { policy: verdict.policy, rule: verdict.rule, clause: verdict.clause }),
+      });
+    }
+    this.#leave();
+  }
+
+  /** Ends before anything was known of it. */
+  denyEarly(source: string, destination: string, error: string): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.#runtime.telemetry.earlyDeny(this.direction, source, destination, error);
+    this.#leave();
+  }
+
+  #addReceived(n: number): void {
+    this.#received += n;
+    if (this.#series !== null) this.#runtime.telemetry.add(this.#series.received, n);
+  }
+
+  #addSent(n: number): void {
+    this.#sent += n;
+    if (this.#series !== null) this.#runtime.telemetry.add(this.#series.sent, n);
+  }
+
+  #leave(): void {
+    this.#runtime.admission.active--;
+    this.#runtime.telemetry.socket(this.direction, -1);
+    this.#owner.onOver();
+  }
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every part of one data-plane process shares. Built once in worker.ts and handed on; nothing here is global.
+import type { DialOptions } from '#lib/linux/socket.ts';
+import type { Loop } from '#lib/loop/loop.ts';
+import type { Random } from '#lib/mesh/balance.ts';
+import type { OutboundOptions } from '#lib/mesh/flow.ts';
+import type { Workload } from '#lib/mesh/workload.ts';
+import type { Admission } from '#lib/net/admission.ts';
+import type { Workbench } from '#lib/net/workbench.ts';
+import type { H2Settings } from '#lib/wire/h2/settings.ts';
+import type { ToMain, WorkerSettings } from '../control.ts';
+import type { Pod } from '../inpod/pod.ts';
+import type { SharedMesh } from '../state/shared-mesh.ts';
+import type { Identities } from './identities.ts';
+import type { LiveInbound } from './live-inbound.ts';
+import type { MeshWaits } from './mesh-waits.ts';
+import type { Telemetry } from './telemetry.ts';
+import type { TraceIds } from './trace-ids.ts';
+import type { WorkloadMemory } from './workload-facts.ts';
+
+export interface Runtime {
+  readonly settings: WorkerSettings;
+  readonly loop: Loop;
+  readonly bench: Workbench;
+  readonly mesh: SharedMesh;
+  readonly identities: Identities;
+  readonly memory: WorkloadMemory;
+  readonly telemetry: Telemetry;
+  readonly waits: MeshWaits;
+  readonly liveInbound: LiveInbound;
+  readonly admission: Admission;
+  readonly traceIds: TraceIds;
+  readonly random: Random;
+  readonly outbound: OutboundOptions;
+  readonly clientH2: H2Settings;
+  readonly serverH2: H2Settings;
+  /** Options of every socket dialled towards an application or a plain destination, but for namespace and source. */
+  readonly dialOptions: DialOptions;
+  /** Options of tunnels: as above and TCP_USER_TIMEOUT, since PING cannot see unacknowledged bytes (trap 20). */
+  readonly tunnelOptions: DialOptions;
+  /** The pod of this worker that is that workload. */
+  readonly podOf: (workload: Workload) => Pod | undefined;
+  readonly toMain: (message: ToMain) => void;
+}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+// Counting and logging of one data-plane process. A connection resolves its series once; from then on counting is an addition
+// in shared memory. What a slot means is told to main before its first count.
+import type { Counters } from '#lib/loop/shared/counters.ts';
+import { LINE_KINDS, type LogProducer } from '#lib/loop/shared/log-ring.ts';
+import type { Vitals } from '#lib/loop/shared/vitals.ts';
+import type { ToMain } from '../control.ts';
+import { closedLine, earlyDenyLine, type LogFormat, openedLine } from '../telemetry/access-line.ts';
+import type { ConnectionEnd, ConnectionRecord, Party, ResponseFlag } from '../telemetry/connection.ts';
+import { type Labels, trafficLabels } from '../telemetry/labels.ts';
+
+/** Slots of one set of labels. */
+export class Series {
+  readonly opened: number;
+  readonly received: number;
+  readonly sent: number;
+  readonly closed = new Map<ResponseFlag, number>();
+  readonly failed = new Map<ResponseFlag, number>();
+  /** A record with these labels. */
+  readonly sample: ConnectionRecord;
+
+  constructor(sample: ConnectionRecord, opened: number, received: number, sent: number) {
+    this.sample = sample;
+    this.opened = opened;
+    this.received = received;
+    this.sent = sent;
+  }
+}
+
+export interface TelemetryOptions {
+  readonly counters: Counters;
+  readonly log: LogProducer;
+  readonly vitals: Vitals;
+  readonly toMain: (message: ToMain) => void;
+  /** Wall clock, ms. */
+  readonly now: () => number;
+  readonly format: LogFormat;
+  readonly accessLog: boolean;
+  readonly openedLog: boolean;
+}
+
+/** Sets of labels resolved; beyond it the map is emptied and refilled, which costs slots but no memory for ever. */
+const MAX_SERIES = 20_000;
+
+export class Telemetry {
+  accessLog: boolean;
+  openedLog: boolean;
+  readonly #options: TelemetryOptions;
+  readonly #series = new Map<string, Series>();
+  readonly #named = new Map<string, number>();
+  readonly #gauges: { readonly inbound: number; readonly outbound: number };
+  #connections = 0;
+  #tunnels = 0;
+
+  constructor(options: TelemetryOptions) {
+    this.#options = options;
+    this.accessLog = options.accessLog;
+    this.openedLog = options.openedLog;
+    this.#gauges = {
+      outbound: this.#slot('istio_tcp_sockets_open', { reporter: 'source' }),
+      inbound: this.#slot('istio_tcp_sockets_open', { reporter: 'destination' }),
+    };
+  }
+
+  /** Connections open now, in both directions. */
+  get connections(): number {
+    return this.#connections;
+  }
+
+  /** A connection was accepted (+1) or is over (-1). */
+  socket(direction: 'inbound' | 'outbound', delta: 1 | -1): void {
+    this.#connections += delta;
+    this.#options.vitals.setConnections(this.#connections);
+    this.add(direction === 'inbound' ? this.#gauges.inbound : this.#gauges.outbound, delta);
+  }
+
+  tunnel(delta: 1 | -1): void {
+    this.#tunnels += delta;
+    this.#options.vitals.setTunnels(this.#tunnels);
+  }
+
+  add(slot: number, n: number): void {
+    if (slot >= 0) this.#options.counters.add(slot, n);
+  }
+
+  /** Counts an event of a family that has few label values. */
+  count(name: string, labels: Labels, n = 1): void {
+    const key = `${name}|${Object.values(labels).join('|')}`;
+    let slot = this.#named.get(key);
+    if (slot === undefined) {
+      slot = this.#slot(name, labels);
+      this.#named.set(key, slot);
+    }
+    this.add(slot, n);
+  }
+
+  /** The connection is classified: counts it as opened and tells. */
+  opened(record: ConnectionRecord): Series {
+    const series = this.#seriesOf(record);
+    this.add(series.opened, 1);
+    if (this.accessLog && this.openedLog) {
+      const { log, format, now } = this.#options;
+      log.write(LINE_KINDS.access, openedLine(record, format, now()));
+    }
+    return series;
+  }
+
+  /** The connection ended: counts it as closed, as failed if it did, and logs it. */
+  closed(record: ConnectionRecord, series: Series, end: ConnectionEnd): void {
+    this.add(this.#flagged(series.closed, 'istio_tcp_connections_closed_total', series.sample, end.flag), 1);
+    if (end.flag !== '-') {
+      this.add(this.#flagged(series.failed, 'istio_tcp_connections_failed_total', series.sample, end.flag), 1);
+    }
+    if (!this.accessLog) return;
+    const { log, format, now } = this.#options;
+    log.write(end.flag === 'DENY' ? LINE_KINDS.deny : LINE_KINDS.access, closedLine(record, end, format, now()));
+  }
+
+  /** The connection failed before anything was known of it. */
+  earlyDeny(direction: 'inbound' | 'outbound', source: string, destination: string, error: string): void {
+    if (!this.accessLog) return;
+    const { log, format, now } = this.#options;
+    const line = earlyDenyLine(
+      { direction, sourceAddress: source, destinationAddress: destination, error },
+      format,
+      now(),
+    );
+    log.write(LINE_KINDS.deny, line);
+  }
+
+  /** A message of the worker itself, for main to log. */
+  message(
+    level: 'debug' | 'info' | 'warn' | 'error',
+    message: string,
+    fields: Readonly<Record<string, unknown>>,
+  ): void {
+    this.#options.log.write(LINE_KINDS.message, JSON.stringify({ level, message, fields }));
+  }
+
+  #seriesOf(record: ConnectionRecord): Series {
+    const { service } = record;
+    const key = `${record.direction}|${partyKey(record.source)}|${record.sourceIdentity}|${partyKey(record.destination)}|${record.destinationIdentity}|${service === undefined ? '' : `${service.namespace}/${service.hostname}`}|${record.security}`;
+    let series = this.#series.get(key);
+    if (series === undefined) {
+      if (this.#series.size >= MAX_SERIES) this.#series.clear();
+      const labels = trafficLabels(record, '-');
+      series = new Series(
+        record,
+        this.#slot('istio_tcp_connections_opened_total', labels),
+        this.#slot('istio_tcp_received_bytes_total', labels),
+        this.#slot('istio_tcp_sent_bytes_total', labels),
+      );
+      this.#series.set(key, series);
+    }
+    return series;
+  }
+
+  #flagged(slots: Map<ResponseFlag, number>, name: string, sample: ConnectionRecord, flag: ResponseFlag): number {
+    let slot = slots.get(flag);
+    if (slot === undefined) {
+      slot = this.#slot(name, trafficLabels(sample, flag));
+      slots.set(flag, slot);
+    }
+    return slot;
+  }
+
+  #slot(name: string, labels: Labels): number {
+    const slot = this.#options.counters.allocate();
+    if (slot >= 0) this.#options.toMain({ kind: 'series', slot, name, labels });
+    return slot;
+  }
+}
+
+function partyKey(party: Party | undefined): string {
+  if (party === undefined) return '';
+  return `${party.cluster}/${party.namespace}/${party.workloadName}/${party.canonicalName}/${party.canonicalRevision}/${party.app}/${party.region}/${party.zone}`;
+}
