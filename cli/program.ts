@@ -3,6 +3,7 @@
 // 2 called wrongly.
 
 import { Command, CommanderError } from 'commander';
+import { explainCommand } from './command/explain.ts';
 import { proxyStatusCommand } from './command/proxy-status.ts';
 import { versionCommand } from './command/version.ts';
 import { ztunnelConfigCommand } from './command/ztunnel-config.ts';
@@ -11,7 +12,7 @@ import type { CliIo } from './io.ts';
 /** A subcommand's file exports one of these: it adds itself and keeps its exit code in `io`'s session. */
 export type CommandFactory = (io: CliIo, exit: (code: number) => void) => Command;
 
-const COMMANDS: readonly CommandFactory[] = [ztunnelConfigCommand, proxyStatusCommand, versionCommand];
+const COMMANDS: readonly CommandFactory[] = [explainCommand, ztunnelConfigCommand, proxyStatusCommand, versionCommand];
 
 /** Runs one command line; gives its exit code. Errors of the command itself are thrown. */
 export async function runCli(argv: readonly string[], io: CliIo): Promise<number> {

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+import { equal, match, rejects } from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Pod } from '#lib/kube/object.ts';
+import type { PodRequest } from '#lib/kube/port-forward.ts';
+import { answerExplain } from '#lib/mesh/explain.ts';
+import { mesh } from '#lib/testkit/mesh.ts';
+import type { Cluster } from '../cluster.ts';
+import { explain, explanationText } from './explain.ts';
+
+const WEB = 'shop/web.shop.svc.cluster.local';
+const VIEW = mesh({
+  workloads: [
+    { name: 'catalog-1', namespace: 'shop', serviceAccount: 'catalog', ips: ['10.1.1.2'], node: 'n1' },
+    { name: 'price-1', namespace: 'shop', serviceAccount: 'price', ips: ['10.1.1.3'], node: 'n1' },
+    { name: 'web-1', namespace: 'shop', ips: ['10.1.2.2'], node: 'n2', serves: { [WEB]: { '8080': 8080 } } },
+  ],
+  services: [{ name: 'web', namespace: 'shop', vips: ['10.96.0.1'], ports: { '8080': 8080 } }],
+  policies: [
+    {
+      name: 'no-catalog',
+      namespace: 'shop',
+      scope: 'namespace',
+      action: 'deny',
+      rules: [[[{ principals: ['cluster.local/ns/shop/sa/catalog'] }]]],
+    },
+  ],
+});
+
+function pod(namespace: string, name: string, app: string, nodeName: string, podIP: string): Pod {
+  return { metadata: { namespace, name, labels: { app } }, spec: { nodeName }, status: { phase: 'Running', podIP } };
+}
+
+const PODS = [
+  pod('istio-system', 'zt-1', 'ztunnel', 'n1', '10.0.0.1'),
+  pod('istio-system', 'zt-2', 'ztunnel', 'n2', '10.0.0.2'),
+  pod('shop', 'catalog-1', 'catalog', 'n1', '10.1.1.2'),
+  pod('shop', 'price-1', 'price', 'n1', '10.1.1.3'),
+  pod('shop', 'web-1', 'web', 'n2', '10.1.2.2'),
+];
+
+/** A cluster whose node proxies all know VIEW. */
+function cluster(asked: string[] = [], answer?: (request: PodRequest) => { status: number; body: string }): Cluster {
+  return {
+    namespace: 'shop',
+    istioNamespace: 'istio-system',
+    pods: async (namespace, selector) =>
+      PODS.filter(
+        ({ metadata }) => metadata.namespace === namespace && selector === `app=${metadata.labels?.['app'] ?? ''}`,
+      ),
+    pod: async (namespace, name) =>
+      PODS.find(({ metadata }) => metadata.namespace === namespace && metadata.name === name),
+    request: async (to, _port, request) => {
+      asked.push(to.metadata.name);
+      if (answer !== undefined) return answer(request);
+      const query = new URL(request.path, 'http://z').searchParams;
+      const result = answerExplain(VIEW, (name) => query.get(name), {
+        options: { network: '', clusterRanges: [], unknownCluster: 'pass' },
+        clusterId: 'Kubernetes',
+        domain: 'cluster.local',
+        random: () => 0,
+      });
+      return result.ok
+        ? { status: 200, body: JSON.stringify(result.value) }
+        : { status: 400, body: result.problems.map(({ message }) => message).join('; ') };
+    },
+    close: async () => undefined,
+  };
+}
+
+test('a denied connection: both proxies are asked, policy and rule are named', async () => {
+  const asked: string[] = [];
+  const answer = await explain(cluster(asked), 'shop/catalog-1', 'web.shop:8080');
+  equal(answer.allowed, false);
+  equal(asked.join(), 'zt-1,zt-2');
+  const text = explanationText(answer, false);
+  match(text, /^DENIED {2}shop\/catalog-1 -> web.shop:8080/);
+  match(text, /Outbound, decided on n1\n {2}HBONE to shop\/web-1/);
+  match(
+    text,
+    /Inbound at shop\/web-1 port 8080, decided on n2\n {2}.*denied by AuthorizationPolicy shop\/no-catalog.*rule 1/,
+  );
+});
+
+test('an allowed one, also to a pod by name', async () => {
+  for (const to of ['web:8080', 'shop/web-1:8080']) {
+    const answer = await explain(cluster(), 'price-1', to);
+    equal(answer.allowed, true);
+    match(explanationText(answer, false), /^ALLOWED/);
+  }
+});
+
+test('a destination outside the mesh is said to be unguarded', async () => {
+  const answer = await explain(cluster(), 'price-1', '203.0.113.1:443');
+  match(explanationText(answer, false), /No proxy of the mesh guards the destination/);
+});
+
+test('what the proxy cannot answer reaches the user, and a proxy that cannot explain is named', async () => {
+  await rejects(explain(cluster(), 'price-1', 'nothing:80'), /istio-system\/zt-1: no service is called nothing/);
+  const old = cluster([], () => ({ status: 404, body: '' }));
+  await rejects(explain(old, 'price-1', 'web:80'), /istio-system\/zt-1 cannot explain/);
+});
