@@ -203,7 +203,7 @@ export class H2Connection implements FrameSink, OutputOwner {
         throw new AmbitError('H2_QUOTA', `DATA of ${length} octets on stream ${stream.id} is above its quota`);
       stream.sendWindow -= length;
       this.#sending.window -= length;
-      if (length >= DRIBBLE || stream.sendWindow > 0) this.#guard.useful();
+      if (length >= DRIBBLE || (stream.sendWindow > 0 && this.#sending.window > 0)) this.#guard.sent(length);
     }
     writeFrameHeader(buffer, offset, length, FrameType.data, endStream ? Flag.endStream : 0, stream.id);
     if (endStream) this.#endLocal(stream);
@@ -268,7 +268,7 @@ export class H2Connection implements FrameSink, OutputOwner {
     else {
       if (padding > 0) this.#receiving.padding(stream, padding);
       if (stream.contentLeft >= 0) stream.contentLeft -= length;
-      if (length >= DRIBBLE) this.#guard.useful();
+      if (length >= DRIBBLE) this.#guard.received();
       if (length > 0) {
         this.#dataStream = stream;
         this.#dataEnds = endStream;
@@ -349,6 +349,7 @@ export class H2Connection implements FrameSink, OutputOwner {
     if (malformed || (ends && contentLength > 0 && !empty)) return this.#streamError(stream, ErrorCode.protocolError);
     if (status < 200) this.#control();
     else {
+      this.#guard.answered();
       stream.headersReceived = true;
       if (!empty) stream.contentLeft = contentLength;
       stream.remoteEnded = ends;
@@ -452,8 +453,7 @@ export class H2Connection implements FrameSink, OutputOwner {
   }
 
   onWindowUpdate(id: number, increment: number) {
-    this.#control();
-    if (this.ended) return;
+    if (!this.#guard.spendUpdate()) return this.#calm();
     if (id === 0) {
       if (!this.#sending.openConnection(increment))
         this.#fail(ErrorCode.flowControlError, 'WINDOW_UPDATE overflows the window of the connection');
@@ -478,8 +478,11 @@ export class H2Connection implements FrameSink, OutputOwner {
   // === endings ===
 
   #control() {
-    if (!this.#guard.spendControl())
-      this.#fail(ErrorCode.enhanceYourCalm, 'too many frames that carry nothing for an application');
+    if (!this.#guard.spendControl()) this.#calm();
+  }
+
+  #calm() {
+    this.#fail(ErrorCode.enhanceYourCalm, 'too many frames that carry nothing for an application');
   }
 
   #wasted() {
@@ -517,6 +520,7 @@ export class H2Connection implements FrameSink, OutputOwner {
 
   #endLocal(stream: H2Stream) {
     stream.localEnded = true;
+    this.#sending.forget(stream);
     this.#closeIfEnded(stream);
   }
 

@@ -247,6 +247,45 @@ describe('windows', () => {
     );
   });
 
+  test('dribbling the window of the connection open is no better', () => {
+    const peer = tunnel();
+    const stream = peer.stream(1);
+    peer.feed(windowFrame(1, 1 << 20));
+    const send = (): void => {
+      for (let quota = peer.connection.dataQuota(stream); quota > 0; quota = peer.connection.dataQuota(stream))
+        peer.connection.writeDataHeader(Buffer.alloc(9), 0, stream, quota, false);
+    };
+    send();
+    peer.recorder.react = (event) => {
+      if (event === 'sendable') send();
+    };
+    assertCalmed(
+      flood(peer, () => windowFrame(0, 1)),
+      1400,
+    );
+  });
+
+  test('a reader that returns credit in pieces of 1 KiB, a whole window late, is no flood', () => {
+    const window = 16 << 20;
+    const peer = H2Peer.ready(
+      'server',
+      {},
+      settingsFrame([
+        [SettingId.initialWindowSize, window],
+        [SettingId.maxFrameSize, 1 << 20],
+      ]),
+    );
+    peer.feed(connectFrame(1), windowFrame(0, window - 65_535));
+    const stream = peer.stream(1);
+    peer.connection.respond(stream, HeaderBlock.response(200), false);
+    for (let round = 0; round < 5; round++) {
+      for (let sent = 0; sent < window; sent += 1 << 20)
+        peer.connection.writeDataHeader(Buffer.alloc(9), 0, stream, 1 << 20, false);
+      for (let read = 0; read < window; read += 1024) peer.feed(windowFrame(1, 1024), windowFrame(0, 1024));
+    }
+    assert.ok(!peer.connection.ended);
+  });
+
   test('WINDOW_UPDATE without anything having been sent is a flood', () => {
     assertCalmed(
       flood(tunnel(), () => windowFrame(0, 1)),

@@ -1,22 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-// How much a peer may ask for without doing anything useful. Two budgets of frames: one for control frames, one for
-// streams that are thrown away. Time refills both (`tick`), data in either direction refills the first: an honest peer
-// that moves data sends WINDOW_UPDATE and PING in proportion to it.
+// How much a peer may ask for without doing anything useful. Three budgets of frames: control frames, WINDOW_UPDATE, and
+// streams that are thrown away. Time refills them (`tick`); data moved and streams answered do too, for an honest peer
+// sends PING and WINDOW_UPDATE in proportion to them.
 import type { H2Limits } from './settings.ts';
 
-// A peer owes us at most two WINDOW_UPDATEs a DATA frame; twice that is generous.
-const REFILL_PER_FRAME = 4;
+// WINDOW_UPDATEs that a DATA frame of ours entitles to: some for the frame, one more for each 512 octets of it (two are
+// due for each piece a peer reads, and nobody reads in pieces below 1 KiB). They may all come after a window's worth of
+// frames, so they are kept well beyond the burst.
+const UPDATES_PER_FRAME = 4;
+const OCTETS_PER_UPDATE_SHIFT = 9;
+const MOST_UPDATES = 1 << 20;
 
 /** The budgets of one connection. */
 export class FloodGuard {
   readonly #limits: H2Limits;
   #control: number;
+  #updates: number;
   #resets: number;
   #lastMs = -1;
 
   constructor(limits: H2Limits) {
     this.#limits = limits;
     this.#control = limits.controlBurst;
+    this.#updates = limits.controlBurst;
     this.#resets = limits.resetBurst;
   }
 
@@ -25,19 +31,31 @@ export class FloodGuard {
     return --this.#control >= 0;
   }
 
+  /** A WINDOW_UPDATE; false if there were too many. */
+  spendUpdate(): boolean {
+    return --this.#updates >= 0;
+  }
+
   /** A stream that was opened in vain; false if there were too many. */
   spendReset(): boolean {
     return --this.#resets >= 0;
   }
 
-  /** A DATA frame with something in it went out or came in. */
-  useful(): void {
-    if (this.#control < this.#limits.controlBurst) this.#control += REFILL_PER_FRAME;
+  /** A DATA frame worth the name went out. */
+  sent(octets: number): void {
+    if (this.#updates < MOST_UPDATES) this.#updates += UPDATES_PER_FRAME + (octets >>> OCTETS_PER_UPDATE_SHIFT);
+    if (this.#control < this.#limits.controlBurst) this.#control++;
+  }
+
+  /** A DATA frame worth the name came in. */
+  received(): void {
+    if (this.#control < this.#limits.controlBurst) this.#control++;
   }
 
   /** A stream was answered. */
   answered(): void {
     if (this.#resets < this.#limits.resetBurst) this.#resets++;
+    if (this.#control < this.#limits.controlBurst) this.#control++;
   }
 
   /** Refills by the time since the last call, milliseconds of a monotonic clock. */
@@ -49,6 +67,7 @@ export class FloodGuard {
     if (this.#lastMs >= 0 && control === 0 && resets === 0) return; // let small steps add up
     this.#lastMs = nowMs;
     this.#control = Math.min(controlBurst, this.#control + control);
+    if (this.#updates < controlBurst) this.#updates = Math.min(controlBurst, this.#updates + control);
     this.#resets = Math.min(resetBurst, this.#resets + resets);
   }
 }

@@ -134,6 +134,14 @@ describe('sending', () => {
     assert.equal(shifted.sent().at(-1), 'goaway 1 FLOW_CONTROL_ERROR');
   });
 
+  test('a stream that has ended while it waited is not told to send', () => {
+    const peer = tunnels(1, 1000);
+    drain(peer, peer.stream(1));
+    peer.connection.endStream(peer.stream(1));
+    peer.feed(windowFrame(1, 7));
+    assert.deepEqual(peer.events(), []);
+  });
+
   test('a stream that is reset while it waits is forgotten', () => {
     const peer = tunnels(3, 1 << 20);
     drain(peer, peer.stream(1));
