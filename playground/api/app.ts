@@ -62,7 +62,7 @@ export async function startApi(config: ApiConfig, { clock, log }: { clock: Clock
   const ranges = config.serviceCidrs.map((cidr) => new AddressRange(cidr));
   const admission = new AdmissionChain([
     new NamespaceLifecycle(store),
-    new PodAdmission(store),
+    new PodAdmission(store, clock),
     new ServiceAddresses(store, ranges, Math.random),
     new Webhooks(store, (namespace, name, port) => connector.endpoint(namespace, name, port)),
   ]);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a cluster adds to every new pod: its service account with a projected token, tolerations for nodes that are not
 // ready, its priority, its quality-of-service class. Source: Kubernetes documentation, "Admission Controllers".
+import type { Clock } from '#lib/kit/clock.ts';
 import {
   ensureObject,
   isObject,
@@ -23,28 +24,32 @@ const MOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
 const TOKEN_SECONDS = 3607;
 const FILE_MODE = 0o644;
 const TOLERATION_SECONDS = 300;
+/** As long as a real server tries. */
+const ACCOUNT_WAIT_MS = 1000;
 const PODS = { group: '', resource: 'pods' };
 
 export class PodAdmission implements AdmissionPlugin {
   readonly #store: Store;
+  readonly #clock: Clock;
 
-  constructor(store: Store) {
+  constructor(store: Store, clock: Clock) {
     this.#store = store;
+    this.#clock = clock;
   }
 
-  mutate({ target, operation, object }: AdmissionRequest): void {
+  async mutate({ target, operation, object }: AdmissionRequest): Promise<void> {
     if (operation !== 'CREATE' || target.resource.storage !== 'pods' || !object || target.subresource !== '') return;
     const spec = ensureObject(object, 'spec');
-    this.#serviceAccount(object, spec);
+    await this.#serviceAccount(object, spec);
     this.#priority(object, spec);
     tolerate(spec);
     ensureObject(object, 'status')['qosClass'] = qosClass(spec);
   }
 
-  #serviceAccount(pod: KubeObject, spec: JsonObject): void {
+  async #serviceAccount(pod: KubeObject, spec: JsonObject): Promise<void> {
     const name = textAt(spec, 'serviceAccountName') || 'default';
     const namespace = pod.metadata.namespace ?? '';
-    const account = this.#store.collection('serviceaccounts').get(namespace, name)?.object;
+    const account = await this.#account(namespace, name);
     if (!account)
       throw forbidden(
         PODS,
@@ -57,6 +62,24 @@ export class PodAdmission implements AdmissionPlugin {
       spec['imagePullSecrets'] = listAt(account, 'imagePullSecrets');
     const wanted = spec['automountServiceAccountToken'] ?? account['automountServiceAccountToken'] ?? true;
     if (wanted === true) mountToken(spec);
+  }
+
+  /** The account; one that a controller is about to make (in a new namespace) is waited for a moment. */
+  #account(namespace: string, name: string): Promise<KubeObject | undefined> | KubeObject | undefined {
+    const accounts = this.#store.collection('serviceaccounts');
+    const found = accounts.get(namespace, name)?.object;
+    if (found) return found;
+    return new Promise((resolve) => {
+      const done = (object: KubeObject | undefined): void => {
+        cancel();
+        stop();
+        resolve(object);
+      };
+      const cancel = this.#clock.after(ACCOUNT_WAIT_MS, () => done(undefined));
+      const stop = accounts.listen(({ type, entry }) => {
+        if (type === 'ADDED' && entry.namespace === namespace && entry.name === name) done(entry.object);
+      });
+    });
   }
 
   #priority(pod: KubeObject, spec: JsonObject): void {

@@ -8,6 +8,7 @@ import { CORE_COLUMNS } from '../table/core-columns.ts';
 import { DEFAULTS } from './defaults.ts';
 import { eventConversion } from './events.ts';
 import { FIELDS } from './fields.ts';
+import { PREPARE_CREATE, PREPARE_UPDATE } from './prepare.ts';
 import type { Resource, ScalePaths, ServedVersion, Strategy, Subresource } from './resource.ts';
 import { VALIDATIONS } from './validation.ts';
 
@@ -179,7 +180,14 @@ function resourceOf(group: string, version: string, row: Row, schemas: BuiltinSc
   };
   const defaults = DEFAULTS[row.kind];
   const validate = VALIDATIONS[row.kind];
-  const strategy: Strategy = { ...(defaults ? { defaults } : {}), ...(validate ? { validate } : {}) };
+  const prepareCreate = PREPARE_CREATE[row.kind];
+  const prepareUpdate = PREPARE_UPDATE[row.kind];
+  const strategy: Strategy = {
+    ...(defaults ? { defaults } : {}),
+    ...(validate ? { validate } : {}),
+    ...(prepareCreate ? { prepareCreate } : {}),
+    ...(prepareUpdate ? { prepareUpdate } : {}),
+  };
   return {
     group,
     plural,
