@@ -4,9 +4,6 @@ import { isIPv4, isIPv6 } from 'node:net';
 import { AmbitError } from '#lib/kit/error.ts';
 import { HeaderBlock } from './h2/headers.ts';
 
-/** The port HBONE servers listen on. */
-export const HBONE_PORT = 15_008;
-
 /** Answers of an HBONE server. */
 export const HboneStatus = {
   ok: 200,
