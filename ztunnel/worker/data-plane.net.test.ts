@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The data plane between real namespaces: applications dial each other as if there were no mesh.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { before, test } from 'node:test';
 import { Endpoint } from '#lib/linux/address.ts';
 import { Loop } from '#lib/loop/loop.ts';
 import { createTestCa, type TestCa } from '#lib/testkit/certificates.ts';
-import { workload } from '#lib/testkit/mesh.ts';
+import { policy, service, workload } from '#lib/testkit/mesh.ts';
 import { NodeProxy } from '#lib/testkit/node-proxy.ts';
 import { App, AppServer } from '#lib/testkit/plain-app.ts';
 import { PodNetwork, type TestPod } from '#lib/testkit/pod-network.ts';
@@ -89,4 +91,248 @@ test('a connection between pods of two nodes travels in a tunnel and keeps the c
   assert.equal(into!['bytes_recv'], 4);
   assert.equal(rig.one.metric('istio_tcp_connections_opened_total', 'reporter="source"'), 1);
   assert.equal(rig.two.metric('istio_tcp_connections_closed_total', 'response_flags="-"'), 1);
+});
+
+test('IPv6 travels like IPv4', async () => {
+  await using rig = await twoNodes();
+  const to = Endpoint.parse(rig.orders.ip6, 8080)!;
+  const server = new AppServer(rig.loop, to, (app) => app.send('six'), rig.orders.netns);
+  const client = App.dial(rig.loop, to, rig.cart.netns);
+  await rig.until('the client hears', () => client.text === 'six');
+  assert.equal(server.connections[0]!.peerIp(), rig.cart.ip6);
+  assert.deepEqual(
+    (await rig.two.connections()).map(({ protocol, src }) => [protocol, src.startsWith(`[${rig.cart.ip6}]`)]),
+    [['HBONE', true]],
+  );
+});
+
+test('a policy denies one caller by identity, and the log names it', async () => {
+  await using rig = await twoNodes();
+  rig.two.mesh.putPolicy(
+    policy({
+      name: 'no-cart',
+      namespace: 'shop',
+      scope: 'namespace',
+      action: 'deny',
+      rules: [[[{ principals: ['*/sa/cart'] }]]],
+    }),
+  );
+  await rig.two.settle();
+  new AppServer(rig.loop, at(rig.orders, 8080), () => {}, rig.orders.netns);
+  const client = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
+  await rig.until('the client is cut off', () => client.end === 'reset');
+  await rig.until('the denial is logged', () => rig.two.lines.length === 1);
+  assert.match(String(rig.two.lines[0]!['error']), /policy rejection.*shop\/no-cart/);
+  assert.equal(rig.two.metric('istio_tcp_connections_failed_total', 'response_flags="DENY"'), 1);
+  await rig.until('the caller logs', () => rig.one.lines.length === 1);
+  assert.equal(rig.one.lines[0]!['error'], 'http status: 401');
+});
+
+test('a policy change cuts live connections that it denies and no other', async () => {
+  await using rig = await twoNodes();
+  const server = new AppServer(rig.loop, at(rig.orders, 8080), (app) => app.send('hi'), rig.orders.netns);
+  const other = new AppServer(rig.loop, at(rig.orders, 9090), (app) => app.send('hi'), rig.orders.netns);
+  const doomed = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
+  const spared = App.dial(rig.loop, at(rig.orders, 9090), rig.cart.netns);
+  await rig.until('both talk', () => doomed.text === 'hi' && spared.text === 'hi');
+  rig.two.mesh.putPolicy(
+    policy({
+      name: 'p',
+      namespace: 'shop',
+      scope: 'namespace',
+      action: 'deny',
+      rules: [[[{ destinationPorts: [8080] }]]],
+    }),
+  );
+  await rig.two.settle();
+  await rig.until('it is cut', () => doomed.end === 'reset' && server.connections[0]!.end === 'reset');
+  spared.send('still there');
+  await rig.until('the other goes on', () => other.connections[0]!.text === 'still there');
+  await rig.until('it is logged', () => rig.two.lines.length === 1);
+  assert.equal(rig.two.lines[0]!['error'], 'connection closed due to policy change');
+});
+
+test('a client outside the mesh is served in clear with its own address, and refused under STRICT', async () => {
+  await using rig = await twoNodes();
+  const outside = rig.network.pod('outside', { captured: false });
+  const server = new AppServer(rig.loop, at(rig.orders, 8080), (app) => app.send('plain'), rig.orders.netns);
+  const client = App.dial(rig.loop, at(rig.orders, 8080), outside.netns);
+  await rig.until('served', () => client.text === 'plain');
+  assert.equal(server.connections[0]!.peerIp(), outside.ip);
+  rig.two.mesh.putPolicy(
+    policy({
+      name: 'istio_converted_static_strict',
+      namespace: 'istio-system',
+      scope: 'selector',
+      action: 'deny',
+      rules: [[[{ notPrincipals: ['*'] }]]],
+    }),
+  );
+  rig.two.mesh.putWorkload({
+    ...recordOf(rig.orders, 'two'),
+    authorizationPolicies: ['istio-system/istio_converted_static_strict'],
+  });
+  await rig.two.settle();
+  await rig.until('the live one is cut', () => client.end === 'reset');
+  const again = App.dial(rig.loop, at(rig.orders, 8080), outside.netns);
+  await rig.until('a new one is refused', () => again.end === 'reset');
+  const inside = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
+  await rig.until('the mesh is let in', () => inside.text === 'plain');
+});
+
+test('a policy that is named and has not arrived holds the connection until it does', async () => {
+  await using rig = await twoNodes();
+  rig.two.mesh.putWorkload({ ...recordOf(rig.orders, 'two'), authorizationPolicies: ['shop/late'] });
+  await rig.two.settle();
+  const server = new AppServer(rig.loop, at(rig.orders, 8080), (app) => app.send('in'), rig.orders.netns);
+  const client = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
+  const start = performance.now();
+  await rig.until('some time passes', () => performance.now() - start > 300);
+  assert.equal(server.connections.length, 0);
+  assert.equal(client.end, '');
+  rig.two.mesh.putPolicy(
+    policy({
+      name: 'late',
+      namespace: 'shop',
+      scope: 'selector',
+      action: 'allow',
+      rules: [[[{ principals: ['*/sa/cart'] }]]],
+    }),
+  );
+  await rig.two.settle();
+  await rig.until('it is let in', () => client.text === 'in');
+});
+
+test('an unknown address inside the cluster waits for the mesh, then passes and is counted', async () => {
+  const network = new PodNetwork();
+  await using one = new NodeProxy(ca, {
+    nodeName: 'one',
+    unknownAddress: { clusterRanges: ['10.91.0.0/16'], waitMs: 200, outcome: 'pass' },
+  });
+  using _network = network;
+  const loop = new Loop({ spin: false });
+  const cart = network.pod('cart');
+  const late = network.pod('late', { captured: false });
+  one.mesh.putWorkload(recordOf(cart, 'one'));
+  await one.settle();
+  await one.addPod(infoOf(cart), cart.netns);
+  new AppServer(loop, at(late, 8080), (app) => app.send('hi'), late.netns);
+  const client = App.dial(loop, at(late, 8080), cart.netns);
+  const start = performance.now();
+  await until('it passes', () => loop.turn(1) >= 0 && client.text === 'hi');
+  assert.ok(performance.now() - start > 180);
+  assert.equal(one.metric('ambit_unknown_address_total', 'outcome="passed"'), 1);
+  assert.ok(one.heard.some((said) => said.kind === 'address-wanted' && said.address === `/${late.ip}`));
+  loop.dispose();
+});
+
+test('pods of one node are joined without a tunnel, under the same policy', async () => {
+  const network = new PodNetwork();
+  const loop = new Loop({ spin: false });
+  const proxy = new NodeProxy(ca, { nodeName: 'one' });
+  try {
+    const [cart, orders] = [network.pod('cart'), network.pod('orders')];
+    for (const pod of [cart, orders]) proxy.mesh.putWorkload(recordOf(pod, 'one'));
+    await proxy.settle();
+    for (const pod of [cart, orders]) await proxy.addPod(infoOf(pod), pod.netns);
+    const turning = (what: string, condition: () => boolean) => until(what, () => loop.turn(1) >= 0 && condition());
+    const server = new AppServer(loop, at(orders, 8080), (app) => app.send('near'), orders.netns);
+    const client = App.dial(loop, at(orders, 8080), cart.netns);
+    await turning('served', () => client.text === 'near');
+    assert.equal(server.connections[0]!.peerIp(), cart.ip);
+    assert.equal(proxy.heard.filter((said) => said.kind === 'identity-wanted').length, 0);
+    client.finish();
+    await turning('FIN arrives', () => server.connections[0]!.end === 'fin');
+    server.connections[0]!.finish();
+    await turning('FIN returns', () => client.end === 'fin');
+    await until('both ends are logged', () => proxy.lines.length === 2);
+    assert.deepEqual(proxy.lines.map((line) => [line['direction'], line['src.identity']]).sort(), [
+      ['inbound', 'spiffe://cluster.local/ns/shop/sa/cart'],
+      ['outbound', 'spiffe://cluster.local/ns/shop/sa/cart'],
+    ]);
+    assert.equal(proxy.metric('opened_total', 'connection_security_policy="node_local"'), 2);
+    proxy.mesh.putPolicy(policy({ name: 'none', namespace: 'shop', scope: 'namespace', action: 'allow', rules: [] }));
+    await proxy.settle();
+    const denied = App.dial(loop, at(orders, 8080), cart.netns);
+    await turning('denied', () => denied.end === 'reset');
+    await turning('it is logged', () => /policy rejection/.test(JSON.stringify(proxy.lines)));
+  } finally {
+    loop.dispose();
+    await proxy.stop();
+    network[Symbol.dispose]();
+  }
+});
+
+test('a refused endpoint is exchanged for another while no byte has been sent', async () => {
+  await using rig = await twoNodes();
+  for (const proxy of [rig.one, rig.two]) {
+    proxy.mesh.putService(service({ name: 'orders', namespace: 'shop', vips: ['10.96.0.1'], ports: { 80: 8080 } }));
+    proxy.mesh.putWorkload({
+      ...recordOf(rig.orders, 'two'),
+      services: new Map([['shop/orders.shop.svc.cluster.local', []]]),
+    });
+    proxy.mesh.putWorkload(
+      workload({
+        name: 'ghost',
+        namespace: 'shop',
+        ips: ['10.91.0.77'],
+        protocol: 'none',
+        capacity: 50,
+        serves: { 'shop/orders.shop.svc.cluster.local': {} },
+      }),
+    );
+    await proxy.settle();
+  }
+  // The ghost's address refuses at once: nobody listens there, and it is local to the client.
+  execFileSync('ip', ['-n', rig.network.netnsName(rig.cart), 'addr', 'add', '10.91.0.77/32', 'dev', 'lo']);
+  new AppServer(rig.loop, at(rig.orders, 8080), (app) => app.send('found'), rig.orders.netns);
+  for (let k = 0; k < 5; k++) {
+    const client = App.dial(rig.loop, Endpoint.parse('10.96.0.1', 80)!, rig.cart.netns);
+    await rig.until('served', () => client.text === 'found');
+  }
+  assert.ok(rig.one.metric('ambit_connect_retries_total') > 0);
+});
+
+test('trap 16: a deleted pod leaves nothing that holds its namespace', async () => {
+  await using rig = await twoNodes();
+  new AppServer(rig.loop, at(rig.orders, 8080), (app) => app.send('hi'), rig.orders.netns);
+  const client = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
+  await rig.until('served', () => client.text === 'hi');
+  rig.one.deletePod('uid-cart');
+  await rig.until('its connection is cut', () => client.end === 'reset');
+  const pid = rig.one.workers.list()[0]!.pid!;
+  const inode = rig.cart.netns.id.split(':')[1]!;
+  const held = () =>
+    readdirSync(`/proc/${pid}/fd`).some((fd) => {
+      try {
+        return readlinkSync(`/proc/${pid}/fd/${fd}`) === `net:[${inode}]`;
+      } catch {
+        return false;
+      }
+    });
+  await rig.until('the handle is closed', () => !held(), 1000);
+  const sockets = execFileSync('ip', ['netns', 'exec', rig.network.netnsName(rig.cart), 'ss', '-Htanp'], {
+    encoding: 'utf8',
+  });
+  assert.doesNotMatch(sockets, new RegExp(`pid=${pid},`));
+  await rig.until('it is logged', () => /closed due to connection drain/.test(JSON.stringify(rig.one.lines)));
+});
+
+test('a graceful drain lets what is open finish and takes nothing new', async () => {
+  await using rig = await twoNodes();
+  const server = new AppServer(rig.loop, at(rig.orders, 8080), (app) => app.send('hi'), rig.orders.netns);
+  const client = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
+  await rig.until('served', () => client.text === 'hi');
+  rig.two.drain('graceful', 10_000);
+  await rig.until('nobody listens any more', () => {
+    const listening = execFileSync('ip', ['netns', 'exec', rig.network.netnsName(rig.orders), 'ss', '-Htln'], {
+      encoding: 'utf8',
+    });
+    return !listening.includes(':15008');
+  });
+  client.send('still served');
+  await rig.until('the open one goes on', () => server.connections[0]!.text === 'still served');
+  client.finish();
+  server.connections[0]!.finish();
+  await rig.until('the process is done', () => rig.two.heard.some((said) => said.kind === 'drained'));
 });
