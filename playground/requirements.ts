@@ -47,7 +47,7 @@ export function checkMachine(): void {
  */
 export function makeClusterGroup(name: string): string | undefined {
   for (const base of groupBases()) {
-    const group = join(base, `ambit-${name}-${process.pid}`);
+    const group = join(base, `ambit-${name}-${process.pid}-${Date.now().toString(36)}`);
     try {
       mkdirSync(group);
       return group;

@@ -11,6 +11,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
+import { isIP } from 'node:net';
 import { dirname, join, relative } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Clock } from '#lib/kit/clock.ts';
@@ -122,7 +123,9 @@ export class ClusterApp {
     if (config.kubeconfig !== undefined) {
       await forward(inside, { path: paths.uplink });
       const access = readAccess(config.kubeconfig);
-      const serverName = access.server.hostname;
+      // TLS knows no server name that is an address; every API server's certificate has its in-cluster name.
+      const host = access.server.hostname.replace(/^\[|\]$/g, '');
+      const serverName = isIP(host) === 0 ? host : 'kubernetes.default.svc';
       this.#publish(accessAt(access, insideUrl, serverName), readFileSync(config.kubeconfig, 'utf8'));
     } else {
       mkdirSync(paths.api, { recursive: true, mode: 0o700 });

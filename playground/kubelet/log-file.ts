@@ -69,7 +69,7 @@ export class LogFile {
     const time = new Date(this.#now()).toISOString();
     for (const stream of ['stdout', 'stderr'] as const) {
       const rest = this.#partial[stream];
-      if (rest.length > 0) this.#append([{ time, stream, text: `${rest.toString('utf8')}\n` }]);
+      if (rest.length > 0) this.#append([{ time, stream, text: rest.toString('utf8') }]);
     }
     this.#closed = true;
     closeSync(this.#fd);
