@@ -10,6 +10,7 @@ import { decodePem, encodePem, pemBlocks } from '#lib/wire/pem.ts';
 import { Authority, createRoot } from './authority.ts';
 import { checkCsr, createCsr } from './csr.ts';
 import { generateKey, keyToPem } from './key.ts';
+import { createTestAuthority } from './test-authority.ts';
 
 const NOW = Date.UTC(2026, 5, 1);
 const HOUR_MS = 3_600_000;
@@ -132,4 +133,21 @@ test('keys of other programs sign too: SEC1, PKCS#1 and P-384', async () => {
   const pkcs1 = rsa.export({ type: 'pkcs1', format: 'pem' }) as string;
   assert.equal((await signingKeyFromPem(pkcs1)).algorithm.name, 'RSASSA-PKCS1-v1_5');
   await assert.rejects(signingKeyFromPem(ec('P-521', 'pkcs8')), /cannot sign here/);
+});
+
+test('test authorities of two processes trust each other’s leaves', async () => {
+  const [one, two] = [await createTestAuthority(), await createTestAuthority()];
+  const make = async (authority: Authority): Promise<TlsContext> => {
+    const keys = await generateKey();
+    const [leaf, roots] = await authority.sign({ publicKey: keys.publicKey, uris: [CART], ttlMs: HOUR_MS }, Date.now());
+    return TlsContext.create({
+      certificateChainPem: leaf!,
+      privateKeyPem: await keyToPem(keys.privateKey),
+      rootsPem: roots!,
+      alpn: 'h2',
+    });
+  };
+  using pair = createPair(await make(one), await make(two));
+  connect(pair);
+  assert.ok(pair.server.peer().ok && pair.client.peer().ok);
 });

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where certificates come from: the mesh's authority over gRPC, or with FAKE_CA the built-in test authority.
+import { watch } from 'node:fs';
+import { dirname } from 'node:path';
+import { CaClient } from '#lib/identity/ca-client.ts';
+import { assembleCertificate } from '#lib/identity/certificate.ts';
+import { generateKey, keyToPem } from '#lib/identity/key.ts';
+import type { Issue } from '#lib/identity/secret-manager.ts';
+import { createTestAuthority } from '#lib/identity/test-authority.ts';
+import type { Clock } from '#lib/kit/clock.ts';
+import { AmbitError } from '#lib/kit/error.ts';
+import type { Logger } from '#lib/kit/log.ts';
+import { channelCredentials, channelOptions } from '#lib/xds/client.ts';
+import type { Config } from '../config.ts';
+import { rootFile, serverEndpoint } from '../source/server-access.ts';
+
+export interface Issuer {
+  readonly issue: Issue;
+  close(): void;
+}
+
+/** Files are written in several steps; one reload for all of them. */
+const ROOT_DEBOUNCE_MS = 2000;
+
+export async function createIssuer(config: Config, log: Logger, clock: Clock): Promise<Issuer> {
+  return config.fakeCa ? await testIssuer(config, log, clock) : caIssuer(config, log, clock);
+}
+
+function caIssuer(config: Config, log: Logger, clock: Clock): Issuer {
+  const endpoint = serverEndpoint(config.ca, { authToken: config.authToken, clusterId: config.worker.clusterId });
+  const client = new CaClient({
+    target: endpoint.target,
+    credentials: () => channelCredentials(endpoint),
+    headers: endpoint.headers,
+    channelOptions: channelOptions(),
+    ttlMs: config.secretTtlMs,
+    impersonate: config.mode === 'shared',
+  });
+  const stopWatching = watchRoots(rootFile(config.ca), log, clock, () => client.rootChanged());
+  return {
+    issue: (identity, signal) => client.issue(identity, signal),
+    close: () => {
+      stopWatching();
+      client.close();
+    },
+  };
+}
+
+function watchRoots(file: string | undefined, log: Logger, clock: Clock, changed: () => void): () => void {
+  if (file === undefined) return () => {};
+  let cancel = (): void => {};
+  // The directory: Kubernetes swaps a symbolic link in it.
+  const watcher = watch(dirname(file), () => {
+    cancel();
+    cancel = clock.after(ROOT_DEBOUNCE_MS, () => {
+      log.info('roots of the certificate authority changed', { file });
+      changed();
+    });
+  });
+  watcher.on('error', (error) =>
+    log.warn('the roots of the certificate authority are no longer watched', { file, error }),
+  );
+  watcher.unref();
+  return () => {
+    cancel();
+    watcher.close();
+  };
+}
+
+async function testIssuer(config: Config, log: Logger, clock: Clock): Promise<Issuer> {
+  log.warn(
+    'FAKE_CA is on: certificates come from a built-in test authority whose key is public; anybody can forge them',
+  );
+  const authority = await createTestAuthority();
+  return {
+    issue: async (identity) => {
+      const keys = await generateKey();
+      const request = { publicKey: keys.publicKey, uris: [identity], ttlMs: config.secretTtlMs };
+      const answer = await authority.sign(request, clock.now());
+      const result = assembleCertificate(identity, await keyToPem(keys.privateKey), answer, true);
+      if (!result.ok) throw new AmbitError('CA_ANSWER', result.problems[0]!.message);
+      return result.value;
+    },
+    close: () => {},
+  };
+}

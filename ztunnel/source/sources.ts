@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the mesh comes from: the control plane over delta xDS, a YAML text, or both. `synced` resolves when the first whole picture is in.
+import { readFile } from 'node:fs/promises';
+import type { Clock } from '#lib/kit/clock.ts';
+import { AmbitError } from '#lib/kit/error.ts';
+import type { Logger } from '#lib/kit/log.ts';
+import { formatProblem } from '#lib/kit/result.ts';
+import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from '#lib/model/wds/state.ts';
+import { DeltaClient } from '#lib/xds/client.ts';
+import { makeNode } from '#lib/xds/node.ts';
+import type { Config, ServerSettings } from '../config.ts';
+import type { MeshState } from '../state/mesh-state.ts';
+import type { XdsCounts } from '../telemetry/xds-counts.ts';
+import { readLocalMesh } from './local-file.ts';
+import { serverEndpoint } from './server-access.ts';
+
+export interface Sources {
+  /** Resolves once the mesh is whole for the first time. */
+  readonly synced: Promise<void>;
+  /** Asks for an address (`network/ip`) that nothing is known of; without on-demand it says nothing new. */
+  want(address: string): void;
+  close(): Promise<void>;
+}
+
+interface Parts {
+  readonly state: MeshState;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly counts: XdsCounts;
+}
+
+/** Throws LOCAL_MESH_INVALID when the file cannot be used. */
+export async function openSources(config: Config, parts: Parts): Promise<Sources> {
+  await loadLocalMesh(config, parts);
+  if (config.xds === undefined) {
+    if (config.localXds === undefined) parts.log.warn('neither a control plane nor a local file: the mesh stays empty');
+    return { synced: parts.state.flushed(), want: () => {}, close: async () => {} };
+  }
+  const client = xdsClient(config, config.xds, parts);
+  client.start();
+  return {
+    synced: client.whenSynced().then(() => parts.state.flushed()),
+    want: (address) => client.want(ADDRESS_TYPE, [address]),
+    close: () => client.stop(),
+  };
+}
+
+function xdsClient(config: Config, server: ServerSettings, { state, log, clock, counts }: Parts): DeltaClient {
+  const { pod, worker, nodeMetadata } = config;
+  const identity = {
+    type: 'ztunnel',
+    ip: pod.ip === '' ? '1.1.1.1' : pod.ip,
+    name: pod.name,
+    namespace: pod.namespace,
+  };
+  const metadata = { NODE_NAME: worker.nodeName, ...nodeMetadata } as Parameters<typeof makeNode>[2];
+  return new DeltaClient({
+    endpoint: serverEndpoint(server, { authToken: config.authToken, clusterId: worker.clusterId }),
+    node: makeNode(identity, 'cluster.local', metadata),
+    clock,
+    log: log.child('xds'),
+    onConnected: (connected) => counts.connection(connected),
+    subscriptions: [
+      {
+        typeUrl: ADDRESS_TYPE,
+        mode: config.xdsOnDemand ? 'on-demand' : 'wildcard',
+        handle: (resources, removed) => {
+          counts.message(ADDRESS_TYPE, resources);
+          return state.applyAddresses(resources, removed);
+        },
+      },
+      {
+        typeUrl: AUTHORIZATION_TYPE,
+        mode: 'wildcard',
+        handle: (resources, removed) => {
+          counts.message(AUTHORIZATION_TYPE, resources);
+          return state.applyAuthorizations(resources, removed);
+        },
+      },
+    ],
+  });
+}
+
+async function loadLocalMesh({ localXds, worker }: Config, { state, log }: Parts): Promise<void> {
+  if (localXds === undefined) return;
+  const place = 'path' in localXds ? localXds.path : 'LOCAL_XDS';
+  const text = 'path' in localXds ? await readFile(localXds.path, 'utf8') : localXds.text;
+  const mesh = readLocalMesh(text, worker.clusterId);
+  if (!mesh.ok) {
+    throw new AmbitError(
+      'LOCAL_MESH_INVALID',
+      `${place} cannot be used:\n${mesh.problems.map((problem) => `  ${formatProblem(problem)}`).join('\n')}`,
+    );
+  }
+  const { workloads, services, policies } = mesh.value;
+  for (const workload of workloads) state.putWorkload(workload);
+  for (const service of services) state.putService(service);
+  for (const policy of policies) state.putPolicy(policy);
+  state.flush();
+  log.info('mesh read from a file', {
+    file: place,
+    workloads: workloads.length,
+    services: services.length,
+    policies: policies.length,
+  });
+}
