@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+// Answers what would happen to a connection that has not happened: the very functions that traffic runs, over the same records, with
+// a recorder that keeps every step. Pure over a view; the CLI asks both ends' proxies and joins the answers.
+import { fail, ok, type Result } from '#lib/kit/result.ts';
+import { authorize } from '#lib/mesh/authorize.ts';
+import type { OutboundOptions } from '#lib/mesh/flow.ts';
+import { resolveInbound } from '#lib/mesh/inbound.ts';
+import { type Ip, parseIp } from '#lib/mesh/ip.ts';
+import type { MapMesh } from '#lib/mesh/map-mesh.ts';
+import { resolveOutbound } from '#lib/mesh/outbound.ts';
+import { formatProof, type Recorder, recordProof, type Step } from '#lib/mesh/proof.ts';
+import { accessText, inboundText, outboundText } from '#lib/mesh/reason.ts';
+import type { OutboundVerdict } from '#lib/mesh/verdict.ts';
+import { identityOf, type Workload } from '#lib/mesh/workload.ts';
+import { answerQuestion, type DnsOptions } from '../dns/answer.ts';
+
+export interface ExplainOptions {
+  readonly outbound: OutboundOptions;
+  readonly dns: DnsOptions;
+}
+
+interface Part {
+  readonly verdict: Readonly<Record<string, unknown>>;
+  /** One sentence. */
+  readonly text: string;
+  readonly proof: readonly Step[];
+  /** The proof as lines for people. */
+  readonly lines: readonly string[];
+}
+
+export interface Explanation {
+  readonly from: { readonly uid: string; readonly name: string; readonly namespace: string; readonly identity: string };
+  readonly to: string;
+  /** Address that a host name was resolved to, by this proxy's own DNS. */
+  readonly address: string;
+  readonly outbound: Part;
+  /** At the destination; absent when it is not in the mesh, or is a waypoint that decides on layer 7. */
+  readonly inbound: Part | undefined;
+  readonly allowed: boolean;
+}
+
+/**
+ * Explains a connection.
+ * @param from `namespace/pod`, workload uid, or IP address
+ * @param to `host:port` or `ip:port`
+ */
+export function explain(mesh: MapMesh, from: string, to: string, options: ExplainOptions): Result<Explanation> {
+  const source = findWorkload(mesh, from, options.outbound.network);
+  if (source === undefined) {
+    return fail({
+      field: 'from',
+      message: `no workload ${JSON.stringify(from)} is known here`,
+      fix: 'write namespace/pod, a uid or an address',
+    });
+  }
+  const colon = to.lastIndexOf(':');
+  const [host, port] = [to.slice(0, Math.max(0, colon)).replace(/^\[|\]$/g, ''), Number(to.slice(colon + 1))];
+  if (host === '' || !Number.isInteger(port) || port < 1 || port > 65_535) {
+    return fail({ field: 'to', message: `${JSON.stringify(to)} is no destination`, fix: 'write host:port' });
+  }
+  const recorder = recordProof();
+  const ip = parseIp(host) ?? resolveName(mesh, source, host, options, recorder);
+  if (ip === undefined) {
+    return fail({ field: 'to', message: `${host} is no service of the mesh`, fix: 'write the address it resolves to' });
+  }
+  const flow = { source, ip, port, tried: [], waited: true };
+  const verdict = resolveOutbound(mesh, flow, options.outbound, () => 0, recorder);
+  const outbound = part(summary(verdict), outboundText(verdict), recorder);
+  const inbound = explainInbound(mesh, source, verdict, options);
+  const inboundAllowed = inbound === undefined || inbound.verdict['allow'] === true;
+  return ok({
+    from: { uid: source.uid, name: source.name, namespace: source.namespace, identity: identityOf(source).uri },
+    to,
+    address: ip.text,
+    outbound,
+    inbound,
+    allowed: verdict.kind !== 'drop' && verdict.kind !== 'wait' && inboundAllowed,
+  });
+}
+
+function explainInbound(
+  mesh: MapMesh,
+  source: Workload,
+  verdict: OutboundVerdict,
+  { outbound }: ExplainOptions,
+): Part | undefined {
+  const end = destinationOf(verdict);
+  if (end === undefined) return undefined;
+  const { local, ip, port, tunnelled } = end;
+  const recorder = recordProof();
+  const authority = { ip, hostname: '', port };
+  const delivered = tunnelled
+    ? resolveInbound(mesh, { local, connectedIp: ip, authority, network: outbound.network }, recorder)
+    : undefined;
+  if (delivered?.kind === 'refuse') {
+    return part({ allow: false, reason: delivered.reason, status: delivered.status }, inboundText(delivered), recorder);
+  }
+  const flow = {
+    sourceIp: source.addresses.find(({ family }) => family === ip.family) ?? source.addresses[0] ?? ip,
+    identity: tunnelled ? identityOf(source) : undefined,
+    destinationIp: ip,
+    destinationPort: delivered?.port ?? port,
+  };
+  const access = authorize(mesh, local, flow, recorder);
+  const { allow, reason, policy, rule, clause, dryRun } = access;
+  return part({ allow, reason, policy, rule, clause, dryRun }, accessText(access), recorder);
+}
+
+interface Destination {
+  readonly local: Workload;
+  readonly ip: Ip;
+  readonly port: number;
+  readonly tunnelled: boolean;
+}
+
+function destinationOf(verdict: OutboundVerdict): Destination | undefined {
+  if (verdict.kind === 'hbone' && !verdict.waypoint && verdict.destination.ip !== undefined) {
+    return { local: verdict.workload, ip: verdict.destination.ip, port: verdict.destination.port, tunnelled: true };
+  }
+  if (verdict.kind === 'tcp' && verdict.workload?.protocol === 'hbone' && verdict.target.ip !== undefined) {
+    return { local: verdict.workload, ip: verdict.target.ip, port: verdict.target.port, tunnelled: false };
+  }
+  return undefined;
+}
+
+function summary(verdict: OutboundVerdict): Record<string, unknown> {
+  const out: Record<string, unknown> = { kind: verdict.kind, reason: verdict.reason };
+  if (verdict.kind === 'drop') return { ...out, subject: verdict.subject, service: verdict.service?.key };
+  if (verdict.kind === 'wait') return out;
+  out['target'] =
+    verdict.target.ip?.withPort(verdict.target.port) ?? `${verdict.target.hostname}:${verdict.target.port}`;
+  if (verdict.workload !== undefined) {
+    const { uid, name, namespace, node } = verdict.workload;
+    out['workload'] = { uid, name, namespace, node };
+  }
+  if (verdict.service !== undefined) out['service'] = verdict.service.key;
+  if (verdict.kind === 'hbone') {
+    const { authority, identities, waypoint, sameNode } = verdict;
+    return { ...out, authority, identities, waypoint, sameNode };
+  }
+  if (verdict.kind === 'double-hbone') {
+    const { authority, outerIdentities, innerIdentities, waypoint } = verdict;
+    return { ...out, authority, outerIdentities, innerIdentities, waypoint, gateway: verdict.gateway.uid };
+  }
+  return out;
+}
+
+function part(verdict: Record<string, unknown>, text: string, recorder: Recorder): Part {
+  return { verdict, text, proof: recorder.steps, lines: formatProof(recorder.steps) };
+}
+
+function findWorkload(mesh: MapMesh, text: string, network: string): Workload | undefined {
+  const known = mesh.workloadByUid(text);
+  if (known !== undefined) return known;
+  const ip = parseIp(text);
+  if (ip !== undefined) return mesh.workloadByAddress(network, ip);
+  const [namespace, name, ...rest] = text.split('/');
+  if (rest.length > 0 || name === undefined) return undefined;
+  for (const workload of mesh.workloads()) {
+    if (workload.namespace === namespace && workload.name === name) return workload;
+  }
+  return undefined;
+}
+
+function resolveName(
+  mesh: MapMesh,
+  client: Workload,
+  name: string,
+  { dns }: ExplainOptions,
+  recorder: Recorder,
+): Ip | undefined {
+  const view = {
+    servicesOfHostname: (hostname: string) => [...mesh.services()].filter((service) => service.hostname === hostname),
+    endpoints: (service: Parameters<MapMesh['endpoints']>[0]) => mesh.endpoints(service),
+  };
+  for (const type of ['A', 'AAAA'] as const) {
+    const answer = answerQuestion(view, { name: name.toLowerCase(), type, client }, dns, () => 0);
+    if (answer.kind === 'forward' || answer.addresses.length === 0) continue;
+    const ip = answer.addresses[0]!;
+    recorder.step(
+      `Name ${name}`,
+      '',
+      `asked by a pod of namespace ${client.namespace}`,
+      `is service ${answer.service.key}, ${ip.text}`,
+    );
+    return ip;
+  }
+  recorder.step(`Name ${name}`, '', '', 'is no service of the mesh; an upstream resolver is asked for it');
+  return undefined;
+}

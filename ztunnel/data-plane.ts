@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+// The main process's view of its data-plane processes: tells them settings, pods, certificates and commits of the mesh, and hears
+// what they want. A process that is started, first or again, is told everything before anything else.
+
+import type { WorkloadCertificate } from '#lib/identity/certificate.ts';
+import { describeError } from '#lib/kit/error.ts';
+import type { Logger } from '#lib/kit/log.ts';
+import { close } from '#lib/linux/calls.ts';
+import { decodeJson } from '#lib/loop/channel.ts';
+import type { FdWatch } from '#lib/loop/fd-watch.ts';
+import type { LineKind } from '#lib/loop/shared/log-ring.ts';
+import { type WorkerEnd, type WorkerProcess, Workers, type WorkersHandler } from '#lib/loop/workers.ts';
+import type { ConnectionInfo, PodInfo, ToMain, ToWorker, WorkerSettings } from './control.ts';
+import { Pods } from './pods.ts';
+import type { Exposition } from './telemetry/exposition.ts';
+
+export interface DataPlaneOptions {
+  readonly count: number;
+  /** Script of the data-plane processes. */
+  readonly script: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly settings: WorkerSettings;
+  readonly drainMs: number;
+  readonly storeFd: number;
+  readonly watch: FdWatch;
+  readonly log: Logger;
+  readonly exposition: Exposition;
+  /** Names of the flight recorder's entries. */
+  readonly eventNames?: Readonly<Record<number, string>>;
+  /** A connection waits for a certificate. */
+  readonly certificate: (identity: string) => Promise<WorkloadCertificate>;
+  /** Certificates there are, for a process that starts. */
+  readonly certificates: () => readonly WorkloadCertificate[];
+  readonly meshVersion: () => number;
+  /** A connection waits for an address, `network/ip`. */
+  readonly onAddressWanted: (address: string) => void;
+  readonly onLine: (kind: LineKind, line: string) => void;
+}
+
+const LIST_TIMEOUT_MS = 2000;
+
+interface Listing {
+  readonly found: ConnectionInfo[];
+  readonly open: Set<number>;
+  readonly done: PromiseWithResolvers<void>;
+}
+
+export class DataPlane implements WorkersHandler {
+  readonly pods = new Pods();
+  restarts = 0;
+  readonly #options: DataPlaneOptions;
+  readonly #workers: Workers;
+  readonly #ready = new Set<number>();
+  readonly #drained = new Set<number>();
+  readonly #listings = new Map<number, Listing>();
+  readonly #allReady = Promise.withResolvers<void>();
+  #accessLog: WorkerSettings['accessLog'];
+  #requests = 0;
+
+  constructor(options: DataPlaneOptions) {
+    this.#options = options;
+    this.#accessLog = options.settings.accessLog;
+    this.#workers = new Workers({
+      count: options.count,
+      script: options.script,
+      env: options.env,
+      log: options.log,
+      watch: options.watch,
+      memory: { store: options.storeFd },
+      drainMs: options.drainMs,
+      ...(options.eventNames === undefined ? {} : { eventNames: options.eventNames }),
+      handler: this,
+    });
+  }
+
+  start(): void {
+    this.#workers.start();
+  }
+
+  /** Resolves when every process has once said that it is ready. */
+  whenReady(): Promise<void> {
+    return this.#allReady.promise;
+  }
+
+  processes(): readonly WorkerProcess[] {
+    return this.#workers.list();
+  }
+
+  /** Captures a pod; resolves with '' when it is up or with the reason why not (then it is not captured). Owns `fd` from now on. */
+  async addPod(info: PodInfo, fd: number | undefined, netns: string): Promise<string> {
+    const known = this.pods.get(info.uid);
+    if (known !== undefined) this.removePod(info.uid);
+    const answer = this.pods.add({ info, fd, netns }, this.#indexes());
+    this.#broadcast({ kind: 'pod-add', pod: info }, fd === undefined ? [] : [fd]);
+    const reason = await answer;
+    if (reason !== '' && this.pods.get(info.uid)?.netns === netns) this.removePod(info.uid);
+    return reason;
+  }
+
+  /** Ends a pod's capture: its connections are dropped at once, its namespace is let go. */
+  removePod(uid: string): boolean {
+    const entry = this.pods.remove(uid);
+    if (entry === undefined) return false;
+    this.#broadcast({ kind: 'pod-delete', uid });
+    if (entry.fd !== undefined) close(entry.fd);
+    return true;
+  }
+
+  /** A certificate is new: connections from now on use it, those that are open keep theirs. */
+  giveCertificate(certificate: WorkloadCertificate): void {
+    this.#broadcast(identityMessage(certificate));
+  }
+
+  certificateFailed(identity: string, reason: string): void {
+    this.#broadcast({ kind: 'identity-failed', identity, reason });
+  }
+
+  meshChanged(version: number, policies: boolean): void {
+    this.#broadcast({ kind: 'mesh', version, policies });
+  }
+
+  setAccessLog(accessLog: Pick<WorkerSettings['accessLog'], 'enabled' | 'opened'>): void {
+    this.#accessLog = { ...this.#accessLog, ...accessLog };
+    this.#broadcast({ kind: 'access-log', enabled: accessLog.enabled, opened: accessLog.opened });
+  }
+
+  /** Live connections of all processes; those of a process that does not answer in time are left out. */
+  async connections(): Promise<readonly ConnectionInfo[]> {
+    const request = ++this.#requests;
+    const listing: Listing = { found: [], open: new Set(this.#indexes()), done: Promise.withResolvers() };
+    if (listing.open.size === 0) return [];
+    this.#listings.set(request, listing);
+    this.#broadcast({ kind: 'list-connections', request });
+    const timer = setTimeout(() => listing.done.resolve(), LIST_TIMEOUT_MS);
+    await listing.done.promise;
+    clearTimeout(timer);
+    this.#listings.delete(request);
+    return listing.found;
+  }
+
+  /** Ends everything: gracefully within `deadlineMs`, or at once. Resolves when all processes are gone. */
+  async stop(mode: 'graceful' | 'immediate', deadlineMs: number): Promise<void> {
+    this.#broadcast({ kind: 'drain', mode, deadlineMs });
+    await this.#workers.stop(deadlineMs + 2000);
+    for (const { info } of this.pods.list()) this.removePod(info.uid);
+  }
+
+  // === WorkersHandler ===
+
+  onStart(worker: WorkerProcess): void {
+    this.#tell(worker, { kind: 'settings', settings: { ...this.#options.settings, accessLog: this.#accessLog } });
+    for (const certificate of this.#options.certificates()) this.#tell(worker, identityMessage(certificate));
+    this.#tell(worker, { kind: 'mesh', version: this.#options.meshVersion(), policies: true });
+    for (const { info, fd } of this.pods.list()) {
+      this.#tell(worker, { kind: 'pod-add', pod: info }, fd === undefined ? [] : [fd]);
+    }
+  }
+
+  onMessage(worker: WorkerProcess, bytes: Uint8Array, fds: number[]): void {
+    for (const fd of fds) close(fd);
+    const message = decodeJson(bytes) as ToMain;
+    const { index } = worker;
+    switch (message.kind) {
+      case 'ready':
+        this.#ready.add(index);
+        if (this.#ready.size === this.#options.count) this.#allReady.resolve();
+        break;
+      case 'pod-added':
+        this.pods.answered(message.uid, index, '', this.#indexes());
+        break;
+      case 'pod-failed':
+        this.pods.answered(message.uid, index, message.reason, this.#indexes());
+        break;
+      case 'pod-deleted':
+        break;
+      case 'identity-wanted':
+        void this.#wanted(worker, message.identity);
+        break;
+      case 'address-wanted':
+        this.#options.onAddressWanted(message.address);
+        break;
+      case 'series':
+        this.#options.exposition.slot(worker.counters, message.slot, message.name, message.labels);
+        break;
+      case 'connections':
+        this.#listed(index, message.request, message.list, message.last);
+        break;
+      case 'drained':
+        this.#drained.add(index);
+        break;
+    }
+  }
+
+  onLine(_worker: WorkerProcess, kind: LineKind, line: string): void {
+    this.#options.onLine(kind, line);
+  }
+
+  onEnd(worker: WorkerProcess, end: WorkerEnd): void {
+    const { index, counters } = worker;
+    this.#options.exposition.retire(counters);
+    if (!end.expected) this.restarts++;
+    this.#ready.delete(index);
+    this.pods.processGone(index);
+    this.pods.check(this.#indexes());
+    for (const listing of this.#listings.values()) finish(listing, index);
+  }
+
+  async #wanted(worker: WorkerProcess, identity: string): Promise<void> {
+    try {
+      // A new one reaches all processes by giveCertificate; this one may only have missed it.
+      this.#tell(worker, identityMessage(await this.#options.certificate(identity)));
+    } catch (error) {
+      this.#tell(worker, { kind: 'identity-failed', identity, reason: describeError(error) });
+    }
+  }
+
+  #listed(index: number, request: number, list: readonly ConnectionInfo[], last: boolean): void {
+    const listing = this.#listings.get(request);
+    if (listing === undefined) return;
+    listing.found.push(...list);
+    if (last) finish(listing, index);
+  }
+
+  #indexes(): number[] {
+    return this.#workers.list().map(({ index }) => index);
+  }
+
+  #tell(worker: WorkerProcess, message: ToWorker, fds: readonly number[] = []): void {
+    worker.sendJson(message, fds);
+  }
+
+  #broadcast(message: ToWorker, fds: readonly number[] = []): void {
+    this.#workers.broadcastJson(message, fds);
+  }
+}
+
+function finish(listing: Listing, index: number): void {
+  listing.open.delete(index);
+  if (listing.open.size === 0) listing.done.resolve();
+}
+
+function identityMessage({ identity, chainPem, keyPem, rootsPem }: WorkloadCertificate): ToWorker {
+  return { kind: 'identity', identity, chain: chainPem, key: keyPem, roots: rootsPem };
+}
