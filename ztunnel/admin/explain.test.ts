@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { MapMesh } from '#lib/mesh/map-mesh.ts';
+import { policy, service, workload } from '#lib/testkit/mesh.ts';
+import { type ExplainOptions, explain } from './explain.ts';
+
+const options: ExplainOptions = {
+  outbound: { network: '', clusterRanges: [], unknownCluster: 'pass' },
+  dns: {
+    clusterDomain: 'cluster.local',
+    network: '',
+    ipv6: true,
+    preferredNamespace: undefined,
+    searchDomains: undefined,
+  },
+};
+
+function shop(): MapMesh {
+  const mesh = new MapMesh();
+  const of = (name: string, ip: string, node: string) =>
+    workload({ name, namespace: 'shop', serviceAccount: name, ips: [ip], node });
+  mesh.putWorkload(of('cart', '10.0.0.1', 'a'));
+  mesh.putWorkload(of('web', '10.0.0.3', 'a'));
+  mesh.putWorkload({
+    ...of('orders', '10.0.0.2', 'b'),
+    services: new Map([['shop/orders.shop.svc.cluster.local', [{ servicePort: 80, targetPort: 8080 }]]]),
+  });
+  mesh.putService(service({ name: 'orders', namespace: 'shop', vips: ['10.1.0.1'], ports: { 80: 8080 } }));
+  mesh.putPolicy(
+    policy({
+      name: 'deny-cart',
+      namespace: 'shop',
+      scope: 'namespace',
+      action: 'deny',
+      rules: [[[{ principals: ['cluster.local/ns/shop/sa/cart'], destinationPorts: [8080] }]]],
+    }),
+  );
+  return mesh;
+}
+
+test('a denied connection names policy and rule, and how it would travel', () => {
+  const result = explain(shop(), 'shop/cart', 'orders:80', options);
+  assert.ok(result.ok);
+  const { outbound, inbound, allowed, address } = result.value;
+  assert.equal(allowed, false);
+  assert.equal(address, '10.1.0.1');
+  assert.equal(outbound.verdict['kind'], 'hbone');
+  assert.equal(outbound.verdict['authority'], '10.0.0.2:8080');
+  assert.equal(inbound?.verdict['policy'], 'shop/deny-cart');
+  assert.match(inbound.text, /deny-cart.*rule 1/);
+  assert.ok(outbound.lines.some((line) => line.includes('is a virtual address of service shop/orders')));
+  assert.ok(inbound.proof.length > 0);
+});
+
+test('another caller is allowed by the same policy, through address or host name alike', () => {
+  for (const to of ['orders.shop:80', '10.1.0.1:80', '10.0.0.2:8080']) {
+    const result = explain(shop(), '10.0.0.3', to, options);
+    assert.ok(result.ok);
+    assert.equal(result.value.allowed, true, to);
+  }
+});
+
+test('addresses outside the mesh pass in clear, with no verdict at the far end', () => {
+  const result = explain(shop(), 'shop/web', '192.0.2.1:443', options);
+  assert.ok(result.ok);
+  assert.equal(result.value.outbound.verdict['kind'], 'passthrough');
+  assert.equal(result.value.inbound, undefined);
+});
+
+test('unknown callers, names and ports are told with what to write instead', () => {
+  const reason = (from: string, to: string): string => {
+    const result = explain(shop(), from, to, options);
+    assert.ok(!result.ok);
+    return result.problems[0]!.message;
+  };
+  assert.match(reason('shop/nobody', 'orders:80'), /no workload "shop\/nobody"/);
+  assert.match(reason('shop/web', 'orders'), /no destination/);
+  assert.match(reason('shop/web', 'orders:99999'), /no destination/);
+  assert.match(reason('shop/web', 'nowhere.example:80'), /no service of the mesh/);
+  const closed = explain(shop(), 'shop/web', 'orders:81', options);
+  assert.ok(closed.ok);
+  assert.equal(closed.value.outbound.verdict['reason'], 'unknown-port');
+  assert.equal(closed.value.allowed, false);
+});
