@@ -4,6 +4,7 @@
 
 import { Command, CommanderError } from 'commander';
 import { explainCommand } from './command/explain.ts';
+import { programCommands } from './command/programs.ts';
 import { proxyStatusCommand } from './command/proxy-status.ts';
 import { versionCommand } from './command/version.ts';
 import { ztunnelConfigCommand } from './command/ztunnel-config.ts';
@@ -33,6 +34,7 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
     inherit(command, program);
     program.addCommand(command);
   }
+  for (const command of programCommands()) program.addCommand(command);
   try {
     await program.parseAsync([...argv], { from: 'user' });
   } catch (error) {

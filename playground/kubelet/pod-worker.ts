@@ -24,6 +24,7 @@ export class PodWorker {
   readonly #startTime: string;
   readonly #stop = new AbortController();
   #initialized = false;
+  #stopped = false;
   #ending: Promise<void> | undefined;
   #life: Promise<void> = Promise.resolve();
   #failure: { reason: string; message: string } | undefined;
@@ -84,6 +85,7 @@ export class PodWorker {
       initialized: this.#initialized,
       containers: this.#containers.map((worker) => worker.status()),
       initContainers: this.#inits.map((worker) => worker.status()),
+      stopped: this.#stopped,
       failure: this.#failure,
     });
   }
@@ -117,6 +119,7 @@ export class PodWorker {
     await Promise.all(this.#containers.map((worker) => worker.stop(graceMs)));
     for (const worker of this.#inits.toReversed()) await worker.stop(left());
     await this.#life;
+    this.#stopped = true;
     await this.#runtime.teardown();
     this.#onChange(this);
   }

@@ -15,6 +15,8 @@ export interface PodFacts {
   readonly initialized: boolean;
   readonly containers: readonly ContainerStatus[];
   readonly initContainers: readonly ContainerStatus[];
+  /** The pod was deleted and all its containers have been stopped. */
+  readonly stopped: boolean;
   /** Set when the kubelet itself ended the pod, e.g. past its deadline. */
   readonly failure?: { readonly reason: string; readonly message: string } | undefined;
 }
@@ -38,10 +40,11 @@ export function podStatus(facts: PodFacts): PodStatus {
   };
 }
 
-function phaseOf({ pod, containers, initialized, initContainers, failure }: PodFacts): string {
+function phaseOf({ pod, containers, initialized, initContainers, failure, stopped }: PodFacts): string {
   if (failure !== undefined) return 'Failed';
   const policy = pod.spec.restartPolicy ?? 'Always';
   const exits = containers.map(exitCode);
+  if (stopped) return exits.every((code) => code === 0) ? 'Succeeded' : 'Failed';
   const initFailed = initContainers.some((status) => {
     const sidecar = (pod.spec.initContainers ?? []).some((c) => c.name === status.name && isSidecar(c));
     return !sidecar && policy === 'Never' && (exitCode(status) ?? 0) !== 0;
