@@ -31,6 +31,11 @@ if (process.env['PEER_ZTUNNEL']) peers.push(ztunnelPeer('ztunnel', [process.env[
 const chosen = peers.filter(({ name }) => wanted(name, env('BENCH_PEERS', '')));
 const scenarios = SCENARIOS.filter(({ name }) => wanted(name, env('BENCH_SCENARIOS', '')));
 
+// Ended by hand, it stops between two runs and takes down what it has built.
+const ended = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => ended.abort(new Error(`ended by ${signal}`)));
+
 await main();
 process.exit();
 
@@ -38,7 +43,10 @@ async function main(): Promise<void> {
   // Whatever was started is stopped, in reverse, also when something after it failed.
   await using stack = new AsyncDisposableStack();
   const contestants: Contestant[] = [];
-  for (const peer of chosen) contestants.push(await prepare(peer, stack));
+  for (const peer of chosen) {
+    ended.signal.throwIfAborted();
+    contestants.push(await prepare(peer, stack));
+  }
   report(await compare(contestants));
 }
 
@@ -64,6 +72,7 @@ async function compare(contestants: readonly Contestant[]): Promise<FigureTable>
     for (const scenario of scenarios) {
       // Each round begins with another peer, so that none always follows the same one.
       for (let i = 0; i < contestants.length; i++) {
+        ended.signal.throwIfAborted();
         const { peer, fabric, running } = contestants[(i + round) % contestants.length]!;
         const figures = await scenario.run(fabric.client, running, seconds);
         const key = `${peer.name} ${scenario.name}`;

@@ -12,6 +12,8 @@ export interface RunningPeer {
   readonly doors: Doors;
   /** Processes that belong to the peer, without their children. */
   readonly pids: readonly number[];
+  /** What the peer has printed. */
+  output?(): string;
   stop(): Promise<void>;
 }
 

@@ -59,6 +59,7 @@ export function ztunnelPeer(
       return {
         doors: { iperf: { host: SERVER_IP, port: IPERF_PORT }, http: { host: SERVER_IP, port: HTTP_PORT } },
         pids: running.map(({ process }) => process.pid!),
+        output: () => running.map((program) => program.output()).join(''),
         stop: async () => {
           for (const program of running) await program.stop();
           rmSync(folder, { recursive: true, force: true });
