@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The listeners of one pod, inside its network namespace: 15008 for tunnels, 15006 and 15001 for what the pod's rules redirect,
-// DNS in dns-sockets.ts. Options are set on the listener: the kernel hands them down to what it accepts.
+// DNS in dns-server.ts. Options are set on the listener: the kernel hands them down to what it accepts.
 
 import { AmbitError } from '#lib/kit/error.ts';
 import { Endpoint } from '#lib/linux/address.ts';
@@ -12,6 +12,7 @@ import { HboneServer } from '../inbound/hbone.ts';
 import { InboundPlain } from '../inbound/plain.ts';
 import { OutboundConnection } from '../outbound/connection.ts';
 import { ipOf } from '../worker/address.ts';
+import { DnsServer } from './dns-server.ts';
 import type { Pod } from './pod.ts';
 
 const BACKLOG = 4096;
@@ -23,6 +24,7 @@ export class PodListeners {
   constructor(pod: Pod) {
     const { ports } = pod.runtime.settings;
     try {
+      if (pod.runtime.settings.dns.enabled) this.#open.push(new DnsServer(pod));
       const hbone = new HboneServer(pod);
       this.#listen(pod, ports.hbone, false, (fd) => hbone.onAccept(fd));
       this.#listen(pod, ports.inbound, true, acceptor(pod, InboundPlain));
