@@ -3,12 +3,15 @@
 // "functions" are macros over SSL_CTX_ctrl and BIO_ctrl: their numbers stand in CTRL, from ssl.h and bio.h of OpenSSL 3.5.
 // A pin of Node is a pin of OpenSSL: `openssl.test.ts` fails when either moves.
 import { dlopen, getRawPointer, getUint8, toString as readCString, setUint8, setUint64 } from 'node:ffi';
+import { big } from '#lib/linux/big.ts';
 
 const int = 'int32';
 const uint = 'uint32';
 const long = 'int64';
 const ptr = 'uint64';
 const text = 'string';
+/** For functions called with every record: all arguments of this kind make a bare call (lib/linux/table.ts tells why). */
+const bare = 'pointer';
 
 const library = dlopen(null, {
   OpenSSL_version: { return: 'pointer', arguments: [int] },
@@ -49,10 +52,10 @@ const library = dlopen(null, {
   SSL_set_connect_state: { return: 'void', arguments: [ptr] },
   SSL_set_accept_state: { return: 'void', arguments: [ptr] },
   SSL_do_handshake: { return: int, arguments: [ptr] },
-  SSL_read: { return: int, arguments: [ptr, ptr, int] },
-  SSL_write: { return: int, arguments: [ptr, ptr, int] },
+  SSL_read: { return: int, arguments: [bare, bare, bare] },
+  SSL_write: { return: int, arguments: [bare, bare, bare] },
   SSL_shutdown: { return: int, arguments: [ptr] },
-  SSL_get_error: { return: int, arguments: [ptr, int] },
+  SSL_get_error: { return: int, arguments: [bare, bare] },
   SSL_in_init: { return: int, arguments: [ptr] },
   SSL_pending: { return: int, arguments: [ptr] },
   SSL_key_update: { return: int, arguments: [ptr, int] },
@@ -65,14 +68,24 @@ const library = dlopen(null, {
   BIO_ctrl: { return: long, arguments: [ptr, int, long, ptr] },
   BIO_ctrl_pending: { return: uint, arguments: [ptr] },
   BIO_ctrl_get_write_guarantee: { return: uint, arguments: [ptr] },
-  BIO_nwrite0: { return: int, arguments: [ptr, ptr] },
-  BIO_nwrite: { return: int, arguments: [ptr, ptr, int] },
-  BIO_nread0: { return: int, arguments: [ptr, ptr] },
-  BIO_nread: { return: int, arguments: [ptr, ptr, int] },
+  BIO_nwrite0: { return: int, arguments: [bare, bare] },
+  BIO_nwrite: { return: int, arguments: [bare, bare, bare] },
+  BIO_nread0: { return: int, arguments: [bare, bare] },
+  BIO_nread: { return: int, arguments: [bare, bare, bare] },
 });
 
+/** A copy, since node:ffi returns an object in dictionary mode, whose functions V8 would not inline. */
+const functions = { ...library.functions };
+
 /** OpenSSL's functions. Everything that can fail goes through the wrappers of `errors.ts`. */
-export const openssl = library.functions;
+export const openssl = {
+  ...functions,
+  SSL_read: (ssl: bigint, at: bigint, length: number) => functions.SSL_read(ssl, at, big(length)),
+  SSL_write: (ssl: bigint, at: bigint, length: number) => functions.SSL_write(ssl, at, big(length)),
+  SSL_get_error: (ssl: bigint, result: number) => functions.SSL_get_error(ssl, big(result)),
+  BIO_nwrite: (bio: bigint, out: bigint, length: number) => functions.BIO_nwrite(bio, out, big(length)),
+  BIO_nread: (bio: bigint, out: bigint, length: number) => functions.BIO_nread(bio, out, big(length)),
+};
 
 /** Commands of SSL_CTX_ctrl and BIO_ctrl, and the values they take. */
 export const CTRL = {
