@@ -42,11 +42,12 @@ function world(graph: Graph) {
   const members = graph.group('members', byLabel, (list, label) => `${label}:${list.length}`);
   const named = graph.flatMap('named', pods, (pod, key) => pod.labels.map((label) => [label, `${key}@${pod.node}`]));
   const joined = graph.join('joined', members, named, (left, right) => ({ left, right }));
+  const united = graph.union<unknown>('united', [heavy, members, named]);
   const summary = graph.map('summary', rules, (rule, _key, fetch) => ({
     all: fetch.all(heavy).size,
     under: fetch.lookup(byLabel, rule.label).length,
   }));
-  return { pods, nodes, rules, derived: { live, placed, heavy, members, named, joined, summary } };
+  return { pods, nodes, rules, derived: { live, placed, heavy, members, named, joined, united, summary } };
 }
 
 const key = fc.constantFrom('a', 'b', 'c', 'd', 'e');

@@ -127,6 +127,19 @@ export class Graph implements Scheduler {
     return node;
   }
 
+  /** The items of all of them. Where two have one key, the first in the list wins. */
+  union<T>(name: string, parts: readonly Collection<T>[], options?: DerivedOptions<T>): Collection<T> {
+    const node = this.#derived<T>(name, options ?? { equals: Object.is }, (key) => {
+      for (const part of parts) {
+        const value = part.get(key);
+        if (value !== undefined) return [[key, value]];
+      }
+      return [];
+    });
+    for (const part of parts) this.#feed(node, part);
+    return node;
+  }
+
   /** Items of `over` under the keys that `keysOf` gives them. */
   index<T>(name: string, over: Collection<T>, keysOf: (value: T, key: string) => Iterable<string>): Index<T> {
     const node = new Lookup(name, this.#nodes.length, this, internals(over), keysOf);

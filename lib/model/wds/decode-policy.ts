@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // An Authorization message as a domain value. An entry that cannot be read never makes a policy weaker: in an ALLOW
-// policy the match that contains it never matches, in a DENY policy the entry restricts nothing, so that more is
+// policy the match that contains it never matches, in a DENY policy its list restricts nothing, so that more is
 // denied. The problem is reported either way, and the policy applied.
 
 import type { Problem, Result } from '#lib/kit/result.ts';
@@ -58,10 +58,18 @@ export function decodePolicy(message: Authorization): Result<DecodedPolicy> {
 
 function readMatch(message: MatchMessage, field: string, action: Policy['action'], problems: Problem[]): Match {
   const before = problems.length;
+  // What a lost entry would have added cannot be known, so a denial is not narrowed by the rest of its list.
+  const all = <T>(read: T[], wanted: number): T[] => (read.length < wanted && action === 'deny' ? [] : read);
   const strings = (list: readonly StringMessage[], name: string): StringMatch[] =>
-    list.flatMap((one, i) => readString(one, `${field}.${name}[${i}]`, problems));
+    all(
+      list.flatMap((one, i) => readString(one, `${field}.${name}[${i}]`, problems)),
+      name.startsWith('not_') ? 0 : list.length,
+    );
   const ranges = (list: readonly AddressMessage[], name: string): Cidr[] =>
-    list.flatMap((one, i) => readCidr(one, `${field}.${name}[${i}]`, problems));
+    all(
+      list.flatMap((one, i) => readCidr(one, `${field}.${name}[${i}]`, problems)),
+      name.startsWith('not_') ? 0 : list.length,
+    );
   const match: Match = {
     namespaces: both(strings(message.namespaces, 'namespaces'), strings(message.notNamespaces, 'not_namespaces')),
     principals: both(strings(message.principals, 'principals'), strings(message.notPrincipals, 'not_principals')),

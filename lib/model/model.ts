@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The whole model: Kubernetes objects in, the mesh and the resources that describe it out, as a graph in which one
+// changed object recomputes what depends on it. istiod fills the inputs from watches, `ambit validate` from files.
+//
+//   namespaces, nodes, gateways ─┐
+//   services ── selectors ───────┼─▶ pods' workloads ──┐
+//   policies ── bound keys ──────┘   slices' workloads ┼─▶ address resources
+//   services ── waypoints ───────────────▶ services ───┘
+//   policies ──────────────────────────▶ policies ─────▶ authorization resources
+//   everything ────────────────────────────────────────▶ reports (conditions, problems)
+
+import type { Collection } from '#lib/collections/collection.ts';
+import type { Graph } from '#lib/collections/graph.ts';
+import type { Policy } from '#lib/mesh/policy.ts';
+import type { Service as MeshService } from '#lib/mesh/service.ts';
+import type { Workload } from '#lib/mesh/workload.ts';
+import type { EffectiveSettings, ModelInputs } from './inputs.ts';
+import { createPolicies } from './policy/policies.ts';
+import { createReports, type ObjectReport } from './report/reports.ts';
+import { discovered, discoveredConfig, effectiveSettings, settingsIn } from './scope.ts';
+import { createServices } from './service/services.ts';
+import { type Waypoint, waypointOf } from './waypoint/gateway.ts';
+import { type EncodedResource, encodePolicy, encodeService, encodeWorkload } from './wds/encode.ts';
+import { serviceSelector } from './workload/membership.ts';
+import { createWorkloads } from './workload/workloads.ts';
+
+export interface Model {
+  readonly settings: Collection<EffectiveSettings>;
+  /** By uid. */
+  readonly workloads: Collection<Workload>;
+  /** By `namespace/hostname`. */
+  readonly services: Collection<MeshService>;
+  /** By `namespace/name`. */
+  readonly policies: Collection<Policy>;
+  /** By `namespace/name` of the Gateway. */
+  readonly waypoints: Collection<Waypoint>;
+  /** Workloads and services as WDS Address resources, by resource name. */
+  readonly addressResources: Collection<EncodedResource>;
+  /** Policies as Authorization resources, by resource name. */
+  readonly authorizationResources: Collection<EncodedResource>;
+  /** What the authors of objects are told, by `Kind namespace/name`. */
+  readonly reports: Collection<ObjectReport>;
+}
+
+const BY_VERSION = {
+  equals: (a: EncodedResource, b: EncodedResource): boolean => a.version === b.version && a.name === b.name,
+};
+
+export function createModel(graph: Graph, inputs: ModelInputs): Model {
+  const settings = effectiveSettings(graph, inputs);
+  const pods = discovered(graph, 'pods', inputs.pods, inputs, settings);
+  const services = discovered(graph, 'services', inputs.services, inputs, settings);
+  const slices = discovered(graph, 'endpoint slices', inputs.endpointSlices, inputs, settings);
+  const gateways = discovered(graph, 'gateways', inputs.gateways, inputs, settings);
+  const authorizationPolicies = discoveredConfig(
+    graph,
+    'authorization policies',
+    inputs.authorizationPolicies,
+    inputs,
+    settings,
+  );
+  const peerAuthentications = discoveredConfig(
+    graph,
+    'peer authentications',
+    inputs.peerAuthentications,
+    inputs,
+    settings,
+  );
+  const waypoints = graph.map('waypoints', gateways, (gateway, _key, fetch) => {
+    const gatewayClass = fetch.get(inputs.gatewayClasses, gateway.spec?.gatewayClassName ?? '');
+    return waypointOf(gateway, gatewayClass, settingsIn(settings, fetch).network);
+  });
+  const selectors = graph.map('service selectors', services, (service, _key, fetch) =>
+    serviceSelector(service, settingsIn(settings, fetch).domain),
+  );
+  const { boundTo, converted, policies } = createPolicies(graph, {
+    authorizationPolicies,
+    peerAuthentications,
+    waypoints,
+    settings,
+  });
+  const { podBindings, podWorkloads, workloads } = createWorkloads(graph, {
+    inputs,
+    settings,
+    pods,
+    slices,
+    selectors,
+    waypoints,
+    policies: { boundTo, converted, policies },
+  });
+  const meshServices = createServices(graph, { inputs, settings, services, podWorkloads, waypoints });
+  return {
+    settings,
+    workloads,
+    services: meshServices.services,
+    policies,
+    waypoints,
+    addressResources: graph.union('address resources', [
+      graph.map('workload resources', workloads, encodeWorkload, BY_VERSION),
+      graph.map('service resources', meshServices.services, encodeService, BY_VERSION),
+    ]),
+    authorizationResources: graph.map('authorization resources', policies, encodePolicy, BY_VERSION),
+    reports: createReports(graph, {
+      inputs,
+      settings,
+      authorizationPolicies,
+      peerAuthentications,
+      pods,
+      services,
+      waypoints,
+      converted,
+      podBindings,
+      serviceBindings: meshServices.bindings,
+    }),
+  };
+}
