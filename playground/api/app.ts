@@ -80,6 +80,7 @@ export async function startApi(config: ApiConfig, { clock, log }: { clock: Clock
       store,
       catalog,
       clock,
+      resolve: schemas.resolve,
       reader,
       writer,
       deleter,

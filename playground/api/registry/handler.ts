@@ -3,13 +3,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '#lib/kit/clock.ts';
 import type { User } from '../auth/user.ts';
-import { decodeObject, readBody } from '../http/body.ts';
+import { decodeObject, mediaType, readBytes } from '../http/body.ts';
 import type { ResourceRequest } from '../http/request-info.ts';
 import { sendJson, sendText } from '../http/respond.ts';
 import type { JsonObject } from '../json.ts';
 import type { Catalog } from '../kinds/catalog.ts';
+import type { Resolve } from '../schema/schema.ts';
 import { methodNotAllowed, noSuchPath } from '../status.ts';
 import type { Entry, Store } from '../store/store.ts';
+import { decodeProtobuf, PROTOBUF } from '../wire/protobuf.ts';
 import type { Deleter } from './delete.ts';
 import { listOptions, type WriteOptions, writeOptions } from './options.ts';
 import { acceptedForm, Presenter } from './present.ts';
@@ -24,6 +26,7 @@ export interface HandlerParts {
   readonly store: Store;
   readonly catalog: Catalog;
   readonly clock: Clock;
+  readonly resolve: Resolve;
   readonly reader: Reader;
   readonly writer: Writer;
   readonly deleter: Deleter;
@@ -96,6 +99,16 @@ export class ResourceHandler {
     return writeOptions(url.searchParams, request.headers['user-agent'] ?? '');
   }
 
+  /** The body as text, what came as protobuf as JSON, with the type that this makes it. */
+  async #read(request: IncomingMessage): Promise<{ text: string; type: string }> {
+    const type = request.headers['content-type'] ?? '';
+    const bytes = await readBytes(request);
+    if (mediaType(type) !== PROTOBUF || bytes.length === 0) return { text: bytes.toString('utf8'), type };
+    const { catalog, resolve } = this.#parts;
+    const object = decodeProtobuf(bytes, (apiVersion, kind) => modelOf(catalog, apiVersion, kind), resolve);
+    return { text: JSON.stringify(object), type: 'application/json' };
+  }
+
   #checkSubresource({ resource, version, subresource }: Target): void {
     if (subresource === '' || resource.subresources[subresource]) return;
     if (subresource === 'status' && version.status) return;
@@ -110,8 +123,7 @@ export class ResourceHandler {
     options: WriteOptions,
   ): Promise<Written> {
     const { writer } = this.#parts;
-    const type = request.headers['content-type'] ?? '';
-    const body = await readBody(request);
+    const { text: body, type } = await this.#read(request);
     if (verb === 'patch') return writer.patch(target, type, body, options);
     const object = decodeObject(body, type);
     if (verb === 'update') return writer.update(target, object, options);
@@ -154,8 +166,8 @@ export class ResourceHandler {
     url: URL,
   ): Promise<void> {
     const { reader, deleter } = this.#parts;
-    const text = await readBody(request);
-    const body: JsonObject = text === '' ? {} : decodeObject(text, request.headers['content-type'] ?? '');
+    const { text, type } = await this.#read(request);
+    const body: JsonObject = text === '' ? {} : decodeObject(text, type);
     for (const name of ['propagationPolicy', 'gracePeriodSeconds'] as const) {
       const value = url.searchParams.get(name);
       if (value !== null) body[name] = name === 'gracePeriodSeconds' ? Number(value) : value;
@@ -186,7 +198,8 @@ export class ResourceHandler {
     url: URL,
   ): Promise<void> {
     if (info.verb !== 'create') throw methodNotAllowed(subjectOf(target), info.verb);
-    const body = decodeObject(await readBody(request), request.headers['content-type'] ?? '');
+    const { text, type } = await this.#read(request);
+    const body = decodeObject(text, type);
     if (target.resource.kind === 'Binding') {
       const name =
         typeof (body['metadata'] as JsonObject | undefined)?.['name'] === 'string'
@@ -217,10 +230,9 @@ export class ResourceHandler {
     url: URL,
   ): Promise<void> {
     const { subresources, deleter } = this.#parts;
-    const type = request.headers['content-type'] ?? '';
     if (info.subresource === 'scale' && info.verb === 'get')
       return sendJson(response, 200, scaleOf(subresources, target));
-    const text = await readBody(request);
+    const { text, type } = await this.#read(request);
     const options = this.#options(request, url);
     if (info.subresource === 'scale' && info.verb === 'patch')
       return sendJson(
@@ -248,6 +260,19 @@ export class ResourceHandler {
     }
     throw methodNotAllowed(subjectOf(target), info.verb);
   }
+}
+
+/** Kinds of subresources and options, which no resource is named after. */
+const OTHER_MODELS: Readonly<Record<string, string>> = {
+  DeleteOptions: 'V1DeleteOptions',
+  Eviction: 'V1Eviction',
+  Scale: 'V1Scale',
+  TokenRequest: 'AuthenticationV1TokenRequest',
+};
+
+function modelOf(catalog: Catalog, apiVersion: string, kind: string): string | undefined {
+  const [version, group = ''] = apiVersion.split('/').reverse();
+  return catalog.byKind(group, kind)?.versions.get(version ?? '')?.model ?? OTHER_MODELS[kind];
 }
 
 const deletedStatus = (target: Target, entry: Entry): JsonObject => ({
