@@ -11,6 +11,7 @@ import {
   Cell,
   CRL_FLAGS,
   CTRL,
+  keepLargeBlocksApart,
   OUT,
   openssl,
   SSL_MODES,
@@ -62,6 +63,7 @@ export class TlsContext {
 
   /** Throws TLS_OPENSSL or TLS_MATERIAL, naming what was wrong with the material. */
   static create(options: TlsContextOptions): TlsContext {
+    keepLargeBlocksApart();
     const context = checked('SSL_CTX_new', () => openssl.SSL_CTX_new(openssl.TLS_method()), isSet);
     try {
       setUp(context, options);
