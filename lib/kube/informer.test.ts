@@ -157,10 +157,12 @@ test('a resync tells every object again', async () => {
   await until('two resyncs', () => env.events.filter((event) => event === 'set shop/a').length >= 3);
 });
 
-test('managedFields are not kept', async () => {
+test('managedFields are not kept, and every object says what kind it is', async () => {
   await using env = await setUp(POD);
   env.api.put(PODS, { metadata: { name: 'a', namespace: 'shop', managedFields: [{}] } } as unknown as Pod);
   env.informer.start();
   await env.informer.whenSynced();
   equal('managedFields' in (env.informer.get('shop/a')?.metadata ?? {}), false);
+  equal(env.informer.get('shop/a')?.kind, 'Pod');
+  equal(env.informer.get('shop/a')?.apiVersion, 'v1');
 });

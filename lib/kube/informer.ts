@@ -12,7 +12,7 @@ import { describeError } from '#lib/kit/error.ts';
 import type { Logger } from '#lib/kit/log.ts';
 import type { KubeClient, Selection } from './client.ts';
 import { isKubeError, KubeError } from './error.ts';
-import { type Kind, kindName } from './kind.ts';
+import { apiVersionOf, type Kind, kindName } from './kind.ts';
 import type { KubeObject } from './object.ts';
 import { type Change, ObjectStore } from './store.ts';
 
@@ -242,7 +242,9 @@ export class Informer<T extends KubeObject> {
     }
   }
 
-  #trim(object: T): T {
+  /** Items of a list carry no kind of their own; ours always do. */
+  #trim(given: T): T {
+    const object = { apiVersion: apiVersionOf(this.kind), kind: this.kind.kind, ...given };
     if (this.#options.trim !== undefined) return this.#options.trim(object);
     const { managedFields: _, ...metadata } = object.metadata as T['metadata'] & { managedFields?: unknown };
     return { ...object, metadata };
