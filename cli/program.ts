@@ -6,6 +6,7 @@ import { Command, CommanderError } from 'commander';
 import { explainCommand } from './command/explain.ts';
 import { programCommands } from './command/programs.ts';
 import { proxyStatusCommand } from './command/proxy-status.ts';
+import { validateCommand } from './command/validate.ts';
 import { versionCommand } from './command/version.ts';
 import { ztunnelConfigCommand } from './command/ztunnel-config.ts';
 import type { CliIo } from './io.ts';
@@ -13,7 +14,13 @@ import type { CliIo } from './io.ts';
 /** A subcommand's file exports one of these: it adds itself and keeps its exit code in `io`'s session. */
 export type CommandFactory = (io: CliIo, exit: (code: number) => void) => Command;
 
-const COMMANDS: readonly CommandFactory[] = [explainCommand, ztunnelConfigCommand, proxyStatusCommand, versionCommand];
+const COMMANDS: readonly CommandFactory[] = [
+  validateCommand,
+  explainCommand,
+  ztunnelConfigCommand,
+  proxyStatusCommand,
+  versionCommand,
+];
 
 /** Runs one command line; gives its exit code. Errors of the command itself are thrown. */
 export async function runCli(argv: readonly string[], io: CliIo): Promise<number> {
