@@ -6,90 +6,11 @@ import { X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
 import { systemClock } from '#lib/kit/clock.ts';
 import { createLogger } from '#lib/kit/log.ts';
-import type { ConfigMap, Pod } from '#lib/kube/object.ts';
-import { type FakeCluster, fakeCluster } from '#lib/testkit/kube-client.ts';
+import { connect, ENV, FLAGS, populate, rootIn, startApp } from '#lib/testkit/istiod.ts';
+import { fakeCluster } from '#lib/testkit/kube-client.ts';
 import { until } from '#lib/testkit/until.ts';
-import { DeltaClient } from '#lib/xds/client.ts';
-import { makeNode } from '#lib/xds/node.ts';
-import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from '#lib/xds/resource.ts';
 import { App } from './app.ts';
 import { readConfig } from './config.ts';
-
-const NAMESPACES = '/api/v1/namespaces';
-const MAPS = '/api/v1/configmaps';
-
-const any = '127.0.0.1:0';
-const FLAGS = { httpAddr: any, grpcAddr: any, secureGRPCAddr: any, monitoringAddr: any, shutdownDuration: '100ms' };
-const ENV: Record<string, string> = { ISTIOD_CUSTOM_HOST: 'localhost', ROOT_CA_DIR: '/nonexistent' };
-const ZTUNNEL: Pod = {
-  metadata: { namespace: 'istio-system', name: 'zt-1', uid: 'uid-zt-1' },
-  spec: { nodeName: 'n1', serviceAccountName: 'ztunnel' },
-  status: { phase: 'Running', podIP: '10.1.0.2', podIPs: [{ ip: '10.1.0.2' }] },
-};
-
-function populate(cluster: FakeCluster): void {
-  for (const name of ['istio-system', 'shop']) cluster.api.put(NAMESPACES, { metadata: { name } });
-  cluster.api.put('/api/v1/pods', ZTUNNEL);
-  cluster.api.tokens.set('zt', {
-    authenticated: true,
-    audiences: ['istio-ca'],
-    user: {
-      username: 'system:serviceaccount:istio-system:ztunnel',
-      groups: ['system:serviceaccounts'],
-      extra: {
-        'authentication.kubernetes.io/pod-name': ['zt-1'],
-        'authentication.kubernetes.io/pod-uid': ['uid-zt-1'],
-      },
-    },
-  });
-}
-
-async function startApp(cluster: FakeCluster, lines: string[] = []) {
-  const app = await App.start(
-    {
-      config: readConfig(FLAGS, (name) => ENV[name]),
-      client: cluster.client,
-      clock: systemClock,
-      random: Math.random,
-      log: createLogger({ scope: 'istiod', write: (line) => lines.push(line) }),
-    },
-    new AbortController().signal,
-  );
-  const get = async (port: keyof App['ports'], path: string) => {
-    const answer = await fetch(`http://127.0.0.1:${app.ports[port]}${path}`);
-    return { status: answer.status, body: await answer.text() };
-  };
-  return { app, lines, get, [Symbol.asyncDispose]: () => app.stop() };
-}
-
-/** A node proxy's stream over the TLS port. */
-function connect(cluster: FakeCluster, port: number, options: { token?: string; namespace?: string } = {}) {
-  const held = new Map<string, Uint8Array>();
-  const handle = (resources: readonly { name: string; value: Uint8Array }[], removed: readonly string[]) => {
-    for (const { name, value } of resources) held.set(name, value);
-    for (const name of removed) held.delete(name);
-    return [];
-  };
-  const lines: string[] = [];
-  const namespace = options.namespace ?? 'istio-system';
-  const client = new DeltaClient({
-    endpoint: {
-      target: `localhost:${port}`,
-      rootCertificates: async () => Buffer.from(rootIn(cluster, 'istio-system') ?? ''),
-      headers: async () => ({ authorization: `Bearer ${options.token ?? 'zt'}`, clusterid: 'Kubernetes' }),
-    },
-    node: makeNode({ type: 'ztunnel', ip: '10.1.0.2', name: 'zt-1', namespace }, 'cluster.local', { NODE_NAME: 'n1' }),
-    subscriptions: [ADDRESS_TYPE, AUTHORIZATION_TYPE].map((typeUrl) => ({ typeUrl, mode: 'wildcard', handle })),
-    clock: systemClock,
-    log: createLogger({ scope: 'xds', write: (line) => lines.push(line) }),
-  });
-  client.start();
-  return { client, held, lines, [Symbol.asyncDispose]: () => client.stop() };
-}
-
-function rootIn(cluster: FakeCluster, namespace: string): string | undefined {
-  return cluster.api.find<ConfigMap>(MAPS, namespace, 'istio-ca-root-cert')?.data?.['root-cert.pem'];
-}
 
 test('it becomes ready, puts its root into every namespace and serves its pages', async () => {
   await using cluster = await fakeCluster();

@@ -23,6 +23,7 @@ import { admitStream } from './serve/admission.ts';
 import { Authenticator } from './serve/authenticate.ts';
 import { type GrpcPort, serveGrpc } from './serve/grpc.ts';
 import { httpPages, monitoringPages } from './serve/pages.ts';
+import { createStatus } from './status/status.ts';
 import { createInformers } from './watch/informers.ts';
 import { MeshModel } from './watch/mesh-model.ts';
 
@@ -98,6 +99,8 @@ export class App {
       ready: () => readiness.ready(),
     });
     const model = new MeshModel({ config, informers, push, metrics: figures, log: log.child('model') });
+    const status = createStatus({ client, clock, config, informers, log: log.child('status') });
+    model.onReport((id, report) => status.writer.report(id, report));
     const pods = new PodIndex();
     informers.pods.subscribe((changes) => pods.apply(changes));
 
@@ -120,6 +123,7 @@ export class App {
     const close = async (): Promise<void> => {
       stopped.abort();
       rootMaps?.stop();
+      if (config.writeStatus) await status.leader.stop();
       push.stop();
       await Promise.all(grpcPorts.map((port) => port.close(config.shutdownMs)));
       for (const informer of Object.values(informers)) informer.stop();
@@ -188,6 +192,7 @@ export class App {
         rootPem: () => authority.material.rootPem,
       });
       rootMaps.start();
+      if (config.writeStatus) status.leader.start();
       const ports = { http: http.port, grpc: plain.port, secureGrpc: secure.port, monitoring: monitoring.port };
       log.info('ready', { ...ports, cluster: config.clusterId, trustDomain });
       return new App(ports, close);

@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander';
 import { ConfigReader, parseDuration } from '#lib/kit/config.ts';
 import { AmbitError } from '#lib/kit/error.ts';
 import { LEVELS, type Level } from '#lib/kit/log.ts';
+import { DEFAULT_TRUST_DOMAIN } from '#lib/mesh/identity.ts';
 
 /** Cluster id of a mesh of one cluster. */
 const DEFAULT_CLUSTER_ID = 'Kubernetes';
@@ -38,6 +39,12 @@ export interface IstiodConfig {
   readonly podName: string;
   /** The namespace istiod runs in, and by default the mesh's root namespace. */
   readonly namespace: string;
+  /** Own revision; empty takes every object, whatever its label says. */
+  readonly revision: string;
+  /** Trust domain until the mesh's settings name another. */
+  readonly trustDomain: string;
+  readonly autoAllowWaypoints: boolean;
+  readonly dryRunPolicies: boolean;
   /** `<namespace>/<service account>` of the node proxies that may ask for other identities. */
   readonly trustedNodeAccounts: ReadonlySet<string>;
   readonly tokenAudiences: readonly string[];
@@ -160,6 +167,10 @@ export function readConfig(
     meshConfigFile: flags['meshConfig'],
     podName: env.string('POD_NAME', 'istiod'),
     namespace,
+    revision: env.string('REVISION', ''),
+    trustDomain: env.string('TRUST_DOMAIN', DEFAULT_TRUST_DOMAIN),
+    autoAllowWaypoints: env.boolean('PILOT_AUTO_ALLOW_WAYPOINT_POLICY', false),
+    dryRunPolicies: env.boolean('AMBIENT_ENABLE_DRY_RUN_AUTHORIZATION_POLICY', false),
     trustedNodeAccounts: new Set(env.list('CA_TRUSTED_NODE_ACCOUNTS', [`${namespace}/ztunnel`])),
     tokenAudiences: env.list('TOKEN_AUDIENCES', ['istio-ca']),
     authenticate: env.boolean('XDS_AUTH', true),

@@ -3,8 +3,6 @@
 
 import type { Clock } from '#lib/kit/clock.ts';
 import type { Logger } from '#lib/kit/log.ts';
-import type { Service } from '#lib/mesh/service.ts';
-import type { Workload } from '#lib/mesh/workload.ts';
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from '#lib/xds/resource.ts';
 import { type Admission, type Caller, DeltaServer } from '#lib/xds/server.ts';
 import type { ResourceSource } from '#lib/xds/server-stream.ts';
@@ -62,32 +60,21 @@ export class Push {
     });
   }
 
-  setWorkload(workload: Workload, resource: Resource): void {
-    this.index.setWorkload(workload);
+  /** A workload or a service as it goes out; `index` must know it too. */
+  setAddress(resource: Resource): void {
     this.#addresses.set(resource);
   }
 
-  removeWorkload(uid: string): void {
-    this.index.removeWorkload(uid);
-    this.#addresses.remove(uid);
-  }
-
-  setService(service: Service, resource: Resource): void {
-    this.index.setService(service);
-    this.#addresses.set(resource);
-  }
-
-  removeService(key: string): void {
-    this.index.removeService(key);
-    this.#addresses.remove(key);
+  removeAddress(name: string): void {
+    this.#addresses.remove(name);
   }
 
   setPolicy(resource: Resource): void {
     this.#authorizations.set(resource);
   }
 
-  removePolicy(key: string): void {
-    this.#authorizations.remove(key);
+  removePolicy(name: string): void {
+    this.#authorizations.remove(name);
   }
 
   /** Takes in what has gathered without waiting: at the start, before the first client is let in. */

@@ -7,7 +7,7 @@ import type { Condition } from '#lib/kube/object.ts';
 /** What is to be said about an object. */
 export interface WantedCondition {
   readonly type: string;
-  readonly status: 'True' | 'False' | 'Unknown';
+  readonly status: 'True' | 'False';
   /** UpperCamelCase. */
   readonly reason: string;
   readonly message: string;

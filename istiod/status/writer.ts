@@ -1,25 +1,49 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes conditions onto objects and Events about those whose kind has none. Only the replica that leads writes; the
-// others keep the same picture, so that a successor goes on at once.
+// Writes what the model reports onto the objects: conditions where the kind has them, Events elsewhere. Only the
+// replica that leads writes; the others keep the same picture, so that a successor goes on at once.
 
 import type { Clock } from '#lib/kit/clock.ts';
 import type { Logger } from '#lib/kit/log.ts';
-import { formatProblem, type Problem } from '#lib/kit/result.ts';
+import { formatProblem } from '#lib/kit/result.ts';
 import type { KubeClient } from '#lib/kube/client.ts';
 import { isKubeError } from '#lib/kube/error.ts';
 import type { EventRecorder } from '#lib/kube/events.ts';
 import type { Informer } from '#lib/kube/informer.ts';
-import type { Condition, GenericObject, KubeObject } from '#lib/kube/object.ts';
+import type { Kind } from '#lib/kube/kind.ts';
+import { type Condition, type GenericObject, type KubeObject, objectKey } from '#lib/kube/object.ts';
 import { WorkQueue } from '#lib/kube/work-queue.ts';
-import { conditionsToWrite, type WantedCondition } from './conditions.ts';
+import { type ObjectReport, problemsText, type ReportedCondition } from '#lib/model/report/report.ts';
+import { conditionsToWrite } from './conditions.ts';
 
-const FIELD_MANAGER = 'ambit-istiod-status';
-
-/** Objects of one kind, as watched. */
+/** A kind whose objects carry conditions of ours. */
 export interface ConditionTarget {
-  readonly informer: Informer<GenericObject>;
-  /** Types of conditions that are ours on this kind. */
-  readonly owned: ReadonlySet<string>;
+  readonly kind: Kind<KubeObject>;
+  readonly objects: () => Iterable<KubeObject>;
+  readonly get: (key: string) => KubeObject | undefined;
+  readonly onChange: (listener: (key: string) => void) => void;
+  /** Types of conditions that are ours, each with the field manager that writes it. */
+  readonly managers: Readonly<Record<string, string>>;
+  /** For kinds of which the model reports problems only: the condition that carries them, False while there are any. */
+  readonly problemType?: string;
+}
+
+/** The target of an informer. */
+export function conditionTarget<T extends KubeObject>(
+  informer: Informer<T>,
+  managers: Readonly<Record<string, string>>,
+  problemType?: string,
+): ConditionTarget {
+  return {
+    kind: informer.kind,
+    objects: () => informer.values(),
+    get: (key) => informer.get(key),
+    onChange: (listener) =>
+      void informer.subscribe((changes) => {
+        for (const change of changes) if (change.op === 'set') listener(change.key);
+      }),
+    managers,
+    ...(problemType === undefined ? {} : { problemType }),
+  };
 }
 
 export interface StatusWriterOptions {
@@ -27,53 +51,37 @@ export interface StatusWriterOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly events: EventRecorder;
-  /** By kind's name. */
+  /** By kind's name. A kind that is not among them is told of its problems by Events. */
   readonly targets: Readonly<Record<string, ConditionTarget>>;
+  /** Kinds of objects that may have Events. */
+  readonly kinds: Readonly<Record<string, Kind<KubeObject>>>;
 }
 
 export class StatusWriter {
   readonly #options: StatusWriterOptions;
-  readonly #wanted = new Map<string, readonly WantedCondition[]>();
-  readonly #problems = new Map<string, () => void>();
+  readonly #reports = new Map<string, ObjectReport>();
+  /** Our last write to each object: what it was based on and what came of it, until the watch brings it too. */
+  readonly #written = new Map<string, { readonly basedOn: string; readonly result: KubeObject }>();
   #queue: WorkQueue | undefined;
 
   constructor(options: StatusWriterOptions) {
     this.#options = options;
+    for (const [kind, target] of Object.entries(options.targets)) {
+      // Also what others do to a status leads here: a condition that somebody removed is put back.
+      target.onChange((key) => this.#queue?.add(`${kind} ${key}`));
+    }
   }
 
-  /** What the object's conditions should be; undefined when it is gone. */
-  setConditions(kind: string, key: string, wanted: readonly WantedCondition[] | undefined): void {
-    const id = `${kind} ${key}`;
-    if (wanted === undefined) {
-      this.#wanted.delete(id);
-      return;
-    }
-    this.#wanted.set(id, wanted);
+  /** What is to be said about an object now; undefined when there is nothing, or no object. */
+  report(id: string, report: ObjectReport | undefined): void {
+    if (report === undefined) this.#reports.delete(id);
+    else this.#reports.set(id, report);
     this.#queue?.add(id);
-  }
-
-  /** What is wrong with an object whose kind has no conditions; empty when nothing is. */
-  setProblems<T extends KubeObject>(informer: Informer<T>, key: string, problems: readonly Problem[]): void {
-    const id = `${informer.kind.kind} ${key}`;
-    if (problems.length === 0) {
-      this.#problems.delete(id);
-      return;
-    }
-    const tell = (): void => {
-      const object = informer.get(key);
-      if (object === undefined) return;
-      for (const problem of problems) {
-        const event = { type: 'Warning', reason: 'AmbitInvalid', message: formatProblem(problem) } as const;
-        void this.#options.events.record(informer.kind, object, event);
-      }
-    };
-    this.#problems.set(id, tell);
-    if (this.#queue !== undefined) tell();
   }
 
   /** Begins to write, until `signal` aborts. */
   lead(signal: AbortSignal): void {
-    const { clock, log } = this.#options;
+    const { clock, log, targets } = this.#options;
     const queue = new WorkQueue({
       name: 'the status of an object',
       clock,
@@ -82,8 +90,11 @@ export class StatusWriter {
       reconcile: (id) => this.#write(id),
     });
     this.#queue = queue;
-    for (const id of this.#wanted.keys()) queue.add(id);
-    for (const tell of this.#problems.values()) tell();
+    for (const [kind, target] of Object.entries(targets)) {
+      // Those without a report too: they may carry a condition that no longer holds.
+      for (const object of target.objects()) queue.add(`${kind} ${objectKey(object)}`);
+    }
+    for (const id of this.#reports.keys()) queue.add(id);
     signal.addEventListener('abort', () => {
       queue.stop();
       if (this.#queue === queue) this.#queue = undefined;
@@ -91,33 +102,93 @@ export class StatusWriter {
   }
 
   async #write(id: string): Promise<void> {
-    const { client, clock, targets } = this.#options;
     const space = id.indexOf(' ');
-    const target = targets[id.slice(0, space)];
-    const object = target?.informer.get(id.slice(space + 1));
-    const wanted = this.#wanted.get(id);
-    if (target === undefined || object === undefined || wanted === undefined) return;
-    const { generation, name, namespace } = object.metadata;
-    const conditions = conditionsToWrite(existingConditions(object), wanted, target.owned, generation, clock.now());
-    if (conditions === undefined) return;
-    const body: GenericObject = {
-      metadata: { name, ...(namespace === undefined ? {} : { namespace }) },
-      status: { conditions },
-    };
-    try {
-      await client.apply(target.informer.kind, body, {
-        fieldManager: FIELD_MANAGER,
-        force: true,
-        subresource: 'status',
+    const kind = id.slice(0, space);
+    const report = this.#reports.get(id);
+    const target = this.#options.targets[kind];
+    const object = target?.get(id.slice(space + 1));
+    if (target !== undefined && object !== undefined) {
+      await this.#writeConditions(target, id, object, wantedConditions(target, report));
+    }
+    if (report !== undefined && !(target !== undefined && coversProblems(target, report))) {
+      await this.#writeEvents(kind, report);
+    }
+  }
+
+  async #writeConditions(
+    { kind, managers }: ConditionTarget,
+    id: string,
+    watched: KubeObject,
+    wanted: readonly ReportedCondition[],
+  ): Promise<void> {
+    const { client, clock } = this.#options;
+    const basedOn = watched.metadata.resourceVersion ?? '';
+    const written = this.#written.get(id);
+    let object = written?.basedOn === basedOn ? written.result : watched;
+    if (object === watched) this.#written.delete(id);
+    const { generation, name, namespace } = watched.metadata;
+    for (const manager of new Set(Object.values(managers))) {
+      const owned = new Set(Object.keys(managers).filter((type) => managers[type] === manager));
+      const own = wanted.filter(({ type }) => owned.has(type));
+      const conditions = conditionsToWrite(conditionsOf(object), own, owned, generation, clock.now());
+      if (conditions === undefined) continue;
+      const body: GenericObject = {
+        metadata: { name, ...(namespace === undefined ? {} : { namespace }) },
+        status: { conditions },
+      };
+      try {
+        object = await client.apply<KubeObject>(kind, body, {
+          fieldManager: manager,
+          force: true,
+          subresource: 'status',
+        });
+        this.#written.set(id, { basedOn, result: object });
+      } catch (error) {
+        // Deleted meanwhile: there is nothing left to say it on.
+        if (!isKubeError(error, 'KUBE_NOT_FOUND')) throw error;
+      }
+    }
+  }
+
+  async #writeEvents(kindName: string, { object, problems }: ObjectReport): Promise<void> {
+    const kind = this.#options.kinds[kindName];
+    if (kind === undefined) return;
+    const { generation, name, namespace, uid } = object;
+    const about: KubeObject = { metadata: { name, uid, generation, ...(namespace === '' ? {} : { namespace }) } };
+    for (const { code, field, fix, message } of problems) {
+      const text = formatProblem({ field, message, ...(fix === undefined ? {} : { fix }) });
+      await this.#options.events.record(kind, about, {
+        type: 'Warning',
+        reason: code,
+        message: `${kindName} ${namespace === '' ? '' : `${namespace}/`}${name}: ${text}`,
       });
-    } catch (error) {
-      // Deleted meanwhile: there is nothing left to say it on.
-      if (!isKubeError(error, 'KUBE_NOT_FOUND')) throw error;
     }
   }
 }
 
-function existingConditions(object: GenericObject): readonly Condition[] {
-  const conditions = object.status?.['conditions'];
+function wantedConditions(
+  { managers, problemType }: ConditionTarget,
+  report: ObjectReport | undefined,
+): readonly ReportedCondition[] {
+  if (report === undefined) return [];
+  const { conditions, problems } = report;
+  const [first] = problems;
+  if (problemType === undefined || first === undefined) return conditions;
+  const manager = managers[problemType] ?? '';
+  return [
+    ...conditions,
+    { type: problemType, status: 'False', reason: first.code, message: problemsText(problems), manager },
+  ];
+}
+
+/** Whether a condition already says what is wrong. */
+function coversProblems(target: ConditionTarget, report: ObjectReport): boolean {
+  const wanted = wantedConditions(target, report);
+  return report.problems.every(({ message }) => wanted.some((condition) => condition.message.includes(message)));
+}
+
+function conditionsOf(object: KubeObject): readonly Condition[] {
+  const { status } = object as GenericObject;
+  const conditions = status?.['conditions'];
   return Array.isArray(conditions) ? (conditions as Condition[]) : [];
 }

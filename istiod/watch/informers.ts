@@ -9,6 +9,8 @@ import {
   AUTHORIZATION_POLICY,
   CONFIG_MAP,
   ENDPOINT_SLICE,
+  GATEWAY,
+  GATEWAY_CLASS,
   type Kind,
   NAMESPACE,
   NODE,
@@ -73,6 +75,8 @@ export function createInformers(options: InformersOptions) {
     serviceAccounts: make(SERVICE_ACCOUNT),
     authorizationPolicies: make(AUTHORIZATION_POLICY),
     peerAuthentications: make(PEER_AUTHENTICATION),
+    gateways: make(GATEWAY),
+    gatewayClasses: make(GATEWAY_CLASS),
     rootConfigMaps: make(CONFIG_MAP, { selection: named(options.rootConfigMap) }),
     meshConfig: make(CONFIG_MAP, { selection: named(options.meshConfigMap, options.namespace) }),
   };
@@ -99,6 +103,7 @@ function trimPod(pod: Pod): Pod {
       ...(restartPolicy === undefined ? {} : { restartPolicy }),
     }));
   return {
+    ...typeOf(pod),
     metadata,
     spec: {
       ...pick(spec, ['nodeName', 'serviceAccountName', 'hostNetwork']),
@@ -112,7 +117,11 @@ function trimPod(pod: Pod): Pod {
 /** A node's status changes every few seconds with its heartbeat; only its place and addresses matter here. */
 function trimNode(node: Node): Node {
   const { metadata } = withoutManagedFields(node);
-  return { metadata, status: pick(node.status, ['addresses']) };
+  return { ...typeOf(node), metadata, status: pick(node.status, ['addresses']) };
+}
+
+function typeOf({ apiVersion = '', kind = '' }: KubeObject) {
+  return { apiVersion, kind };
 }
 
 function pick<T extends object, const K extends keyof T>(from: T | undefined, keys: readonly K[]): Pick<T, K> {

@@ -1,14 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// The mesh as istiod knows it: what the informers bring, derived into what clients are told.
+// The mesh as istiod knows it: the informers fill the model's inputs, the model derives what clients are told and what
+// authors of objects are told, and both go on from here.
 
+import type { Collection } from '#lib/collections/collection.ts';
+import { Graph } from '#lib/collections/graph.ts';
+import { describeError } from '#lib/kit/error.ts';
 import type { Logger } from '#lib/kit/log.ts';
 import { formatProblem } from '#lib/kit/result.ts';
 import type { ConfigMap } from '#lib/kube/object.ts';
+import { createInputs, type ModelInputs } from '#lib/model/inputs.ts';
+import { type MeshSettings, SETTINGS } from '#lib/model/mesh-settings.ts';
+import { createModel, type Model } from '#lib/model/model.ts';
+import type { ObjectReport } from '#lib/model/report/report.ts';
 import type { IstiodConfig } from '../config.ts';
 import type { IstiodMetrics } from '../metrics.ts';
 import type { Push } from '../push/push.ts';
+import { feed } from './feed.ts';
 import type { Informers } from './informers.ts';
-import { defaultSettings, type MeshSettings, readMeshConfig } from './mesh-config.ts';
+import { readMeshConfig } from './mesh-config.ts';
 
 export interface MeshModelOptions {
   readonly config: IstiodConfig;
@@ -19,45 +28,140 @@ export interface MeshModelOptions {
 }
 
 export class MeshModel {
+  readonly model: Model;
   readonly #options: MeshModelOptions;
-  #settings: MeshSettings;
+  readonly #graph: Graph;
+  readonly #inputs: ModelInputs;
+  readonly #defaults: MeshSettings;
 
   constructor(options: MeshModelOptions) {
     this.#options = options;
-    this.#settings = defaultSettings(options.config.namespace);
-    options.informers.meshConfig.subscribe((changes) => {
+    const { config, informers, log } = options;
+    this.#defaults = {
+      clusterId: config.clusterId,
+      trustDomain: config.trustDomain,
+      trustDomainAliases: [],
+      rootNamespace: config.namespace,
+      domain: config.domain,
+      revision: config.revision,
+      discoverySelectors: [],
+      autoAllowWaypoints: config.autoAllowWaypoints,
+      dryRunPolicies: config.dryRunPolicies,
+    };
+    this.#graph = new Graph((collection, key, error) =>
+      log.error('an object could not be taken in; what was known of it stays', {
+        collection,
+        object: key,
+        error: describeError(error),
+      }),
+    );
+    this.#inputs = createInputs(this.#graph, this.#defaults);
+    this.model = createModel(this.#graph, this.#inputs);
+    this.#publish();
+    informers.meshConfig.subscribe((changes) => {
       for (const change of changes) this.#configure(change.op === 'set' ? change.object : undefined);
     });
+    feed(this.#graph, informers.namespaces, this.#inputs.namespaces);
+    feed(this.#graph, informers.nodes, this.#inputs.nodes);
+    feed(this.#graph, informers.services, this.#inputs.services);
+    feed(this.#graph, informers.serviceAccounts, this.#inputs.serviceAccounts);
+    feed(this.#graph, informers.authorizationPolicies, this.#inputs.authorizationPolicies);
+    feed(this.#graph, informers.peerAuthentications, this.#inputs.peerAuthentications);
+    feed(this.#graph, informers.gateways, this.#inputs.gateways);
+    feed(this.#graph, informers.gatewayClasses, this.#inputs.gatewayClasses);
+    feed(this.#graph, informers.endpointSlices, this.#inputs.endpointSlices);
+    feed(this.#graph, informers.pods, this.#inputs.pods);
   }
 
   get settings(): MeshSettings {
-    return this.#settings;
+    return this.#inputs.settings.get(SETTINGS) ?? this.#defaults;
+  }
+
+  /** Calls the listener with what is to be told about an object, by `Kind namespace/name`, now and at each change. */
+  onReport(listener: (id: string, report: ObjectReport | undefined) => void): void {
+    const { reports } = this.model;
+    for (const [id, report] of reports.entries()) listener(id, report);
+    reports.subscribe((changes) => {
+      for (const { after, key } of changes) listener(key, after);
+    });
   }
 
   /** Named views of the state, for the debug pages. */
   views(): Readonly<Record<string, () => unknown>> {
-    const { informers, push } = this.#options;
+    const { informers } = this.#options;
+    const { policies, reports, services, settings, workloads } = this.model;
     return {
-      mesh: () => this.#settings,
+      mesh: () => settings.get(SETTINGS),
       ambientz: () => ({
-        workloads: [...push.index.workloads.values()],
-        services: [...push.index.services.values()],
+        workloads: sorted(workloads),
+        services: sorted(services),
+        policies: sorted(policies),
       }),
+      endpointz: () => endpointView(this.model),
       configz: () => [...informers.authorizationPolicies.values(), ...informers.peerAuthentications.values()],
+      statusz: () => Object.fromEntries(reports.entries()),
+      krtz: () => this.#graph.stats(),
       informersz: () =>
         Object.fromEntries(Object.entries(informers).map(([name, { size, state }]) => [name, { size, state }])),
     };
   }
 
+  #publish(): void {
+    const { metrics, push } = this.#options;
+    const { addressResources, authorizationResources, services, workloads } = this.model;
+    workloads.subscribe((changes) => {
+      for (const { after, key } of changes) {
+        if (after === undefined) push.index.removeWorkload(key);
+        else push.index.setWorkload(after);
+      }
+      metrics.inboundUpdates.inc({ type: 'eds' }, changes.length);
+    });
+    services.subscribe((changes) => {
+      for (const { after, key } of changes) {
+        if (after === undefined) push.index.removeService(key);
+        else push.index.setService(after);
+        metrics.inboundUpdates.inc({ type: after === undefined ? 'svcdelete' : 'svc' });
+      }
+      metrics.services.set(services.size);
+    });
+    addressResources.subscribe((changes) => {
+      for (const { after, key } of changes) {
+        if (after === undefined) push.removeAddress(key);
+        else push.setAddress(after);
+      }
+    });
+    authorizationResources.subscribe((changes) => {
+      for (const { after, key } of changes) {
+        if (after === undefined) push.removePolicy(key);
+        else push.setPolicy(after);
+      }
+      metrics.inboundUpdates.inc({ type: 'config' }, changes.length);
+    });
+  }
+
   #configure(map: ConfigMap | undefined): void {
-    const { config, log } = this.#options;
-    const result = readMeshConfig(map, defaultSettings(config.namespace));
+    const { log } = this.#options;
+    const result = readMeshConfig(map, this.#defaults);
     if (result.ok) {
-      this.#settings = result.value;
+      this.#inputs.settings.set(SETTINGS, result.value);
       log.info('mesh settings', { ...result.value });
       return;
     }
     for (const problem of result.problems)
       log.error('the mesh settings are not used', { problem: formatProblem(problem) });
   }
+}
+
+function sorted<T>(collection: Collection<T>): T[] {
+  return [...collection.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, value]) => value);
+}
+
+/** Services with the workloads behind them, as `endpointz` shows. */
+function endpointView({ services, workloads }: Model): unknown {
+  const members = new Map<string, { workload: string; addresses: string[]; healthy: boolean }[]>();
+  for (const workload of workloads.values()) {
+    const entry = { workload: workload.uid, addresses: workload.addresses.map(String), healthy: workload.healthy };
+    for (const key of workload.services.keys()) members.set(key, [...(members.get(key) ?? []), entry]);
+  }
+  return sorted(services).map(({ key }) => ({ service: key, endpoints: members.get(key) ?? [] }));
 }

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// Status as a part of the app: the writer, the events, and the lease that decides which replica writes.
+
+import type { Clock } from '#lib/kit/clock.ts';
+import type { Logger } from '#lib/kit/log.ts';
+import type { KubeClient } from '#lib/kube/client.ts';
+import { EventRecorder } from '#lib/kube/events.ts';
+import { AUTHORIZATION_POLICY, NAMESPACE, PEER_AUTHENTICATION, POD, SERVICE, SERVICE_ACCOUNT } from '#lib/kube/kind.ts';
+import { Leader } from '#lib/kube/leader.ts';
+import { SERVICE_MANAGER, WAYPOINT_POLICY_MANAGER, ZTUNNEL_POLICY_MANAGER } from '#lib/model/report/report.ts';
+import type { IstiodConfig } from '../config.ts';
+import type { Informers } from '../watch/informers.ts';
+import { conditionTarget, StatusWriter } from './writer.ts';
+
+const LEASE = 'ambit-status-leader';
+const PEER_MANAGER = 'ambit-istiod-peer-authentication';
+
+export interface StatusOptions {
+  readonly client: KubeClient;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly config: IstiodConfig;
+  readonly informers: Informers;
+}
+
+export function createStatus({ client, clock, config, informers, log }: StatusOptions) {
+  const events = new EventRecorder({ client, clock, log, component: 'istiod', instance: config.podName });
+  const writer = new StatusWriter({
+    client,
+    clock,
+    log,
+    events,
+    targets: {
+      AuthorizationPolicy: conditionTarget(informers.authorizationPolicies, {
+        ZtunnelAccepted: ZTUNNEL_POLICY_MANAGER,
+        WaypointAccepted: WAYPOINT_POLICY_MANAGER,
+      }),
+      PeerAuthentication: conditionTarget(informers.peerAuthentications, { Accepted: PEER_MANAGER }, 'Accepted'),
+      Service: conditionTarget(informers.services, { 'istio.io/WaypointBound': SERVICE_MANAGER }),
+    },
+    kinds: {
+      AuthorizationPolicy: AUTHORIZATION_POLICY,
+      Namespace: NAMESPACE,
+      PeerAuthentication: PEER_AUTHENTICATION,
+      Pod: POD,
+      Service: SERVICE,
+      ServiceAccount: SERVICE_ACCOUNT,
+    },
+  });
+  const leader = new Leader({
+    client,
+    clock,
+    log,
+    namespace: config.namespace,
+    name: LEASE,
+    identity: config.podName,
+    lead: (signal) => writer.lead(signal),
+  });
+  return { writer, leader };
+}
