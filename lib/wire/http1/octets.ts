@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which octets may stand where (RFC 9110 section 5, RFC 9112 section 3), as one table.
+
+export const TOKEN = 1;
+export const VALUE = 2;
+export const TARGET = 4;
+
+/** Marks of each octet. */
+export const CLASS = new Uint8Array(256);
+for (let octet = 0; octet < 256; octet++) {
+  const text = String.fromCharCode(octet);
+  if (/[!#$%&'*+\-.^_`|~0-9A-Za-z]/.test(text)) CLASS[octet]! |= TOKEN;
+  if (octet === 9 || (octet >= 0x20 && octet !== 0x7f)) CLASS[octet]! |= VALUE;
+  if (octet > 0x20 && octet < 0x7f && text !== '#') CLASS[octet]! |= TARGET;
+}
+
+/** Whether `buffer[start, end)` is that lower-case text, whatever the case of its letters. */
+export function equalsLower(buffer: Buffer, start: number, end: number, lower: string): boolean {
+  if (end - start !== lower.length) return false;
+  for (let i = 0; i < lower.length; i++) {
+    const octet = buffer[start + i]!;
+    if ((octet >= 0x41 && octet <= 0x5a ? octet | 0x20 : octet) !== lower.charCodeAt(i)) return false;
+  }
+  return true;
+}
