@@ -6,6 +6,9 @@ import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:f
 import { setTimeout as delay } from 'node:timers/promises';
 import { startTime } from './state.ts';
 
+const SWEEP_ATTEMPTS = 100;
+const SWEEP_PAUSE_MS = 30;
+
 // $1 state folder, $2 control group or '', $3 shell text of the uplink or ''; the rest is the cluster's command.
 // Descriptors 3 and 4 belong to the cluster; `up` sees 3 close when everything is removed.
 export const KEEPER = `state=$1 group=$2 uplink=$3
@@ -16,8 +19,14 @@ if [ -n "$uplink" ]; then
 fi
 setpriv --pdeathsig KILL "$@" &
 cluster=$!
-trap 'kill -KILL $cluster 2>/dev/null' TERM INT HUP
+end() {
+  read -r inner rest < /proc/$cluster/task/$cluster/children
+  kill -KILL $cluster 2>/dev/null
+}
+trap end TERM INT HUP
 while kill -0 $cluster 2>/dev/null; do wait $cluster; done
+# Process 1 of the namespace is gone only after all the others are.
+for inner in $inner; do while kill -0 $inner 2>/dev/null; do sleep 0.02; done; done
 [ -z "$uplink" ] || kill -KILL $uplink 2>/dev/null
 n=0
 while [ -n "$group" ] && [ -d "$group" ] && [ $n -lt 100 ]; do
@@ -60,9 +69,13 @@ export async function endKeeper(pid: number, start: string, withinMs: number): P
   return true;
 }
 
-/** Removes what a killed keeper left. */
-export function sweep(dir: string, group: string | undefined): void {
-  if (group !== undefined) removeGroups(group);
+/** Removes what a killed keeper left. The last processes of a cluster may still be ending, so a group is tried for a while. */
+export async function sweep(dir: string, group: string | undefined): Promise<void> {
+  for (let attempt = 0; group !== undefined && attempt < SWEEP_ATTEMPTS; attempt++) {
+    removeGroups(group);
+    if (!existsSync(group)) break;
+    await delay(SWEEP_PAUSE_MS);
+  }
   rmSync(dir, { recursive: true, force: true });
 }
 

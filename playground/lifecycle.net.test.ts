@@ -2,19 +2,21 @@
 // A playground comes, breaks, mends and goes, and nothing is left of it.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { connectKube } from '#lib/kube/connect.ts';
 import { NODE } from '#lib/kube/kind.ts';
 import { askControl } from './cluster/control.ts';
-import { tryRun } from './fabric/command.ts';
+import { run, tryRun } from './fabric/command.ts';
 import { POD } from './kubelet/pod.ts';
 import { readRecord, statePaths } from './state.ts';
 import { clusterStatus } from './status.ts';
 import { eventually, isReady, TestCluster, testConfig } from './testing.ts';
 import { down, up } from './up.ts';
+
+const NOBODY = 65_534;
 
 /** Everything on this machine that carries the cluster's state folder in its name. */
 function remains(stateRoot: string, group: string | undefined): string[] {
@@ -80,6 +82,46 @@ test('a keeper that is killed takes the cluster along, and the next up starts cl
   await up(cluster.config, () => undefined);
   assert.notEqual(readRecord(statePaths(stateRoot, name))?.keeperPid, record.keeperPid);
   assert.equal(record.group !== undefined && existsSync(record.group), false);
+});
+
+test('an ordinary user has a playground too, and a node agent finds pods in it', async () => {
+  const stateRoot = mkdtempSync(join(tmpdir(), 'ambit-test-'));
+  chownSync(stateRoot, NOBODY, NOBODY);
+  const env = {
+    PATH: process.env['PATH'] ?? '',
+    HOME: stateRoot,
+    AMBIT_PLAYGROUND_DIR: join(stateRoot, 's'),
+    NODE_COMPILE_CACHE: join(stateRoot, 'cache'),
+  };
+  const playground = (verb: string, ...words: string[]): Promise<string> =>
+    run(
+      'setpriv',
+      [
+        ...[
+          `--reuid=${NOBODY}`,
+          `--regid=${NOBODY}`,
+          '--clear-groups',
+          process.execPath,
+          '--disable-warning=ExperimentalWarning',
+        ],
+        ...[join(import.meta.dirname, 'main.ts'), verb, '--name', 'user', ...words],
+      ],
+      { env, timeoutMs: 60_000 },
+    );
+  try {
+    await playground('up', '--no-mesh', '--nodes', '1');
+    const { kubeconfig } = JSON.parse(await playground('status', '-o', 'json')) as { kubeconfig: string };
+    const client = connectKube({ kubeconfig });
+    const pods = (await client.list(POD)).items;
+    assert.deepEqual(pods.map(isReady), [true]);
+    const seen = await playground('node', 'node-1', '--', 'sh', '-c', 'cat /proc/[0-9]*/cgroup');
+    assert.match(seen, new RegExp(`/pod${pods[0]!.metadata.uid}/[0-9a-f]{64}\n`));
+    await client.close();
+  } finally {
+    await playground('down');
+    rmSync(stateRoot, { recursive: true, force: true });
+  }
+  assert.deepEqual(remains(stateRoot, undefined), []);
 });
 
 test('a second up of the same name is refused while the first runs', async () => {

@@ -73,7 +73,13 @@ await runMain(async (argv, env) => {
     .passThroughOptions()
     .option('-c, --container <name>', 'container of the pod')
     .action((pod: string, words: readonly string[], { name, container }: { name: string; container?: string }) =>
-      kubectl(name, ['exec', ...podWords(pod), ...(container === undefined ? [] : ['-c', container]), '--', ...words]),
+      kubectl(name, [
+        'exec',
+        ...podWords(pod),
+        ...(container === undefined ? [] : ['-c', container]),
+        '--',
+        ...bare(words),
+      ]),
     );
   command('logs <pod>', 'the log of a pod: logs [NAMESPACE/]POD')
     .option('-f, --follow', 'go on as it grows', false)
@@ -91,7 +97,7 @@ await runMain(async (argv, env) => {
     .passThroughOptions()
     .action(async (node: string, words: readonly string[], { name }: { name: string }) => {
       const { paths, record } = runningCluster(root, name);
-      const [file, ...args] = await enterNode(paths, record, node, words);
+      const [file, ...args] = await enterNode(paths, record, node, bare(words));
       status = await passOn(file!, args, env);
     });
   command('break <fault> <target>', 'kill PROGRAM|POD, cut NODE, slow NODE, join NODE, reboot NODE')
@@ -133,6 +139,11 @@ function faultOf(
         advice: 'write kill, cut, join, slow or reboot',
       });
   }
+}
+
+/** The words after `--`, which stands among them when options may follow. */
+function bare(words: readonly string[]): readonly string[] {
+  return words[0] === '--' ? words.slice(1) : words;
 }
 
 function podWords(pod: string): string[] {

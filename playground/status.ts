@@ -103,7 +103,7 @@ export async function enterNode(
   const user = process.getuid?.() === 0 ? [] : ['--user', '--preserve-credentials'];
   // First into the cluster, where the machine's process has the id we know; its child is process 1 of the node.
   const script =
-    'read -r pid rest < "/proc/$1/task/$1/children" && shift && exec nsenter --target="$pid" --mount --net --pid --uts --ipc -- "$@"';
+    'pid=$(cat "/proc/$1/task/$1/children") && shift && exec nsenter --target="${pid%% *}" --mount --net --pid --uts --ipc -- "$@"';
   return [
     ...['nsenter', `--target=${supervisor}`, ...user, '--mount', '--pid', '--'],
     ...['/bin/sh', '-c', script, 'enter', String(machine.pid), ...words],

@@ -62,7 +62,7 @@ export async function up(config: PlaygroundConfig, onStep: (step: string) => voi
       : `the cluster ended:\n${lastLines(join(paths.logs, 'supervisor.log'))}`;
   if (!config.keep) {
     await endKeeper(keeper.pid, start, DOWN_MS);
-    sweep(paths.dir, group);
+    await sweep(paths.dir, group);
   }
   throw new AmbitError('PLAYGROUND_UP', said, {
     advice: config.keep
@@ -78,7 +78,7 @@ export async function down(stateRoot: string, name: string): Promise<boolean> {
   if (record === undefined) return false;
   rmSync(join(paths.dir, 'keep'), { force: true });
   await endKeeper(record.keeperPid, record.keeperStart, DOWN_MS);
-  sweep(paths.dir, record.group);
+  await sweep(paths.dir, record.group);
   return true;
 }
 
@@ -90,7 +90,7 @@ async function clear(paths: StatePaths): Promise<void> {
       advice: `end it with: ambit playground down --name ${record.name}, or pass another --name`,
     });
   }
-  sweep(paths.dir, record?.group);
+  await sweep(paths.dir, record?.group);
 }
 
 function keeperCommand(config: PlaygroundConfig, paths: StatePaths, group: string | undefined, apiPort: number) {

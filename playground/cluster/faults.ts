@@ -76,18 +76,19 @@ async function findPods(app: ClusterApp, target: string): Promise<readonly PodOb
   return pod === undefined ? [] : [pod];
 }
 
-/** Process 1 of every container, with the pod its control group names. */
+/** Process 1 of every container, with the pod that the place of its root file system names. */
 function containerRoots(): { pid: number; uid: string }[] {
   return readdirSync('/proc').flatMap((name) => {
     if (!/^\d+$/.test(name)) return [];
     try {
-      const uid = readFileSync(`/proc/${name}/cgroup`, 'utf8').match(/\/pod([0-9a-f-]{36})(\/|$)/m)?.[1];
       // A container has a PID namespace within the node's, which is within this one.
       const ids =
         readFileSync(`/proc/${name}/status`, 'utf8')
           .match(/^NSpid:\s+(.*)$/m)?.[1]
           ?.split(/\s+/) ?? [];
-      return uid !== undefined && ids.length === 3 && ids[2] === '1' ? [{ pid: Number(name), uid }] : [];
+      if (ids.length !== 3 || ids[2] !== '1') return [];
+      const uid = readFileSync(`/proc/${name}/mountinfo`, 'utf8').match(/\/ambit\/containers\/([0-9a-f-]{36})-/)?.[1];
+      return uid === undefined ? [] : [{ pid: Number(name), uid }];
     } catch {
       return [];
     }

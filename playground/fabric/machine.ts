@@ -23,7 +23,7 @@ pivot_root . .
 umount -l .
 cd /
 mount --make-rshared /
-echo "$3" > /proc/sys/kernel/hostname
+/bin/hostname "$3"
 sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.all.forwarding=1 \\
   net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.default.dad_transmits=0 net.ipv4.conf.all.rp_filter=0 \\
   net.ipv4.ip_unprivileged_port_start=0

@@ -10,6 +10,7 @@ import {
   lstatSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   readlinkSync,
   statSync,
   symlinkSync,
@@ -105,6 +106,13 @@ export class RootBuilder {
     const { base, lower, readOnly, userxattr } = this.#options;
     const lowerdir = join(lower, name);
     const mode = statSync(lowerdir).mode & 0o7777;
+    // A user namespace may not put an overlay over a folder with mounts in it (they are locked together).
+    if (userxattr === true && hasMounts(lowerdir)) {
+      makeFolder(join(this.root, name), mode);
+      this.#mounts.push({ source: lowerdir, target: `/${name}`, type: 'none', options: 'rbind' });
+      this.#bound.set(`/${name}`, lowerdir);
+      return;
+    }
     const upperdir = join(base, 'upper', name);
     const workdir = join(base, 'work', name);
     makeFolder(join(this.root, name), mode);
@@ -189,6 +197,11 @@ export class RootBuilder {
 function makeFolder(path: string, mode: number): void {
   mkdirSync(path, { recursive: true });
   chmodSync(path, mode);
+}
+
+function hasMounts(dir: string): boolean {
+  const table = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
+  return table.some((line) => line.split(' ')[4]?.startsWith(`${dir}/`));
 }
 
 function existsOrLink(path: string): boolean {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A control group for each pod, named as a kubelet with the cgroupfs driver names it. It limits nothing: it is how
 // programs on a node, the CNI agent above all, tell which pod a process belongs to.
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** The group of one pod below the node's group, as the kubelet's cgroupfs driver lays them out. */
@@ -10,19 +10,15 @@ export function podGroup(nodeGroup: string, qos: string, uid: string): string {
   return qos === 'Guaranteed' ? join(kubepods, `pod${uid}`) : join(kubepods, qos.toLowerCase(), `pod${uid}`);
 }
 
+/** What `/proc/PID/cgroup` says of a process in the group `path` of the unified hierarchy (cgroups(7)). */
+export function groupLine(path: string): string {
+  return `0::${path}\n`;
+}
+
 /** Makes the group; the path of its `cgroup.procs` is where a process writes 0 to join. */
 export function makeGroup(path: string): string {
   mkdirSync(path, { recursive: true });
   return join(path, 'cgroup.procs');
-}
-
-/** Every process of the group, as ids of the reader's PID namespace. */
-export function groupMembers(path: string): number[] {
-  if (!existsSync(path)) return [];
-  return readFileSync(join(path, 'cgroup.procs'), 'utf8')
-    .split('\n')
-    .filter((line) => line !== '')
-    .map(Number);
 }
 
 /** Removes the group and those below it. Returns false while a process is still in one of them. */

@@ -27,7 +27,7 @@ cd "$2"
 /sbin/pivot_root . .
 /bin/umount -l .
 cd /
-[ -z "$3" ] || echo "$3" > /proc/sys/kernel/hostname
+[ -z "$3" ] || /bin/hostname "$3"
 [ "$4" != 1 ] || /bin/mount -o remount,bind,ro /
 cd "$5"
 shift 5

@@ -133,7 +133,7 @@ export class PodRuntime {
     const mountTable = join(base, 'fstab');
     writeFileSync(mountTable, builder.fstab());
     const running = await RunningContainer.start({
-      cgroupProcs: sandbox.cgroupProcs,
+      cgroupProcs: sandbox.groupFor(id),
       netns: sandbox.netns,
       hostname: sandbox.netns === undefined ? '' : this.#hostname(),
       hostPid: pod.spec.hostPID === true,
