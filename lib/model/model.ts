@@ -20,6 +20,7 @@ import { createPolicies } from './policy/policies.ts';
 import { createReports, type ObjectReport } from './report/reports.ts';
 import { discovered, discoveredConfig, effectiveSettings, settingsIn } from './scope.ts';
 import { createServices } from './service/services.ts';
+import { SchemaChecker } from './validate/schema.ts';
 import { type Waypoint, waypointOf } from './waypoint/gateway.ts';
 import { type EncodedResource, encodePolicy, encodeService, encodeWorkload } from './wds/encode.ts';
 import { serviceSelector } from './workload/membership.ts';
@@ -47,7 +48,8 @@ const BY_VERSION = {
   equals: (a: EncodedResource, b: EncodedResource): boolean => a.version === b.version && a.name === b.name,
 };
 
-export function createModel(graph: Graph, inputs: ModelInputs): Model {
+/** @param schemas shared by callers that check objects beside the model */
+export function createModel(graph: Graph, inputs: ModelInputs, schemas = new SchemaChecker()): Model {
   const settings = effectiveSettings(graph, inputs);
   const pods = discovered(graph, 'pods', inputs.pods, inputs, settings);
   const services = discovered(graph, 'services', inputs.services, inputs, settings);
@@ -102,6 +104,7 @@ export function createModel(graph: Graph, inputs: ModelInputs): Model {
     ]),
     authorizationResources: graph.map('authorization resources', policies, encodePolicy, BY_VERSION),
     reports: createReports(graph, {
+      schemas,
       inputs,
       settings,
       authorizationPolicies,

@@ -53,11 +53,13 @@ export function createReferences(graph: Graph, sources: ReferenceSources): Refer
     const text = Object.entries(selector)
       .map(([key, value]) => `${key}=${value}`)
       .join(',');
-    list.warning(
+    list.missing(
+      'warning',
       'NothingSelected',
       'spec.selector.matchLabels',
       `no Pod of namespace ${namespace} has ${text}`,
       'correct the labels, or create the Pods',
+      { kind: 'Pod', namespace },
     );
   };
 
@@ -86,9 +88,18 @@ export function createReferences(graph: Graph, sources: ReferenceSources): Refer
         const standing = standingOf(ref, namespaceOf(object), sources, fetch);
         const field = many ? `spec.targetRefs[${i}].name` : 'spec.targetRef.name';
         if (standing.standing === 'missing') {
-          list.error('ReferenceNotFound', field, standing.message, 'create it, or correct the name');
+          const lookedFor = { kind: ref.kind ?? '', namespace: ref.kind === 'GatewayClass' ? '' : namespaceOf(object) };
+          list.missing(
+            'error',
+            'ReferenceNotFound',
+            field,
+            standing.message,
+            'create it, or correct the name',
+            lookedFor,
+          );
         } else if (standing.standing === 'unbound') {
-          list.warning('WaypointNotBound', field, standing.message, 'bind it to a waypoint');
+          const lookedFor = { kind: 'Gateway', namespace: namespaceOf(object) };
+          list.missing('warning', 'WaypointNotBound', field, standing.message, 'bind it to a waypoint', lookedFor);
         }
         return standing;
       });
@@ -135,7 +146,9 @@ function checkSource(
   const { inputs, settings } = sources;
   const missingAccount = (field: string, key: string): void => {
     if (fetch.get(inputs.serviceAccounts, key) !== undefined) return;
-    list.warning('ReferenceNotFound', field, `ServiceAccount ${key} does not exist`, 'create it, or correct the name');
+    const lookedFor = { kind: 'ServiceAccount', namespace: key.slice(0, key.indexOf('/')) };
+    const message = `ServiceAccount ${key} does not exist`;
+    list.missing('warning', 'ReferenceNotFound', field, message, 'create it, or correct the name', lookedFor);
   };
   source.serviceAccounts?.forEach((text, i) => {
     missingAccount(`${at}.serviceAccounts[${i}]`, text.includes('/') ? text : `${namespace}/${text}`);
@@ -149,11 +162,13 @@ function checkSource(
   });
   source.namespaces?.forEach((name, i) => {
     if (name.includes('*') || name === '' || fetch.get(inputs.namespaces, name) !== undefined) return;
-    list.warning(
+    list.missing(
+      'warning',
       'ReferenceNotFound',
       `${at}.namespaces[${i}]`,
       `Namespace ${name} does not exist`,
       'create it, or correct the name',
+      { kind: 'Namespace', namespace: '' },
     );
   });
 }

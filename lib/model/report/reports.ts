@@ -13,7 +13,7 @@ import type { PeerAuthentication } from '../policy/peer-authentication.ts';
 import { ingressUsesWaypoint } from '../service/services.ts';
 import { validateObject } from '../validate/object.ts';
 import { type ObjectProblem, ProblemList } from '../validate/problem.ts';
-import { SchemaChecker } from '../validate/schema.ts';
+import type { SchemaChecker } from '../validate/schema.ts';
 import type { WaypointBinding } from '../waypoint/binding.ts';
 import type { Waypoint } from '../waypoint/gateway.ts';
 import { policyCondition, targetCondition } from './policy-condition.ts';
@@ -23,6 +23,7 @@ import { type ObjectReport, type ReportedCondition, reportKey, reportOf, SERVICE
 export type { ObjectReport, ReportedCondition } from './report.ts';
 
 export interface ReportSources {
+  readonly schemas: SchemaChecker;
   readonly inputs: ModelInputs;
   readonly settings: SettingsCollection;
   readonly authorizationPolicies: Collection<AuthorizationPolicy>;
@@ -36,8 +37,7 @@ export interface ReportSources {
 }
 
 export function createReports(graph: Graph, sources: ReportSources): Collection<ObjectReport> {
-  const { authorizationPolicies, inputs, peerAuthentications, pods, serviceBindings, services } = sources;
-  const schemas = new SchemaChecker();
+  const { authorizationPolicies, inputs, peerAuthentications, pods, schemas, serviceBindings, services } = sources;
   const references = createReferences(graph, sources);
 
   const simple = <T extends KubeObject>(of: 'namespaces' | 'serviceAccounts', objects: Collection<T>) =>
@@ -105,7 +105,14 @@ function bindingProblems(object: KubeObject, binding: WaypointBinding | undefine
   if (binding?.failure === undefined) return [];
   const list = new ProblemList(object);
   const { field, message } = binding.failure;
-  list.warning('WaypointNotBound', field, `${message}; traffic goes without it`, 'create or fix the waypoint');
+  list.missing(
+    'warning',
+    'WaypointNotBound',
+    field,
+    `${message}; traffic goes without it`,
+    'create or fix the waypoint',
+    { kind: 'Gateway', namespace: namespaceOf(object) },
+  );
   return list.problems;
 }
 

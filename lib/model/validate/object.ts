@@ -51,7 +51,9 @@ function checkShape(object: KubeObject, schemas: SchemaChecker): ObjectProblem[]
     return list.problems;
   }
   const { annotations, generateName, labels, name } = object.metadata;
-  if (typeof name !== 'string' || name === '') {
+  if (name !== undefined && typeof name !== 'string') {
+    list.error('SchemaViolation', 'metadata.name', 'is no text', `write it in quotes: "${String(name)}"`);
+  } else if (name === undefined || name === '') {
     if (generateName === undefined) list.error('MissingField', 'metadata.name', 'is required', 'name the object');
   } else if (!DNS_NAME.test(name) && object.kind?.endsWith('Role') !== true) {
     list.error('InvalidValue', 'metadata.name', `"${name}" can be no name`, 'use lower case letters, digits, - and .');

@@ -27,6 +27,8 @@ export interface ObjectProblem extends Problem {
   readonly object: string;
   readonly severity: Severity;
   readonly code: ProblemCode;
+  /** Kind and namespace of what was looked for in vain. Offline, where not all objects are at hand, it may exist. */
+  readonly lookedFor?: { readonly kind: string; readonly namespace: string };
 }
 
 /** `AuthorizationPolicy shop/deny-cart`. */
@@ -51,6 +53,18 @@ export class ProblemList {
 
   warning(code: ProblemCode, field: string, message: string, fix?: string): void {
     this.#add('warning', code, field, message, fix);
+  }
+
+  /** Something that other objects should have answered. */
+  missing(
+    severity: Severity,
+    code: ProblemCode,
+    field: string,
+    message: string,
+    fix: string,
+    lookedFor: { readonly kind: string; readonly namespace: string },
+  ): void {
+    this.problems.push({ object: this.#object, severity, code, field, message, fix, lookedFor });
   }
 
   #add(severity: Severity, code: ProblemCode, field: string, message: string, fix: string | undefined): void {
