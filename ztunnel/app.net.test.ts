@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+// The whole program, started as its launcher starts it, each in a namespace of its own, with pods that a node agent announces.
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { stringify } from 'yaml';
+import { Endpoint } from '#lib/linux/address.ts';
+import { Loop } from '#lib/loop/loop.ts';
+import { policy, workload } from '#lib/testkit/mesh.ts';
+import { NodeAgent } from '#lib/testkit/node-agent.ts';
+import { App, AppServer } from '#lib/testkit/plain-app.ts';
+import { PodNetwork, type TestPod } from '#lib/testkit/pod-network.ts';
+import { until } from '#lib/testkit/until.ts';
+import { dumpPolicy, dumpWorkload } from './admin/dump.ts';
+
+const MAIN = join(import.meta.dirname, 'main.ts');
+
+interface Dump {
+  readonly certificates: { identity: string; state: string; certChain: { serialNumber: string }[] }[];
+  readonly workloadState: Record<
+    string,
+    { state: string; connections: { outbound: { actualDst: string; protocol: string }[] } }
+  >;
+}
+
+/** One ztunnel process with its agent. */
+class Ztunnel implements AsyncDisposable {
+  readonly agent = new NodeAgent();
+  readonly #loop: Loop;
+  readonly #home: TestPod;
+  readonly #child: ChildProcess;
+  readonly #exited: Promise<number | null>;
+  output = '';
+
+  constructor(loop: Loop, home: TestPod, netns: string, env: Readonly<Record<string, string>>) {
+    this.#loop = loop;
+    this.#home = home;
+    const args = [
+      'netns',
+      'exec',
+      netns,
+      process.execPath,
+      '--disable-warning=ExperimentalWarning',
+      MAIN,
+      'proxy',
+      'ztunnel',
+    ];
+    this.#child = spawn('ip', args, {
+      env: { PATH: process.env['PATH'] ?? '', FAKE_CA: 'true', XDS_ADDRESS: '', INPOD_UDS: this.agent.path, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    for (const stream of [this.#child.stdout!, this.#child.stderr!]) {
+      stream.on('data', (chunk: Buffer) => {
+        this.output += chunk;
+      });
+    }
+    this.#exited = new Promise((resolve) => this.#child.once('exit', resolve));
+  }
+
+  /** The body of an answer of one of its HTTP servers, asked from inside its namespace. */
+  async get(port: number, path: string): Promise<string> {
+    const app = App.dial(this.#loop, Endpoint.parse('127.0.0.1', port)!, this.#home.netns);
+    app.send(`GET ${path} HTTP/1.1\r\nhost: ztunnel\r\nconnection: close\r\n\r\n`);
+    await until(`an answer to ${path}`, () => {
+      this.#loop.turn(1);
+      return app.end !== '';
+    });
+    app.socket.close();
+    return app.text.slice(app.text.indexOf('\r\n\r\n') + 4);
+  }
+
+  async dump(): Promise<Dump> {
+    return JSON.parse(await this.get(15000, '/config_dump')) as Dump;
+  }
+
+  /** SIGTERM, and the exit code. */
+  end(): Promise<number | null> {
+    this.#child.kill('SIGTERM');
+    return this.#exited;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) {
+      this.#child.kill('SIGTERM');
+      const killer = setTimeout(() => this.#child.kill('SIGKILL'), 10_000);
+      await this.#exited;
+      clearTimeout(killer);
+    }
+    this.agent[Symbol.dispose]();
+  }
+}
+
+/** Two nodes, `cart` on one and `orders` on the other, both captured. */
+async function twoNodes(env: Readonly<Record<string, string>> = {}) {
+  const network = new PodNetwork();
+  const loop = new Loop({ spin: false });
+  const pods = { cart: network.pod('cart'), orders: network.pod('orders') };
+  const record = (pod: TestPod, node: string): unknown => {
+    const { services: _, ...dumped } = dumpWorkload(
+      workload({ name: pod.name, namespace: 'shop', serviceAccount: pod.name, ips: [pod.ip, pod.ip6], node }),
+    ) as Record<string, unknown>;
+    return dumped;
+  };
+  const deny = policy({
+    name: 'deny-cart',
+    namespace: 'shop',
+    scope: 'namespace',
+    action: 'deny',
+    rules: [[[{ principals: ['cluster.local/ns/shop/sa/cart'], destinationPorts: [9090] }]]],
+  });
+  const mesh = stringify({
+    workloads: [record(pods.cart, 'one'), record(pods.orders, 'two')],
+    policies: [dumpPolicy(deny)],
+  });
+  const start = (node: string): Ztunnel => {
+    const home = network.pod(`home-${node}`, { captured: false });
+    const common = { LOCAL_XDS: mesh, NODE_NAME: node, ZTUNNEL_WORKER_THREADS: '1', ISTIO_META_DNS_CAPTURE: 'false' };
+    return new Ztunnel(loop, home, network.netnsName(home), { ...common, ...env });
+  };
+  const [one, two] = [start('one'), start('two')];
+  const enrol = async (ztunnel: Ztunnel, pod: TestPod): Promise<void> => {
+    await ztunnel.agent.accept(20_000);
+    const info = { uid: `uid-${pod.name}`, name: pod.name, namespace: 'shop', serviceAccount: pod.name };
+    assert.equal(await ztunnel.agent.add(info, pod.netns.fd), '', ztunnel.output);
+    assert.equal(await ztunnel.agent.snapshot(), '');
+    await until('it is ready', async () => (await ztunnel.get(15021, '/healthz/ready')) === 'ready\n');
+  };
+  const rig = {
+    one,
+    two,
+    ...pods,
+    loop,
+    enrol: () => Promise.all([enrol(one, pods.cart), enrol(two, pods.orders)]),
+    until: (what: string, condition: () => boolean, ms = 10_000) =>
+      until(
+        what,
+        () => {
+          loop.turn(1);
+          return condition();
+        },
+        ms,
+      ),
+    async [Symbol.asyncDispose]() {
+      loop.dispose();
+      await one[Symbol.asyncDispose]();
+      await two[Symbol.asyncDispose]();
+      network[Symbol.dispose]();
+    },
+  };
+  return rig;
+}
+
+const at = (pod: TestPod, port: number): Endpoint => Endpoint.parse(pod.ip, port)!;
+
+test('announced pods talk through a tunnel, and dump, metrics, log and explanation tell of it', async () => {
+  await using rig = await twoNodes();
+  await rig.enrol();
+  const server = new AppServer(rig.loop, at(rig.orders, 8080), (app) => app.send('welcome'), rig.orders.netns);
+  const client = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
+  client.send('hello');
+  await rig.until('both hear each other', () => client.text === 'welcome' && server.connections[0]?.text === 'hello');
+  assert.equal(server.connections[0]!.peerIp(), rig.cart.ip);
+
+  const dump = await rig.one.dump();
+  const cart = dump.workloadState['uid-cart'];
+  assert.equal(cart?.state, 'Up');
+  assert.deepEqual(
+    cart.connections.outbound.map(({ actualDst, protocol }) => [actualDst, protocol]),
+    [[`${rig.orders.ip}:15008`, 'HBONE']],
+  );
+  assert.deepEqual(
+    dump.certificates.map(({ identity, state }) => [identity, state]),
+    [['spiffe://cluster.local/ns/shop/sa/cart', 'Available']],
+  );
+  client.finish();
+  server.connections[0]!.finish();
+  await rig.until('the client sees the end', () => client.end === 'fin');
+  await until('both log it', () => [rig.one, rig.two].every(({ output }) => output.includes('connection complete')));
+  assert.match(rig.two.output, /src\.identity="spiffe:\/\/cluster\.local\/ns\/shop\/sa\/cart".*direction="inbound"/);
+  const metrics = await rig.two.get(15020, '/metrics');
+  assert.match(metrics, /istio_tcp_connections_closed_total\{reporter="destination",source_workload="cart".*\} 1\n/);
+  assert.ok(metrics.endsWith('# EOF\n'));
+  const explained = JSON.parse(await rig.two.get(15000, `/debug/explain?from=shop/cart&to=${rig.orders.ip}:9090`)) as {
+    allowed: boolean;
+    inbound: { verdict: { policy: string } };
+  };
+  assert.equal(explained.allowed, false);
+  assert.equal(explained.inbound.verdict.policy, 'shop/deny-cart');
+  server.close();
+});
+
+test('what explain says of a denied connection is what happens to it, and the log names the policy', async () => {
+  await using rig = await twoNodes();
+  await rig.enrol();
+  const server = new AppServer(rig.loop, at(rig.orders, 9090), () => {}, rig.orders.netns);
+  const client = App.dial(rig.loop, at(rig.orders, 9090), rig.cart.netns);
+  client.send('x');
+  await rig.until('the client is cut off', () => client.end !== '');
+  assert.equal(server.connections.length, 0);
+  await until('the denial is logged', () => rig.two.output.includes('policy rejection'));
+  assert.match(rig.two.output, /policy="shop\/deny-cart"/);
+  server.close();
+});
+
+test('certificates are renewed again and again while one connection stays open', async () => {
+  // Certificates begin two minutes before they are made: with this life they are past its half at once.
+  await using rig = await twoNodes({ SECRET_TTL: '20s' });
+  await rig.enrol();
+  const server = new AppServer(rig.loop, at(rig.orders, 8080), () => {}, rig.orders.netns);
+  const client = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
+  client.send('a');
+  await rig.until('the server hears', () => server.connections[0]?.text === 'a');
+  const serial = async (): Promise<string> => (await rig.one.dump()).certificates[0]!.certChain[0]!.serialNumber;
+  const seen = new Set([await serial()]);
+  await until('three certificates', async () => seen.add(await serial()).size >= 3, 15_000);
+  client.send('b');
+  await rig.until('the connection still carries', () => server.connections[0]?.text === 'ab');
+  const fresh = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
+  fresh.send('c');
+  await rig.until('a new connection uses the new certificate', () => server.connections[1]?.text === 'c');
+  server.close();
+});
+
+test('SIGTERM drains: open connections end at the deadline, the exit code is 0, and the pods are let go', async () => {
+  await using rig = await twoNodes({ CONNECTION_TERMINATION_DEADLINE: '1s' });
+  await rig.enrol();
+  const server = new AppServer(rig.loop, at(rig.orders, 8080), () => {}, rig.orders.netns);
+  const client = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
+  client.send('a');
+  await rig.until('the server hears', () => server.connections[0]?.text === 'a');
+  const begun = performance.now();
+  const ended = rig.one.end();
+  await rig.until('the client is cut at the deadline', () => client.end !== '');
+  assert.ok(performance.now() - begun > 500);
+  assert.equal(await ended, 0, rig.one.output);
+  await until('the log is out', () => rig.one.output.includes('draining'));
+  assert.match(rig.one.output, /connection closed due to connection drain/);
+  server.close();
+});
