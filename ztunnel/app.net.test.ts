@@ -58,10 +58,10 @@ class Ztunnel implements AsyncDisposable {
     this.#exited = new Promise((resolve) => this.#child.once('exit', resolve));
   }
 
-  /** The body of an answer of one of its HTTP servers, asked from inside its namespace. */
+  /** The body of an answer of one of its HTTP servers, asked from inside its namespace. HTTP/1.0, so that no chunks come. */
   async get(port: number, path: string): Promise<string> {
     const app = App.dial(this.#loop, Endpoint.parse('127.0.0.1', port)!, this.#home.netns);
-    app.send(`GET ${path} HTTP/1.1\r\nhost: ztunnel\r\nconnection: close\r\n\r\n`);
+    app.send(`GET ${path} HTTP/1.0\r\nhost: ztunnel\r\n\r\n`);
     await until(`an answer to ${path}`, () => {
       this.#loop.turn(1);
       return app.end !== '';
