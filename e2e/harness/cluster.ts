@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A playground cluster under test: brought up through the CLI as a user would, asked through real kubectl.
 import { join } from 'node:path';
+import { cacheFolder, kubernetesTool } from '../../playground/kubernetes-tools.ts';
 import { eventually } from './eventually.ts';
 import { type Ran, ROOT, run, tryRun } from './run.ts';
 
@@ -41,10 +42,13 @@ export interface PodFacts {
 export class Cluster implements AsyncDisposable {
   readonly name: string;
   readonly #status: Status;
+  /** Path of the real kubectl. */
+  readonly #tool: string;
 
-  private constructor(name: string, status: Status) {
+  private constructor(name: string, status: Status, tool: string) {
     this.name = name;
     this.#status = status;
+    this.#tool = tool;
   }
 
   /** Brings a playground up; takes it down again when that fails half-way. */
@@ -52,7 +56,8 @@ export class Cluster implements AsyncDisposable {
     try {
       await run(AMBIT, ['playground', 'up', '--name', name, '--nodes', String(nodes), ...args], { timeoutMs: 120_000 });
       const status = await run(AMBIT, ['playground', 'status', '--name', name, '-o', 'json']);
-      return new Cluster(name, JSON.parse(status) as Status);
+      const tool = await kubernetesTool('kubectl', cacheFolder(process.env), () => {});
+      return new Cluster(name, JSON.parse(status) as Status, tool);
     } catch (error) {
       await tryRun(AMBIT, ['playground', 'down', '--name', name], { timeoutMs: 60_000 });
       throw error;
@@ -96,7 +101,7 @@ export class Cluster implements AsyncDisposable {
   }
 
   tryKubectl(...args: string[]): Promise<Ran> {
-    return tryRun(AMBIT, ['kubectl', ...args], { env: { KUBECONFIG: this.kubeconfig } });
+    return tryRun(this.#tool, args, { env: { KUBECONFIG: this.kubeconfig } });
   }
 
   /** Applies a file of the project, or YAML text when it has several lines. */
@@ -137,7 +142,7 @@ export class Cluster implements AsyncDisposable {
   }
 
   #kubectl(args: readonly string[], input?: string): Promise<string> {
-    return run(AMBIT, ['kubectl', ...args], {
+    return run(this.#tool, args, {
       env: { KUBECONFIG: this.kubeconfig },
       ...(input === undefined ? {} : { input }),
     });
