@@ -167,7 +167,6 @@ export class Session implements H2Handler, TransportOwner, Flushable, TimerTarge
       if (filled === 0) break;
       this.#moved = true;
       if (!this.#transport.write(staging, filled)) return;
-      this.#transport.drain();
       budget -= filled;
       if (budget <= 0) {
         if (this.#queue.size > 0) this.bench.loop.markDirty(this);

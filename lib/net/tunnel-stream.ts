@@ -199,9 +199,13 @@ export class TunnelStream implements StreamUser, SocketOwner, TimerTarget {
   /** Everything the tunnel brought is delivered. */
   #finish(): void {
     this.#finished = true;
+    // Closing says FIN as well, and everything that came has been read.
+    if (this.#sentEnd) {
+      this.#complete();
+      return;
+    }
     this.#socket.finish();
-    if (this.#sentEnd) this.#complete();
-    else if (this.#unwanted) this.#discard();
+    if (this.#unwanted) this.#discard();
   }
 
   /** The peer takes nothing more: read on so that our FIN is not overtaken by a reset, but not for ever. */

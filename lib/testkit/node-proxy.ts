@@ -62,7 +62,7 @@ export class NodeProxy {
   #version = 0;
   #requests = 0;
 
-  constructor(ca: TestCa, settings: Partial<WorkerSettings> = {}, processes = 1) {
+  constructor(ca: TestCa, settings: Partial<WorkerSettings> = {}, processes = 1, execArgv: readonly string[] = []) {
     this.#ca = ca;
     this.#settings = { ...TEST_SETTINGS, ...settings };
     const log = createLogger({ scope: 'node-proxy', level: 'error' });
@@ -82,6 +82,7 @@ export class NodeProxy {
       count: processes,
       script: join(import.meta.dirname, '../../ztunnel/worker/main.ts'),
       env: {},
+      execArgv,
       log,
       watch: this.#watch,
       memory: { store: store.fd },

@@ -242,6 +242,8 @@ export class RelayEntry {
               return;
             }
             this.failures.push(`http status: ${headers.status}`);
+            stream!.userData = undefined;
+            session.h2.resetStream(stream!, 8);
             socket.abort();
           },
           (why) => {
