@@ -2,6 +2,7 @@
 // Admission webhooks: asks those that match over HTTPS, applies JSON patches, passes on refusals and warnings.
 // Source: Kubernetes documentation, "Dynamic Admission Control"; admission.k8s.io/v1.
 import { request as httpsRequest } from 'node:https';
+import { isIP } from 'node:net';
 import { copy, isObject, type JsonObject, type KubeObject, listAt, numberAt, objectAt, textAt } from '../json.ts';
 import { apiVersionOf, gvk } from '../kinds/resource.ts';
 import { jsonPatch } from '../patch/json-patch.ts';
@@ -155,6 +156,8 @@ function postJson({ body, timeoutMs, ...where }: Post): Promise<JsonObject> {
     const request = httpsRequest(
       {
         ...where,
+        // An address is no server name (RFC 6066, section 3).
+        servername: isIP(where.servername) ? '' : where.servername,
         method: 'POST',
         headers: {
           host: where.servername,
