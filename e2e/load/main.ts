@@ -20,10 +20,16 @@ const rounds = Number(env('BENCH_ROUNDS', '3'));
 const seconds = Number(env('BENCH_SECONDS', '2'));
 const wanted = (name: string, list: string): boolean => list === '' || list.split(',').includes(name);
 
-interface Contestant {
-  readonly peer: Peer;
+/** A peer that carries traffic between the hosts of a fabric of its own. */
+interface Place {
   readonly fabric: Fabric;
   readonly running: RunningPeer;
+}
+
+interface Contestant {
+  readonly peer: Peer;
+  readonly twoNodes: Place;
+  readonly oneNode: Place;
 }
 
 const peers: Peer[] = [none, ztunnelPeer('ambit', [join(ROOT, 'bin/ztunnel')]), haproxy, node];
@@ -51,7 +57,15 @@ async function main(): Promise<void> {
 }
 
 async function prepare(peer: Peer, stack: AsyncDisposableStack): Promise<Contestant> {
-  const fabric = stack.use(await buildFabric(peer.name));
+  const twoNodes = await place(peer.name, (fabric) => peer.start(fabric), stack);
+  const { startOnOneNode } = peer;
+  const needed = startOnOneNode !== undefined && scenarios.some(({ oneNode }) => oneNode);
+  const oneNode = needed ? await place(`${peer.name}-local`, startOnOneNode, stack) : twoNodes;
+  return { peer, twoNodes, oneNode };
+}
+
+async function place(name: string, start: Peer['start'], stack: AsyncDisposableStack): Promise<Place> {
+  const fabric = stack.use(await buildFabric(name));
   const serve = (...words: string[]): void => {
     const [command, ...args] = fabric.server.inside(words);
     const server = background(command, args);
@@ -60,10 +74,10 @@ async function prepare(peer: Peer, stack: AsyncDisposableStack): Promise<Contest
   const http = join(import.meta.dirname, 'server.ts');
   serve('iperf3', '-s', '-p', String(IPERF_PORT));
   serve(process.execPath, '--disable-warning=ExperimentalWarning', http, fabric.server.ip, String(HTTP_PORT));
-  const running = await peer.start(fabric);
+  const running = await start(fabric);
   stack.defer(() => running.stop());
   await answering(fabric.client, running.doors.iperf, running.doors.http);
-  return { peer, fabric, running };
+  return { fabric, running };
 }
 
 async function compare(contestants: readonly Contestant[]): Promise<FigureTable> {
@@ -73,7 +87,8 @@ async function compare(contestants: readonly Contestant[]): Promise<FigureTable>
       // Each round begins with another peer, so that none always follows the same one.
       for (let i = 0; i < contestants.length; i++) {
         ended.signal.throwIfAborted();
-        const { peer, fabric, running } = contestants[(i + round) % contestants.length]!;
+        const { peer, twoNodes, oneNode } = contestants[(i + round) % contestants.length]!;
+        const { fabric, running } = scenario.oneNode ? oneNode : twoNodes;
         const figures = await scenario.run(fabric.client, running, seconds);
         const key = `${peer.name} ${scenario.name}`;
         runs.set(key, [...(runs.get(key) ?? []), figures]);

@@ -21,4 +21,6 @@ export interface Peer {
   readonly name: string;
   /** Starts on both hosts; resolves when it carries traffic. */
   start(fabric: Fabric): Promise<RunningPeer>;
+  /** Starts where both hosts are pods of one node; absent when that makes no difference to this peer. */
+  startOnOneNode?(fabric: Fabric): Promise<RunningPeer>;
 }

@@ -12,6 +12,8 @@ export type Figures = Partial<
 export interface Scenario {
   readonly name: string;
   readonly about: string;
+  /** Between two pods of one node. */
+  readonly oneNode?: boolean;
   run(client: Host, peer: RunningPeer, seconds: number): Promise<Figures>;
 }
 
@@ -44,9 +46,8 @@ export const SCENARIOS: readonly Scenario[] = [
   requests('ka1', 'requests, 1 kept connection', 1, false),
   requests('ka64', 'requests, 64 kept connections', 64, false),
   requests('close', 'connections, one request each', 64, true),
+  { ...bulk('local', '1 connection out, between two pods of one node', 1, false), oneNode: true },
 ];
-
-export const LOCAL = bulk('local', '1 connection between two pods of one node', 1, false);
 
 async function measured<T>(
   peer: RunningPeer,

@@ -6,35 +6,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually } from '../../harness/eventually.ts';
 import { type Background, background, run, tryRun } from '../../harness/run.ts';
-import { CLIENT_IP, type Host, HTTP_PORT, IPERF_PORT, SERVER_IP } from '../fabric.ts';
+import { type Host, HTTP_PORT, IPERF_PORT, SERVER_IP } from '../fabric.ts';
 import type { Peer } from '../peer.ts';
+import { meshFile } from './mesh-file.ts';
+import { startOneNode } from './one-node.ts';
 
 /** The proxy runs as a user of its own, so that the rule can tell its connections from those it captures. */
 export const PROXY_USER = 1337;
 const PORTS = [IPERF_PORT, HTTP_PORT];
 
-const WORKLOADS = [
-  { name: 'client', ip: CLIENT_IP },
-  { name: 'server', ip: SERVER_IP },
-];
-
-/** The mesh as ztunnel's file mode reads it. */
-export function meshFile(): string {
-  const workloads = WORKLOADS.map(({ name, ip }) => ({
-    uid: `cluster1//v1/Pod/bench/${name}`,
-    name,
-    namespace: 'bench',
-    serviceAccount: name,
-    workloadIps: [ip],
-    protocol: 'HBONE',
-    node: `node-${name}`,
-    network: '',
-    services: {},
-  }));
-  return JSON.stringify({ workloads, policies: [], services: [] });
-}
-
-/** A peer that runs `command` on both hosts. */
+/** A peer that runs `command` on both hosts; where these are pods of one node, once beside them. */
 export function ztunnelPeer(
   name: string,
   command: readonly string[],
@@ -42,6 +23,7 @@ export function ztunnelPeer(
 ): Peer {
   return {
     name,
+    startOnOneNode: (fabric) => startOneNode(name, fabric, command, env),
     start: async ({ client, server }) => {
       const folder = mkdtempSync(join(tmpdir(), `ambit-load-${name}-`));
       const file = join(folder, 'mesh.yaml');
