@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { configOf, type UpFlags } from './config.ts';
+import { imageMap } from './image-map.ts';
+import { findImage } from './kubelet/images.ts';
+
+const flags = (changes: Partial<UpFlags> = {}): UpFlags => ({
+  ...{ name: 'playground', nodes: '2', program: [], image: [], keep: false, mesh: true, timeout: '120', ...changes },
+});
+const config = (changes: Partial<UpFlags>) => configOf(flags(changes), {}, '/project');
+
+test('every bad setting is told at once', () => {
+  assert.throws(
+    () => config({ name: 'No!', nodes: '0', timeout: 'soon', program: ['envoy=x'], kubeconfig: '/none' }),
+    (error: Error) =>
+      ['--name', '--nodes', '--timeout', '--program', '--kubeconfig'].every((field) => error.message.includes(field)),
+  );
+});
+
+test('a program is replaced by a command with words, quoted ones kept together', () => {
+  const { programs, images } = config({ program: ['ztunnel=/opt/zt --log "a b"'], image: ['x/y=cat'] });
+  assert.deepEqual(programs.ztunnel, ['/opt/zt', '--log', 'a b']);
+  const map = imageMap({ project: '/project', node: '/node', programs, images });
+  assert.deepEqual(findImage(map, 'ambit/ztunnel:0.1.0')?.entrypoint, ['/opt/zt', '--log', 'a b']);
+  assert.deepEqual(findImage(map, 'ambit/istiod:0.1.0')?.entrypoint, ['/project/bin/istiod']);
+  assert.deepEqual(findImage(map, 'x/y:2')?.entrypoint, ['cat']);
+});
