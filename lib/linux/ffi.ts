@@ -38,6 +38,7 @@ export const libc = {
   close: (fd: number) => raw.close(fd),
   epoll_create1: (flags: number) => raw.epoll_create1(flags),
   _exit: (status: number) => raw._exit(status),
+  unshare: (kinds: number) => raw.unshare(kinds),
   epoll_ctl: (epoll: number, operation: number, fd: number, event: bigint) =>
     raw.epoll_ctl(big(epoll), big(operation), big(fd), event),
   epoll_wait: (epoll: number, events: bigint, capacity: number, timeoutMs: number) =>

@@ -47,6 +47,18 @@ export class Netns {
     return Netns.open('/proc/thread-self/ns/net');
   }
 
+  /** A new namespace that nothing lives in, gone when closed. The calling thread is back home on return. */
+  static create(): Netns {
+    const home = openHomeNetns();
+    if (libc.unshare(CLONE_NEWNET) < 0) throw callError('unshare', errnoCell[0]!, 'CLONE_NEWNET');
+    scratch.writeCString(0, '/proc/thread-self/ns/net');
+    const fd = libc.open(scratch.pointer, O_RDONLY | O_CLOEXEC, 0);
+    const errno = errnoCell[0]!;
+    if (libc.setns(home, CLONE_NEWNET) < 0) strandedInForeignNetns(errnoCell[0]!);
+    if (fd < 0) throw callError('open', errno, '/proc/thread-self/ns/net');
+    return Netns.adopt(fd);
+  }
+
   /** Takes over a descriptor, for example one received over ZDS; closes it if it is not usable. */
   static adopt(fd: number): Netns {
     try {

@@ -10,6 +10,8 @@ import { textDescriptor } from './process.ts';
 /** System programs are looked up here, whatever the environment of this process says. */
 const PATH = '/usr/sbin:/usr/bin:/sbin:/bin';
 const DEFAULT_TIMEOUT_MS = 20_000;
+/** Characters of a program's own words that an error repeats; nft repeats its whole input. */
+const MAX_REASON = 800;
 
 export interface ProgramOptions {
   /** Run it in this namespace (through nsenter(1)). */
@@ -75,7 +77,7 @@ export async function runProgram(name: string, args: readonly string[], options:
 }
 
 function failed(name: string, args: readonly string[], reason: string, cause?: unknown): AmbitError {
-  return new AmbitError('PROGRAM_FAILED', `${name} ${args.join(' ')}: ${reason}`, { cause });
+  return new AmbitError('PROGRAM_FAILED', `${name} ${args.join(' ')}: ${reason.slice(0, MAX_REASON)}`, { cause });
 }
 
 function timedOut(name: string, args: readonly string[], timeoutMs: number): AmbitError {

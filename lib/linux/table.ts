@@ -91,6 +91,8 @@ export const TABLE = {
   // Processes
   /** setns(2): descriptor, kind; moves the calling thread only. */
   setns: { return: i, arguments: [p, p] },
+  /** unshare(2): kinds of namespace; moves the calling thread only. */
+  unshare: { return: i, arguments: [i] },
   /** prctl(2): option and four numbers. */
   prctl: { return: i, arguments: [p, p, p, p, p] },
   /** getrlimit(2): resource, struct rlimit out. */
