@@ -27,6 +27,7 @@ const NO_POLICY: AccessVerdict = {
 /** Name of the policy by which STRICT mutual TLS arrives, in the root namespace. */
 export const STATIC_STRICT = 'istio_converted_static_strict';
 const CONVERTED = 'converted_peer_authentication_';
+const ALLOW_WAYPOINT = 'istio_allow_waypoint_';
 
 /** What an operator wrote that became this policy: `PeerAuthentication shop/strict`, `AuthorizationPolicy shop/x`. */
 export function describePolicy(key: string): string {
@@ -36,7 +37,26 @@ export function describePolicy(key: string): string {
   if (name.startsWith(CONVERTED)) {
     return `PeerAuthentication ${key.slice(0, slash)}/${name.slice(CONVERTED.length)} (port modes)`;
   }
+  if (name.startsWith(ALLOW_WAYPOINT)) return `Policy ${key} (lets the waypoint in)`;
   return `AuthorizationPolicy ${key}`;
+}
+
+/** The smallest thing that would have let a denied connection in. */
+function wayIn(policy: Policy, rule: number, flow: InboundFlow): string {
+  const name = policy.key.slice(policy.key.indexOf('/') + 1);
+  if (name === STATIC_STRICT || name.startsWith(CONVERTED)) {
+    return flow.identity === undefined
+      ? 'the client joins the mesh, or the PeerAuthentication that applies says PERMISSIVE'
+      : 'the PeerAuthentication that applies says PERMISSIVE';
+  }
+  return `rule ${rule + 1} of ${describePolicy(policy.key)} excepts this connection or goes away`;
+}
+
+/** What a rule would have to say for a connection that nothing allows. */
+function missingRule(policy: Policy, flow: InboundFlow): string {
+  const who = flow.identity === undefined ? `address ${flow.sourceIp.text}` : `principal ${flow.identity.principal}`;
+  const also = flow.identity === undefined ? '; if it should ask for an identity, the client joins the mesh' : '';
+  return `a rule of ${describePolicy(policy.key)} allows ${who} on port ${flow.destinationPort}${also}`;
 }
 
 /**
@@ -55,7 +75,7 @@ export function authorize(view: MeshView, local: Workload, flow: InboundFlow, re
         '',
         'policies that apply',
         'none, so every connection is let in',
-        'an AuthorizationPolicy or a STRICT PeerAuthentication that selects it',
+        'an AuthorizationPolicy or a STRICT PeerAuthentication selects it',
       );
     }
     return NO_POLICY;
@@ -105,9 +125,9 @@ export function authorize(view: MeshView, local: Workload, flow: InboundFlow, re
         rec.step(
           `Workload ${describeWorkload(local)}`,
           '',
-          'ALLOW policies apply',
-          'none of them allows this connection, so it is denied',
-          `a rule in ${describePolicy(policy.key)} that matches it`,
+          'ALLOW policies',
+          'there are some and none matches, so the connection is denied',
+          missingRule(policy, flow),
         );
       }
       return { allow: false, reason: 'not-allowed', policy: policy.key, rule: -1, clause: '', dryRun };
@@ -161,26 +181,19 @@ function prove(policy: Policy, matched: number, flow: InboundFlow, rec: Recorder
   const object = describePolicy(policy.key);
   const effect = policy.dryRun ? `${policy.action.toUpperCase()}, dry run` : policy.action.toUpperCase();
   if (policy.rules.length === 0) {
-    rec.step(object, '', effect, 'has no rules, so it matches nothing', 'a rule that matches the connection');
+    rec.step(object, '', effect, 'has no rules, so it matches nothing', 'it has a rule that matches the connection');
     return;
   }
   if (matched >= 0) {
-    const rule = policy.rules[matched]!;
-    const change =
-      policy.action === 'deny' ? `a connection that is not: ${ruleHitText(rule, flow)}; or remove the rule` : '';
-    rec.step(object, `rule ${matched + 1}`, effect, `matches: ${ruleHitText(rule, flow)}`, change);
+    const hit = ruleHitText(policy.rules[matched]!, flow);
+    const change = policy.action === 'deny' && !policy.dryRun ? wayIn(policy, matched, flow) : '';
+    rec.step(object, `rule ${matched + 1}`, effect, `matches: ${hit}`, change);
     return;
   }
-  rec.step(object, '', effect, `none of its ${policy.rules.length} rule(s) matches`);
+  rec.step(object, '', effect, policy.rules.length === 1 ? 'its rule does not match' : 'none of its rules matches');
   policy.rules.forEach((rule, index) => {
-    const { wants, has } = ruleMissText(rule, flow);
-    rec.step(
-      `rule ${index + 1}`,
-      '',
-      `wants ${wants}`,
-      has === '' ? 'never matches at this layer' : `no: ${has}`,
-      '',
-      1,
-    );
+    const { has, wants } = ruleMissText(rule, flow);
+    const outcome = has === '' ? 'which never holds at this layer' : `but ${has}`;
+    rec.step(`Rule ${index + 1}`, '', `wants ${wants}`, outcome, '', 1);
   });
 }

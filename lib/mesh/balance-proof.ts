@@ -4,7 +4,7 @@
 
 import { type BalanceRequest, candidateRank, reachable, sharesAll, sharesScope, targetPortOf } from './candidate.ts';
 import type { Recorder } from './proof.ts';
-import type { Endpoint, Service } from './service.ts';
+import { describeService, type Endpoint, type Service } from './service.ts';
 import { describeWorkload } from './workload.ts';
 
 /** Endpoints named in a proof; the rest is counted. */
@@ -25,14 +25,14 @@ export function proveCandidates(
   rec: Recorder,
 ): void {
   const { mode, scopes } = service.loadBalancing;
-  const rule = mode === 'any' ? 'any endpoint' : `${mode} [${scopes.join(', ')}]`;
+  const rule = mode === 'any' ? 'any of them' : `${mode} [${scopes.join(', ')}]`;
   const count = endpoints.filter((endpoint) => best >= 0 && candidateRank(service, endpoint, request) === best).length;
   rec.step(
-    `Service ${service.key}`,
+    `Service ${describeService(service)}`,
     `port ${request.port}`,
-    `load balancing, ${rule}`,
-    endpoints.length === 0 ? 'it has no endpoint' : `${count} of ${endpoints.length} endpoint(s) may be chosen`,
-    endpoints.length === 0 ? "a Pod that the Service's selector matches" : '',
+    `endpoints, ${rule}`,
+    endpoints.length === 0 ? 'it has no endpoint' : `${count} of ${endpoints.length} may be chosen`,
+    endpoints.length === 0 ? "a Pod matches the Service's selector" : '',
   );
   for (const endpoint of endpoints.slice(0, PROOF_ENDPOINTS)) {
     const { outcome, change } = standingOf(service, endpoint, request, best);
@@ -52,21 +52,24 @@ function standingOf(service: Service, endpoint: Endpoint, request: BalanceReques
   const { source } = request;
   const { mode, scopes, allowUnhealthy } = service.loadBalancing;
   if (!workload.healthy && !allowUnhealthy) return out('not ready', 'the Pod becomes Ready');
-  if (workload.capacity <= 0) return out('its weight is 0', 'a weight above 0');
+  if (workload.capacity <= 0) return out('its weight is 0', 'its weight is above 0');
   if (workload.network !== source.network && workload.networkGateway === undefined) {
-    return out(`on network ${workload.network}, to which no gateway leads`, 'an east-west gateway for that network');
+    return out(
+      `on network ${workload.network}, to which no gateway leads`,
+      'an east-west gateway leads to that network',
+    );
   }
-  if (!reachable(workload, source)) return out('has neither address nor host name', 'an address');
+  if (!reachable(workload, source)) return out('has neither address nor host name', 'it has an address');
   if (targetPortOf(service, endpoint, request.port) === 0) {
     return out(
       `no container port stands behind service port ${request.port}`,
-      "a container port with the name that the Service's targetPort gives",
+      "the Pod has a container port of the name in the Service's targetPort",
     );
   }
   if (request.tried.includes(workload.uid)) return out('was tried for this connection already', '');
   if (mode === 'strict' && !sharesAll(scopes, source, workload)) {
     const scope = scopes.find((one) => !sharesScope(one, source, workload)) ?? 'scope';
-    return out(`not in the client's ${scope}`, `an endpoint in the client's ${scope}`);
+    return out(`not in the client's ${scope}`, `an endpoint runs in the client's ${scope}`);
   }
   const place = `node ${workload.node === '' ? 'unknown' : workload.node}, weight ${workload.capacity}`;
   if (candidateRank(service, endpoint, request) < best) {

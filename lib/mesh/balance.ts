@@ -6,7 +6,7 @@
 import { proveCandidates } from './balance-proof.ts';
 import { type BalanceRequest, candidateRank, reachable, targetPortOf } from './candidate.ts';
 import type { Recorder } from './proof.ts';
-import { type Endpoint, portOf, type Service } from './service.ts';
+import { describeService, type Endpoint, portOf, type Service } from './service.ts';
 import type { MeshView } from './view.ts';
 import { describeWorkload } from './workload.ts';
 
@@ -29,11 +29,11 @@ export function chooseEndpoint(
     if (rec.enabled) {
       const ports = service.ports.map((port) => port.servicePort).join(', ');
       rec.step(
-        `Service ${service.key}`,
+        `Service ${describeService(service)}`,
         `port ${request.port}`,
         'ports of the service',
-        `not among ${ports === '' ? 'none' : ports}`,
-        `dial a port that the service has, or add ${request.port} to it`,
+        `${request.port} is none of them (${ports === '' ? 'it has none' : ports})`,
+        `the client dials one of those, or the Service gets port ${request.port}`,
       );
     }
     return 'unknown-port';
@@ -59,7 +59,7 @@ export function chooseEndpoint(
     ticket -= endpoint.workload.capacity;
     if (ticket < 0) break;
   }
-  if (rec.enabled && chosen !== undefined) {
+  if (rec.enabled && chosen !== undefined && total > chosen.workload.capacity) {
     rec.step(`Workload ${describeWorkload(chosen.workload)}`, '', '', 'drawn by weight', '', 1);
   }
   return chosen ?? 'no-endpoint';

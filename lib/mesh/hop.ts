@@ -166,7 +166,7 @@ export function acrossNetworks(
         'network gateway',
         `it is on network ${far.workload.network}`,
         'no gateway leads there',
-        'an east-west gateway for that network',
+        'an east-west gateway leads to that network',
       );
     }
     return drop('no-network-gateway', describeWorkload(far.workload), service);

@@ -8,7 +8,7 @@ import { targetPortOf } from './candidate.ts';
 import type { GatewayAddress } from './gateway-address.ts';
 import type { Ip } from './ip.ts';
 import type { Recorder } from './proof.ts';
-import { portOf, type Service } from './service.ts';
+import { describeService, portOf, type Service } from './service.ts';
 import type { InboundReason, InboundVerdict } from './verdict.ts';
 import type { MeshView } from './view.ts';
 import { describeWorkload, mappedPort, type PortMapping, type Workload } from './workload.ts';
@@ -120,7 +120,7 @@ function toHostname(view: MeshView, request: InboundRequest, hostname: string, r
   if (port === 0) {
     if (rec.enabled) {
       rec.step(
-        `Service ${service.key}`,
+        `Service ${describeService(service)}`,
         `port ${authority.port}`,
         `on workload ${describeWorkload(local)}`,
         'refused with 503: leads to no port of the workload',
@@ -129,7 +129,12 @@ function toHostname(view: MeshView, request: InboundRequest, hostname: string, r
     return refuse('unknown-port', 503, `${hostname}:${authority.port}`);
   }
   if (rec.enabled) {
-    rec.step(`Authority ${hostname}:${authority.port}`, '', '', `is service ${service.key}, here on port ${port}`);
+    rec.step(
+      `Authority ${hostname}:${authority.port}`,
+      '',
+      '',
+      `is Service ${describeService(service)}, here on port ${port}`,
+    );
   }
   return deliver(request, 'hostname', port, undefined, service, rec);
 }

@@ -32,6 +32,8 @@ interface Reading {
   readonly has: string;
 }
 
+/** Stands for presence: whatever value there is. */
+const ANY = '*';
 const PLAINTEXT = 'the peer has no identity (plaintext)';
 
 function readings(match: Match, flow: InboundFlow): Reading[] {
@@ -72,9 +74,13 @@ function reading<T>(
   judge: () => { holds: boolean; has: string },
 ): Reading | undefined {
   const parts: string[] = [];
-  if (condition.any.length > 0) parts.push(condition.any.map(text).join(' or '));
-  if (condition.none.length > 0) parts.push(`not ${condition.none.map(text).join(' nor ')}`);
-  return parts.length === 0 ? undefined : { wants: `${label} ${parts.join(' and ')}`, ...judge() };
+  const wanted = condition.any.map(text);
+  const excluded = condition.none.map(text);
+  if (wanted.includes(ANY)) parts.push(`any ${label}`);
+  else if (wanted.length > 0) parts.push(`${label} ${wanted.join(' or ')}`);
+  if (excluded.includes(ANY)) parts.push(`no ${label}`);
+  else if (excluded.length > 0) parts.push(`${label} other than ${excluded.join(' and ')}`);
+  return parts.length === 0 ? undefined : { wants: parts.join(' and '), ...judge() };
 }
 
 function stringText(match: StringMatch): string {
@@ -86,7 +92,7 @@ function stringText(match: StringMatch): string {
     case 'suffix':
       return `*${match.value}`;
     case 'presence':
-      return 'any';
+      return ANY;
   }
 }
 

@@ -21,7 +21,7 @@ import { describeGateway, type GatewayAddress } from './gateway-address.ts';
 import { acrossNetworks, direct, drop, throughWaypoint } from './hop.ts';
 import type { Ip } from './ip.ts';
 import type { Recorder } from './proof.ts';
-import type { Service } from './service.ts';
+import { describeService, type Service } from './service.ts';
 import type { OutboundReason, OutboundVerdict, Target } from './verdict.ts';
 import type { MeshView } from './view.ts';
 import { describeWorkload, type Workload } from './workload.ts';
@@ -38,13 +38,18 @@ export function resolveOutbound(
   const workload = view.workloadByAddress(options.network, ip);
   if (service !== undefined && (workload === undefined || ownsExactly(service, options.network, ip))) {
     if (rec.enabled) {
-      rec.step(`Destination ${ip.withPort(port)}`, '', '', `is a virtual address of service ${service.key}`);
+      rec.step(
+        `Destination ${ip.withPort(port)}`,
+        '',
+        '',
+        `is a virtual address of Service ${describeService(service)}`,
+      );
     }
     return toService(view, service, flow, random, rec);
   }
   if (workload !== undefined) {
     if (rec.enabled) {
-      rec.step(`Destination ${ip.withPort(port)}`, '', '', `is an address of workload ${describeWorkload(workload)}`);
+      rec.step(`Destination ${ip.withPort(port)}`, '', '', `is an address of Workload ${describeWorkload(workload)}`);
     }
     return toWorkload(view, workload, flow, random, rec);
   }
@@ -69,7 +74,12 @@ function toService(
   if (waypoint !== undefined) return throughWaypoint(view, waypoint, flow, service, random, rec);
   if (service.loadBalancing.mode === 'passthrough') {
     if (rec.enabled) {
-      rec.step(`Service ${service.key}`, 'load balancing', 'mode passthrough', 'goes to the address that was dialled');
+      rec.step(
+        `Service ${describeService(service)}`,
+        'load balancing',
+        'mode passthrough',
+        'goes to the address that was dialled',
+      );
     }
     return {
       kind: 'tcp',
@@ -100,7 +110,7 @@ function toService(
         '',
         `address of family ${service.ipFamilies}`,
         'it has none',
-        'an endpoint with an address of that family',
+        'an endpoint has an address of that family',
       );
     }
     return drop('no-endpoint-address', ip.withPort(port), service);
@@ -121,7 +131,7 @@ function waypointOf(service: Service, random: Random, rec: Recorder): GatewayAdd
     if (rec.enabled) {
       const { waypoint } = service;
       rec.step(
-        `Service ${service.key}`,
+        `Service ${describeService(service)}`,
         'waypoint',
         '',
         waypoint === undefined ? 'none is bound' : `all its traffic passes ${describeGateway(waypoint)}`,
@@ -138,7 +148,12 @@ function waypointOf(service: Service, random: Random, rec: Recorder): GatewayAdd
     if (ticket < 0) break;
   }
   if (rec.enabled && drawn !== undefined) {
-    rec.step(`Service ${service.key}`, 'waypoint', 'drawn by weight for each connection', describeGateway(drawn));
+    rec.step(
+      `Service ${describeService(service)}`,
+      'waypoint',
+      'drawn by weight for each connection',
+      describeGateway(drawn),
+    );
   }
   return drawn;
 }

@@ -50,7 +50,7 @@ export function formatProof(steps: readonly Step[]): string[] {
     const subject = step.rule === '' ? step.object : `${step.object}, ${step.rule}`;
     const clause = step.clause === '' ? '' : `${step.clause}: `;
     lines.push(`${indent}${subject}: ${clause}${step.outcome}`);
-    if (step.whatWouldChange !== '') lines.push(`${indent}  to change this: ${step.whatWouldChange}`);
+    if (step.whatWouldChange !== '') lines.push(`${indent}  → would change if: ${step.whatWouldChange}`);
   }
   return lines;
 }

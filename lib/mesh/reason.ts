@@ -56,7 +56,7 @@ export function accessText(verdict: AccessVerdict): string {
     case 'allowed':
       return `allowed by ${describePolicy(verdict.policy)}, rule ${verdict.rule + 1}`;
     case 'denied':
-      return `explicitly denied by ${describePolicy(verdict.policy)} (${verdict.policy}), rule ${verdict.rule + 1}: ${verdict.clause}`;
+      return `explicitly denied by ${describePolicy(verdict.policy)}, rule ${verdict.rule + 1}: ${verdict.clause}`;
     case 'not-allowed':
       return 'denied: allow policies exist, but none allowed it';
     case 'unknown-policy':

@@ -72,6 +72,11 @@ export function serviceKey(namespace: string, hostname: string): ServiceKey {
   return `${namespace}/${hostname}`;
 }
 
+/** `shop/cart` for people; the whole key for host names that are not a Kubernetes Service's. */
+export function describeService({ hostname, key, name, namespace }: Service): string {
+  return hostname.startsWith(`${name}.${namespace}.svc.`) ? `${namespace}/${name}` : key;
+}
+
 export function portOf(service: Service, port: number): ServicePort | undefined {
   for (const candidate of service.ports) if (candidate.servicePort === port) return candidate;
   return undefined;
