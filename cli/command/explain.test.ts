@@ -3,8 +3,8 @@ import { equal, match, rejects } from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Pod } from '#lib/kube/object.ts';
 import type { PodRequest } from '#lib/kube/port-forward.ts';
-import { answerExplain } from '#lib/mesh/explain.ts';
 import { mesh } from '#lib/testkit/mesh.ts';
+import { explain as answer } from '../../ztunnel/admin/explain.ts';
 import type { Cluster } from '../cluster.ts';
 import { explain, explanationText } from './explain.ts';
 
@@ -40,7 +40,7 @@ const PODS = [
 ];
 
 /** A cluster whose node proxies all know VIEW. */
-function cluster(asked: string[] = [], answer?: (request: PodRequest) => { status: number; body: string }): Cluster {
+function cluster(asked: string[] = [], instead?: (request: PodRequest) => { status: number; body: string }): Cluster {
   return {
     namespace: 'shop',
     istioNamespace: 'istio-system',
@@ -52,17 +52,21 @@ function cluster(asked: string[] = [], answer?: (request: PodRequest) => { statu
       PODS.find(({ metadata }) => metadata.namespace === namespace && metadata.name === name),
     request: async (to, _port, request) => {
       asked.push(to.metadata.name);
-      if (answer !== undefined) return answer(request);
+      if (instead !== undefined) return instead(request);
       const query = new URL(request.path, 'http://z').searchParams;
-      const result = answerExplain(VIEW, (name) => query.get(name), {
-        options: { network: '', clusterRanges: [], unknownCluster: 'pass' },
-        clusterId: 'Kubernetes',
-        domain: 'cluster.local',
-        random: () => 0,
+      const result = answer(VIEW, query.get('from') ?? '', query.get('to') ?? '', {
+        outbound: { network: '', clusterRanges: [], unknownCluster: 'pass' },
+        dns: {
+          clusterDomain: 'cluster.local',
+          network: '',
+          ipv6: true,
+          preferredNamespace: undefined,
+          searchDomains: undefined,
+        },
       });
       return result.ok
         ? { status: 200, body: JSON.stringify(result.value) }
-        : { status: 400, body: result.problems.map(({ message }) => message).join('; ') };
+        : { status: 404, body: JSON.stringify({ error: result.problems.map(({ message }) => message).join('; ') }) };
     },
     close: async () => undefined,
   };
@@ -70,33 +74,30 @@ function cluster(asked: string[] = [], answer?: (request: PodRequest) => { statu
 
 test('a denied connection: both proxies are asked, policy and rule are named', async () => {
   const asked: string[] = [];
-  const answer = await explain(cluster(asked), 'shop/catalog-1', 'web.shop:8080');
-  equal(answer.allowed, false);
+  const full = await explain(cluster(asked), 'shop/catalog-1', 'web.shop:8080');
+  equal(full.allowed, false);
   equal(asked.join(), 'zt-1,zt-2');
-  const text = explanationText(answer, false);
+  const text = explanationText(full, false);
   match(text, /^DENIED {2}shop\/catalog-1 -> web.shop:8080/);
   match(text, /Outbound, decided on n1\n {2}HBONE to shop\/web-1/);
-  match(
-    text,
-    /Inbound at shop\/web-1 port 8080, decided on n2\n {2}.*denied by AuthorizationPolicy shop\/no-catalog.*rule 1/,
-  );
+  match(text, /Inbound at shop\/web-1, decided on n2\n {2}.*denied by AuthorizationPolicy shop\/no-catalog.*rule 1/);
 });
 
 test('an allowed one, also to a pod by name', async () => {
   for (const to of ['web:8080', 'shop/web-1:8080']) {
-    const answer = await explain(cluster(), 'price-1', to);
-    equal(answer.allowed, true);
-    match(explanationText(answer, false), /^ALLOWED/);
+    const full = await explain(cluster(), 'price-1', to);
+    equal(full.allowed, true);
+    match(explanationText(full, false), /^ALLOWED/);
   }
 });
 
 test('a destination outside the mesh is said to be unguarded', async () => {
-  const answer = await explain(cluster(), 'price-1', '203.0.113.1:443');
-  match(explanationText(answer, false), /No proxy of the mesh guards the destination/);
+  const full = await explain(cluster(), 'price-1', '203.0.113.1:443');
+  match(explanationText(full, false), /No node proxy guards the destination/);
 });
 
 test('what the proxy cannot answer reaches the user, and a proxy that cannot explain is named', async () => {
-  await rejects(explain(cluster(), 'price-1', 'nothing:80'), /istio-system\/zt-1: no service is called nothing/);
+  await rejects(explain(cluster(), 'price-1', 'nothing:80'), /istio-system\/zt-1: nothing is no service of the mesh/);
   const old = cluster([], () => ({ status: 404, body: '' }));
   await rejects(explain(old, 'price-1', 'web:80'), /istio-system\/zt-1 cannot explain/);
 });

@@ -5,13 +5,10 @@
 import { Command } from 'commander';
 import pc from 'picocolors';
 import { AmbitError } from '#lib/kit/error.ts';
-import type { Pod } from '#lib/kube/object.ts';
-import type { Explanation } from '#lib/mesh/explain.ts';
-import { formatProof } from '#lib/mesh/proof.ts';
 import { type Cluster, findPod, withCluster } from '../cluster.ts';
 import type { CliIo } from '../io.ts';
 import { type Format, formatValue, outputOption } from '../print/format.ts';
-import { ADMIN_PORT } from '../ztunnel/dump.ts';
+import { askExplain, type Explanation, type ExplanationPart } from '../ztunnel/explanation.ts';
 import { nodeOf, ztunnelOfNode } from '../ztunnel/target.ts';
 
 interface Options {
@@ -20,13 +17,15 @@ interface Options {
   readonly output: Format;
 }
 
-/** The whole answer; `inbound` is absent when no proxy guards the destination. */
+/** The whole answer, joined from both ends. */
 export interface FullExplanation {
+  readonly from: string;
+  readonly to: string;
   readonly allowed: boolean;
-  readonly outbound: Explanation;
-  readonly inbound?: Explanation;
-  /** Nodes whose proxies were asked. */
-  readonly nodes: readonly string[];
+  /** Decided by the proxy of the client's node. */
+  readonly outbound: ExplanationPart & { readonly node: string };
+  /** Decided by the proxy of the destination's node; absent when no proxy guards it. */
+  readonly inbound?: ExplanationPart & { readonly node: string; readonly workload: string };
 }
 
 export function explainCommand(io: CliIo, exit: (code: number) => void): Command {
@@ -48,20 +47,27 @@ export async function explain(cluster: Cluster, from: string, to: string): Promi
   const client = await findPod(cluster, from);
   const node = nodeOf(client);
   const name = `${client.metadata.namespace}/${client.metadata.name}`;
-  const outbound = await ask(cluster, await ztunnelOfNode(cluster, node), {
-    from: name,
-    fromIp: client.status?.podIP ?? '',
-    to: await destination(cluster, to),
-  });
-  const { next } = outbound;
-  if (next === undefined) return { allowed: outbound.allowed, outbound, nodes: [node] };
-  const inbound = await ask(cluster, await ztunnelOfNode(cluster, next.node), {
-    side: 'inbound',
-    identity: next.identity,
-    sourceIp: next.sourceIp,
-    to: next.address,
-  });
-  return { allowed: outbound.allowed && inbound.allowed, outbound, inbound, nodes: [node, next.node] };
+  const dialled = await destination(cluster, to);
+  const near = await askExplain(cluster, await ztunnelOfNode(cluster, node), name, dialled);
+  const common = { from: name, to, outbound: { ...near.outbound, node } };
+  const end = near.outbound.verdict.workload;
+  if (near.inbound === undefined || end === undefined) return { ...common, allowed: near.allowed };
+  // What lets a connection in is what the destination's own proxy knows, which may be older or newer.
+  const far = end.node === node ? near : await farSide(cluster, end.node, name, dialled, near);
+  const inbound = { ...(far.inbound ?? near.inbound), node: end.node, workload: `${end.namespace}/${end.name}` };
+  return { ...common, allowed: near.outbound.verdict.kind !== 'drop' && inbound.verdict.allow !== false, inbound };
+}
+
+/** The destination proxy's answer, if it means the same destination; a balancer there may have drawn another. */
+async function farSide(
+  cluster: Cluster,
+  node: string,
+  from: string,
+  to: string,
+  near: Explanation,
+): Promise<Explanation> {
+  const far = await askExplain(cluster, await ztunnelOfNode(cluster, node), from, to);
+  return far.outbound.verdict.workload?.name === near.outbound.verdict.workload?.name ? far : near;
 }
 
 /** `namespace/pod:port` becomes an address; everything else is the proxy's to look up. */
@@ -74,32 +80,16 @@ async function destination(cluster: Cluster, to: string): Promise<string> {
   return ip.includes(':') ? `[${ip}]:${match[2]}` : `${ip}:${match[2]}`;
 }
 
-async function ask(cluster: Cluster, proxy: Pod, query: Readonly<Record<string, string>>): Promise<Explanation> {
-  const path = `/debug/explain?${new URLSearchParams(query)}`;
-  const { body, status } = await cluster.request(proxy, ADMIN_PORT, { path });
-  const name = `${proxy.metadata.namespace}/${proxy.metadata.name}`;
-  if (status === 404) {
-    throw new AmbitError('EXPLAIN_UNSUPPORTED', `${name} cannot explain: it has no /debug/explain`, {
-      advice: 'this node runs another ztunnel than Ambit’s',
-    });
-  }
-  if (status !== 200) throw new AmbitError('EXPLAIN', `${name}: ${body.trim().slice(0, 500)}`);
-  return JSON.parse(body) as Explanation;
-}
-
 /** The answer for people: decision first, then the proof of each half. */
 export function explanationText(answer: FullExplanation, color: boolean): string {
   const paint = pc.createColors(color);
-  const { inbound, nodes, outbound } = answer;
-  const mark = answer.allowed ? paint.green('ALLOWED') : paint.red('DENIED');
-  const lines = [`${mark}  ${outbound.from} -> ${outbound.to}`, ''];
-  const half = (title: string, explanation: Explanation): void => {
-    lines.push(paint.bold(title), `  ${explanation.verdict}`);
-    for (const line of formatProof(explanation.steps)) lines.push(`    ${line}`);
-    lines.push('');
+  const { allowed, from, inbound, outbound, to } = answer;
+  const lines = [`${allowed ? paint.green('ALLOWED') : paint.red('DENIED')}  ${from} -> ${to}`, ''];
+  const half = (title: string, part: ExplanationPart): void => {
+    lines.push(paint.bold(title), `  ${part.text}`, ...part.lines.map((line) => `    ${line}`), '');
   };
-  half(`Outbound, decided on ${nodes[0]}`, outbound);
-  if (inbound !== undefined) half(`Inbound at ${inbound.to}, decided on ${nodes[1]}`, inbound);
-  else if (answer.allowed) lines.push('No proxy of the mesh guards the destination: no policy is enforced there.', '');
+  half(`Outbound, decided on ${outbound.node}`, outbound);
+  if (inbound !== undefined) half(`Inbound at ${inbound.workload}, decided on ${inbound.node}`, inbound);
+  else if (allowed) lines.push('No node proxy guards the destination: none of its policies is enforced there.', '');
   return lines.join('\n');
 }

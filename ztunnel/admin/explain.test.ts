@@ -83,3 +83,27 @@ test('unknown callers, names and ports are told with what to write instead', () 
   assert.equal(closed.value.outbound.verdict['reason'], 'unknown-port');
   assert.equal(closed.value.allowed, false);
 });
+
+test('a client outside the mesh arrives as plaintext, and STRICT refuses it', () => {
+  const mesh = shop();
+  mesh.putWorkload(workload({ name: 'outsider', namespace: 'outside', ips: ['10.0.0.9'], protocol: 'none' }));
+  const open = explain(mesh, 'outside/outsider', 'orders.shop:80', options);
+  assert.ok(open.ok);
+  assert.equal(open.value.allowed, true);
+  assert.match(open.value.outbound.text, /plain TCP.*not in the mesh/);
+  mesh.putPolicy(
+    policy({
+      name: 'strict',
+      namespace: 'shop',
+      scope: 'namespace',
+      action: 'deny',
+      rules: [[[{ notPrincipals: ['*'] }]]],
+    }),
+  );
+  const closed = explain(mesh, 'outside/outsider', 'orders.shop:80', options);
+  assert.ok(closed.ok);
+  assert.equal(closed.value.allowed, false);
+  assert.equal(closed.value.inbound?.verdict['policy'], 'shop/strict');
+  const inside = explain(mesh, 'shop/web', 'orders:80', options);
+  assert.ok(inside.ok && inside.value.allowed);
+});

@@ -11,7 +11,7 @@ import { resolveOutbound } from '#lib/mesh/outbound.ts';
 import { formatProof, type Recorder, recordProof, type Step } from '#lib/mesh/proof.ts';
 import { accessText, inboundText, outboundText } from '#lib/mesh/reason.ts';
 import type { OutboundVerdict } from '#lib/mesh/verdict.ts';
-import { identityOf, type Workload } from '#lib/mesh/workload.ts';
+import { describeWorkload, identityOf, type Workload } from '#lib/mesh/workload.ts';
 import { answerQuestion, type DnsOptions } from '../dns/answer.ts';
 
 export interface ExplainOptions {
@@ -65,8 +65,14 @@ export function explain(mesh: MapMesh, from: string, to: string, options: Explai
   }
   const flow = { source, ip, port, tried: [], waited: true };
   const verdict = resolveOutbound(mesh, flow, options.outbound, () => 0, recorder);
-  const outbound = part(summary(verdict), outboundText(verdict), recorder);
-  const inbound = explainInbound(mesh, source, verdict, options);
+  const captured = source.protocol === 'hbone';
+  if (!captured) {
+    const client = describeWorkload(source);
+    recorder.step(`Workload ${client}`, '', 'enrolled', 'no: its connections are not captured', 'enrol the client');
+  }
+  const text = captured ? outboundText(verdict) : `plain TCP to ${ip.withPort(port)}: the client is not in the mesh`;
+  const outbound = part({ ...summary(verdict), captured }, text, recorder);
+  const inbound = explainInbound(mesh, source, verdict, captured, options);
   const inboundAllowed = inbound === undefined || inbound.verdict['allow'] === true;
   return ok({
     from: { uid: source.uid, name: source.name, namespace: source.namespace, identity: identityOf(source).uri },
@@ -82,11 +88,13 @@ function explainInbound(
   mesh: MapMesh,
   source: Workload,
   verdict: OutboundVerdict,
+  captured: boolean,
   { outbound }: ExplainOptions,
 ): Part | undefined {
   const end = destinationOf(verdict);
   if (end === undefined) return undefined;
-  const { local, ip, port, tunnelled } = end;
+  const { local, ip, port } = end;
+  const tunnelled = captured && end.tunnelled;
   const recorder = recordProof();
   const authority = { ip, hostname: '', port };
   const delivered = tunnelled

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// A node proxy's answer to `/debug/explain?from=NAMESPACE/POD&to=HOST:PORT`, as far as it is read here.
+
+import { AmbitError } from '#lib/kit/error.ts';
+import type { Pod } from '#lib/kube/object.ts';
+import type { Cluster } from '../cluster.ts';
+import { ADMIN_PORT } from './dump.ts';
+
+/** One side's decision. */
+export interface ExplanationPart {
+  readonly verdict: {
+    readonly kind?: string;
+    readonly reason?: string;
+    readonly allow?: boolean;
+    readonly policy?: string;
+    readonly workload?: { readonly name: string; readonly namespace: string; readonly node: string };
+  };
+  /** One sentence. */
+  readonly text: string;
+  /** The proof as lines for people. */
+  readonly lines: readonly string[];
+}
+
+export interface Explanation {
+  readonly from: { readonly name: string; readonly namespace: string; readonly identity: string };
+  readonly to: string;
+  /** What a name was resolved to. */
+  readonly address: string;
+  readonly outbound: ExplanationPart;
+  /** At the destination; absent when no proxy guards it. */
+  readonly inbound?: ExplanationPart;
+  readonly allowed: boolean;
+}
+
+/** Asks one node proxy; throws EXPLAIN with what it answered, EXPLAIN_UNSUPPORTED when it has no such page. */
+export async function askExplain(cluster: Cluster, proxy: Pod, from: string, to: string): Promise<Explanation> {
+  const path = `/debug/explain?${new URLSearchParams({ from, to })}`;
+  const { body, status } = await cluster.request(proxy, ADMIN_PORT, { path });
+  const name = `${proxy.metadata.namespace}/${proxy.metadata.name}`;
+  const answer = parse(body);
+  if (answer === undefined) {
+    throw new AmbitError('EXPLAIN_UNSUPPORTED', `${name} cannot explain (status ${status})`, {
+      advice: 'another ztunnel than Ambit’s runs on this node',
+    });
+  }
+  if (status !== 200 || answer.outbound === undefined) {
+    throw new AmbitError('EXPLAIN', `${name}: ${answer.error ?? body.trim().slice(0, 500)}`);
+  }
+  return answer as Explanation;
+}
+
+function parse(body: string): (Partial<Explanation> & { readonly error?: string }) | undefined {
+  try {
+    const value: unknown = JSON.parse(body);
+    return typeof value === 'object' && value !== null ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
