@@ -27,6 +27,7 @@ import { PodManager } from './inpod/pod-manager.ts';
 import { ZdsClient } from './inpod/zds-client.ts';
 import { openSources, type Sources } from './source/sources.ts';
 import { MeshState } from './state/mesh-state.ts';
+import { levelOf } from './telemetry/access-line.ts';
 import { Exposition } from './telemetry/exposition.ts';
 import { FAMILIES } from './telemetry/families.ts';
 import { LogSink } from './telemetry/log-sink.ts';
@@ -193,7 +194,7 @@ export class App {
   // Access lines are whole already; what a process says of itself becomes a line of this log.
   #line(kind: LineKind, line: string): void {
     if (kind !== LINE_KINDS.message) {
-      if (this.#accessLog.enabled(kind === LINE_KINDS.deny ? 'warn' : 'info')) this.#sink.line(line);
+      if (this.#accessLog.enabled(levelOf(line))) this.#sink.line(line);
       return;
     }
     const { level, message, fields } = JSON.parse(line) as WorkerMessage;

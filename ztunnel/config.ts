@@ -249,14 +249,16 @@ function logSettings(read: ConfigReader): LogSettings {
   return { format: read.oneOf('LOG_FORMAT', ['plain', 'json'], 'plain'), ...(parsed ?? { level: 'info', scopes: {} }) };
 }
 
-/** Levels of the access log under a filter. */
+/**
+ * What the data-plane processes write of the access log under a filter. Lines that the filter leaves out by their level are
+ * dropped by the main process; only switching the scope off spares their making.
+ */
 export function accessLogOf({ level, scopes }: Pick<LogSettings, 'level' | 'scopes'>): {
   enabled: boolean;
   opened: boolean;
 } {
-  const own = scopes['access'] ?? level;
-  const rank = LEVELS.indexOf(own);
-  return { enabled: rank >= LEVELS.indexOf('info'), opened: rank >= LEVELS.indexOf('debug') };
+  const rank = LEVELS.indexOf(scopes['access'] ?? level);
+  return { enabled: rank >= LEVELS.indexOf('error'), opened: rank >= LEVELS.indexOf('debug') };
 }
 
 function workerSettings(

@@ -12,7 +12,7 @@ import { commandOf, loadConfig } from './config.ts';
 
 const HELP = `ztunnel, the node proxy of the mesh
 
-usage: ztunnel [proxy [ztunnel]]   run; everything is set by the environment (docs/guide/config.md)
+usage: ztunnel [proxy [ztunnel]]   run; everything is set by the environment
        ztunnel version             print the version
        ztunnel help                print this
 `;

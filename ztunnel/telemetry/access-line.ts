@@ -53,6 +53,15 @@ export function earlyDenyLine(
   return line(format, now, 'warn', 'connection failed', undefined, pairs);
 }
 
+/** The level of a line made here, in either format. */
+export function levelOf(text: string): Level {
+  const plain = text.indexOf('\t') + 1;
+  const from = text.startsWith('{') ? '{"level":"'.length : plain;
+  const end = text.startsWith('{') ? text.indexOf('"', from) : text.indexOf('\t', from);
+  const level = text.slice(from, end);
+  return level === 'error' || level === 'warn' || level === 'debug' ? level : 'info';
+}
+
 function spanOf({ direction, traceId, sourceAddress }: ConnectionRecord): Span {
   return { name: direction, id: traceId, peer: direction === 'inbound' ? sourceAddress : '' };
 }

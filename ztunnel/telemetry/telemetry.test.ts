@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Counters } from '#lib/loop/shared/counters.ts';
 import { workload } from '#lib/testkit/mesh.ts';
-import { closedLine, earlyDenyLine, openedLine } from './access-line.ts';
+import { closedLine, earlyDenyLine, levelOf, openedLine } from './access-line.ts';
 import { type ConnectionEnd, type ConnectionRecord, partyOf } from './connection.ts';
 import { Exposition } from './exposition.ts';
 import { FAMILIES } from './families.ts';
@@ -91,6 +91,16 @@ test('identities are told for secured connections only, and unknown parties leav
     early,
     /\twarn\taccess\tconnection failed\tsrc\.addr=10\.0\.0\.9:1 dst\.addr=\[fd00::1\]:15008 direction="inbound" error="ip mismatch/,
   );
+});
+
+test('the level of a line can be read back in both formats', () => {
+  for (const format of ['plain', 'json'] as const) {
+    assert.equal(levelOf(closedLine(record, end, format, NOW)), 'info');
+    assert.equal(levelOf(closedLine(record, { ...end, error: 'x' }, format, NOW)), 'error');
+    assert.equal(levelOf(openedLine(record, format, NOW)), 'debug');
+    const early = { direction: 'inbound' as const, sourceAddress: 'a', destinationAddress: 'b', error: 'c' };
+    assert.equal(levelOf(earlyDenyLine(early, format, NOW)), 'warn');
+  }
 });
 
 test('traffic labels come in Istio’s order; localities only when one is known', () => {
