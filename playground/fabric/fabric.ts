@@ -2,7 +2,7 @@
 // The fabric: the network between the nodes. The present network namespace becomes the switch, a bridge with one port
 // for each node, and is where the API server lives; a node's port can be cut and slowed.
 import { AmbitError } from '#lib/kit/error.ts';
-import { run, tryRun } from './command.ts';
+import { ipBatch, run, tryRun } from './command.ts';
 import { type ClusterPlan, FABRIC_V4_PREFIX, FABRIC_V6_PREFIX, type NodePlan } from './plan.ts';
 
 const BRIDGE = 'fabric';
@@ -49,17 +49,14 @@ export async function plugNode(plan: ClusterPlan, node: NodePlan, netns: string)
     `link set ${port} master ${BRIDGE}`,
     `link set ${port} up`,
   ]);
-  await run('nsenter', [`--net=${netns}`, 'ip', '-batch', '-'], {
-    input: [
-      'link set lo up',
-      `addr add ${node.ipv4}/${FABRIC_V4_PREFIX} dev eth0`,
-      `addr add ${node.ipv6}/${FABRIC_V6_PREFIX} dev eth0 nodad`,
-      'link set eth0 up',
-      `route add default via ${plan.fabric.ipv4}`,
-      `route add default via ${plan.fabric.ipv6}`,
-      '',
-    ].join('\n'),
-  });
+  await ipBatch(netns, [
+    'link set lo up',
+    `addr add ${node.ipv4}/${FABRIC_V4_PREFIX} dev eth0`,
+    `addr add ${node.ipv6}/${FABRIC_V6_PREFIX} dev eth0 nodad`,
+    'link set eth0 up',
+    `route add default via ${plan.fabric.ipv4}`,
+    `route add default via ${plan.fabric.ipv6}`,
+  ]);
 }
 
 /** Cuts the node's link, or joins it again. */

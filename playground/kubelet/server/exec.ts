@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Running a command in a container for `kubectl exec`, whatever carries its streams.
 import type { RunningContainer } from '../container.ts';
+import { parseSize, resizeTerminal } from './terminal.ts';
 
 /** The client's streams, by the names Kubernetes gives them. */
 export interface ExecChannels {
@@ -11,6 +12,8 @@ export interface ExecChannels {
   close(): void;
   /** Takes what the client sends; `undefined` when it sends no more, `gone` when it left altogether. */
   listen(stdin: (chunk: Buffer | undefined) => void, gone: () => void): void;
+  /** Takes the messages by which the client tells the size of its terminal. */
+  listenResize(resize: (message: Buffer) => void): void;
 }
 
 export interface ExecRequest {
@@ -38,6 +41,10 @@ export async function serveExec(
     },
     () => child.kill('SIGHUP'),
   );
+  channels.listenResize((message) => {
+    const size = parseSize(message);
+    if (request.tty && size !== undefined && child.pid !== undefined) void resizeTerminal(child.pid, size);
+  });
   const code = await new Promise<number>((resolve) => {
     child.once('error', () => resolve(126));
     child.once('close', (status) => resolve(status ?? 137));

@@ -85,7 +85,11 @@ function closeCode(code: number): Buffer {
 /** The channels of exec and attach over a WebSocket (v4 and v5.channel.k8s.io). */
 export function webSocketChannels(link: WebSocketLink): ExecChannels {
   const send = (channel: number, chunk: Buffer): void => link.send(Buffer.concat([Buffer.from([channel]), chunk]));
+  let onResize: (message: Buffer) => void = () => undefined;
   return {
+    listenResize: (resize) => {
+      onResize = resize;
+    },
     stdout: (chunk) => send(CHANNEL.stdout, chunk),
     stderr: (chunk) => send(CHANNEL.stderr, chunk),
     status: (json) => send(CHANNEL.error, Buffer.from(json)),
@@ -95,6 +99,7 @@ export function webSocketChannels(link: WebSocketLink): ExecChannels {
         if (data[0] === CHANNEL.stdin && data.length > 1) stdin(data.subarray(1));
         // v5: the second byte names the channel that the client closes.
         else if (data[0] === CHANNEL.close && data[1] === CHANNEL.stdin) stdin(undefined);
+        else if (data[0] === CHANNEL.resize) onResize(data.subarray(1));
       }, gone),
   };
 }
@@ -146,8 +151,12 @@ export function spdyChannels(
     const streams = new Map<string, SpdyStream>();
     let stdin: (chunk: Buffer | undefined) => void = () => undefined;
     let gone: () => void = () => undefined;
+    let resize: (message: Buffer) => void = () => undefined;
     const early: (Buffer | undefined)[] = [];
     const channels = (): ExecChannels => ({
+      listenResize: (onResize) => {
+        resize = onResize;
+      },
       stdout: (chunk) => streams.get('stdout')?.write(chunk),
       stderr: (chunk) => streams.get('stderr')?.write(chunk),
       status: (json) => streams.get('error')?.write(Buffer.from(json)),
@@ -165,6 +174,7 @@ export function spdyChannels(
       const type = stream.headers.get('streamtype') ?? '';
       streams.set(type, stream);
       if (type === 'stdin') stream.listener = { data: (chunk) => stdin(chunk), end: () => stdin(undefined) };
+      if (type === 'resize') stream.listener = { data: (chunk) => resize(chunk), end: () => undefined };
       // The error stream stays open as long as the client is there.
       if (type === 'error') stream.listener = { data: () => undefined, end: () => gone() };
       if (wanted.every((name) => streams.has(name))) resolve(channels());
