@@ -15,7 +15,7 @@ if [ ! -L node_modules ] && { ! cmp -s package-lock.json "$stamp" || [ ! -d node
 fi
 
 # program:package, by the program that proves the package is there
-needed=(nft:nftables ip:iproute2 tcpdump:tcpdump unshare:util-linux curl:curl unzip:unzip setpriv:util-linux /usr/lib/cni/bridge:containernetworking-plugins)
+needed=(nft:nftables ip:iproute2 tcpdump:tcpdump unshare:util-linux curl:curl unzip:unzip setpriv:util-linux sysctl:procps /usr/lib/cni/bridge:containernetworking-plugins)
 for package in ${apt_extra:-}; do needed+=("$package:$package"); done
 missing=()
 for entry in "${needed[@]}"; do
