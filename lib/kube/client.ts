@@ -185,6 +185,17 @@ export class KubeClient {
     return await answer.text();
   }
 
+  /** Whether the API server says that it is up completely; one that will not say counts as up. */
+  async serverReady(signal?: AbortSignal): Promise<boolean> {
+    try {
+      await this.text('/readyz', { signal, timeoutMs: DEFAULT_TIMEOUT_MS });
+      return true;
+    } catch (error) {
+      // 403 and 404: not for us to see. 500 and silence: some part of it has not started.
+      return error instanceof KubeError && error.status >= 400 && error.status < 500;
+    }
+  }
+
   async close(): Promise<void> {
     await this.#transport.close();
   }

@@ -137,6 +137,34 @@ test('a kind whose CRD is missing counts as empty and appears when it is install
   await until('the object', () => env.informer.get('shop/t') !== undefined);
 });
 
+test('an API server that is still starting is not believed when it does not serve a kind', async () => {
+  await using env = await setUp(POD);
+  env.api.put(PODS, pod('a'));
+  env.api.refuse = ({ path }) => (path === '/readyz' ? 500 : 404);
+  env.informer.start();
+  await until('several attempts', () => env.api.requests.length > 6);
+  equal(env.informer.synced, false);
+  env.api.refuse = undefined;
+  await env.informer.whenSynced();
+  equal(env.informer.size, 1);
+});
+
+test('objects of a kind that is suddenly not served are kept until that is certain', async () => {
+  // Sleeps are a hundred times shorter, so its clock must run as much faster.
+  const clock = { ...hurried, monotonic: () => systemClock.monotonic() * 100 };
+  await using env = await setUp(POD, { clock });
+  env.api.put(PODS, pod('a'));
+  env.informer.start();
+  await until('the watch', () => env.api.watching === 1);
+  env.api.refuse = () => 404;
+  env.api.expire();
+  env.api.endWatches();
+  await until('the absence', () => env.informer.state.kind === 'absent');
+  equal(env.informer.size, 1);
+  await until('the end of patience', () => env.informer.size === 0);
+  ok(env.api.requests.length > 10);
+});
+
 test('a listener that throws is named in the log and stops nobody', async () => {
   await using env = await setUp(POD);
   env.informer.subscribe(() => {

@@ -24,6 +24,8 @@ const WATCH_SECONDS = 300;
 const WATCH_GRACE_MS = 30_000;
 /** How often to ask again for a kind the server does not serve (its CRD is not installed). */
 const ABSENT_RETRY_MS = 5_000;
+/** How long a kind must have been absent before the objects we hold of it are given up. */
+const ABSENT_CERTAIN_MS = 60_000;
 /** A watch that ends sooner than this without an event is a failure, or we would ask without pause. */
 const MIN_WATCH_MS = 1_000;
 
@@ -62,7 +64,7 @@ export class Informer<T extends KubeObject> {
   readonly #backoff: Backoff;
   readonly #synced = Promise.withResolvers<void>();
   #isSynced = false;
-  #absent = false;
+  #absentSince: number | undefined;
   #failures = 0;
   #state: InformerState = { kind: 'stopped' };
   #stop: AbortController | undefined;
@@ -137,10 +139,10 @@ export class Informer<T extends KubeObject> {
   }
 
   async #list(signal: AbortSignal): Promise<string | undefined> {
-    this.#state = { kind: 'listing' };
+    if (this.#state.kind !== 'absent') this.#state = { kind: 'listing' };
     try {
       const { items, resourceVersion } = await this.#options.client.list(this.kind, this.#options.selection, signal);
-      this.#absent = false;
+      this.#absentSince = undefined;
       this.#healthy();
       this.#publish(this.#store.replace(items.map((item) => this.#trim(item))));
       this.#markSynced();
@@ -148,11 +150,20 @@ export class Informer<T extends KubeObject> {
     } catch (error) {
       if (!isKubeError(error, 'KUBE_NOT_FOUND')) throw error;
     }
-    if (!this.#absent) this.#log.debug(`${kindName(this.kind)} is not served here`);
-    this.#absent = true;
+    const { client, clock } = this.#options;
+    this.#absentSince ??= clock.monotonic();
+    // An API server that is just starting may not serve a kind yet. Nobody is told that there is nothing, and what we
+    // hold stays, until it is certain: there may be policies that deny.
+    if (!this.#isSynced && !(await client.serverReady(signal))) {
+      await this.#sleep(this.#backoff.next(), signal);
+      return undefined;
+    }
+    if (this.#store.size === 0 || clock.monotonic() - this.#absentSince >= ABSENT_CERTAIN_MS) {
+      if (this.#state.kind !== 'absent') this.#log.debug(`${kindName(this.kind)} is not served here`);
+      this.#publish(this.#store.replace([]));
+      this.#markSynced();
+    }
     this.#state = { kind: 'absent' };
-    this.#publish(this.#store.replace([]));
-    this.#markSynced();
     await this.#sleep(ABSENT_RETRY_MS, signal);
     return undefined;
   }
