@@ -171,6 +171,7 @@ test('malformed objects are told to their authors, and hurt nobody else', async 
     conditionsOf(env, POLICIES, 'odd-action').find(({ status }) => status === 'False'),
   );
   match(condition.message, /spec.action.*FORBID/);
+  ok((await metric(env, 'pilot_total_rejected_configs{type="AuthorizationPolicy",name="shop/odd-action"}')) === 1);
   env.api.put(POLICIES, policy('good', { rules: [{}] }));
   env.api.put(PODS, pod('web-9', '10.1.2.99'));
   await until('what is well', () => env.ztunnel.held.has('shop/good') && env.workload('web-9'));
@@ -210,4 +211,13 @@ test('a restarted istiod resends nothing, and its client never loses what it hol
   match(body, /pilot_xds_config_size_bytes_bucket\{le="10000",type="Address"\} 1/);
   const bytes = /pilot_xds_config_size_bytes_sum\{type="Address"\} (\d+)/.exec(body);
   ok(Number(bytes?.[1]) < 300, `${bytes?.[1]} bytes were sent`);
+});
+
+test('a rejected resource shows in metrics, log and syncz', async () => {
+  await using env = await setUp();
+  await using picky = connect(env, env.istiod.app.ports.secureGrpc, { reject: WEB });
+  await until('the metric', async () => (await metric(env, 'pilot_total_xds_rejects{type="Address"}')) === 1);
+  ok(env.istiod.lines.some((line) => /a client rejected resources.*node="zt-1.istio-system".*web.shop/.test(line)));
+  match((await env.istiod.get('http', '/debug/syncz')).body, new RegExp(`"lastError": "${WEB}: not wanted"`));
+  ok(picky.held.has('Kubernetes//Pod/shop/web-1'));
 });

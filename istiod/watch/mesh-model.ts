@@ -108,7 +108,7 @@ export class MeshModel {
 
   #publish(): void {
     const { metrics, push } = this.#options;
-    const { addressResources, authorizationResources, services, workloads } = this.model;
+    const { addressResources, authorizationResources, reports, services, workloads } = this.model;
     workloads.subscribe((changes) => {
       for (const { after, key } of changes) {
         if (after === undefined) push.index.removeWorkload(key);
@@ -128,6 +128,14 @@ export class MeshModel {
       for (const { after, key } of changes) {
         if (after === undefined) push.removeAddress(key);
         else push.setAddress(after);
+      }
+    });
+    reports.subscribe((changes) => {
+      for (const { after, before, key } of changes) {
+        const [type = '', name = ''] = key.split(' ');
+        const wrong = after?.problems.some(({ severity }) => severity === 'error') === true;
+        if (wrong) metrics.rejectedConfigs.set({ type, name }, 1);
+        else if (before !== undefined) metrics.rejectedConfigs.remove({ type, name });
       }
     });
     authorizationResources.subscribe((changes) => {

@@ -67,12 +67,16 @@ export async function startApp(cluster: FakeCluster, lines: string[] = [], flags
 }
 
 /** A node proxy's stream over the TLS port. */
-export function connect(cluster: FakeCluster, port: number, options: { token?: string; namespace?: string } = {}) {
+export function connect(
+  cluster: FakeCluster,
+  port: number,
+  options: { token?: string; namespace?: string; reject?: string } = {},
+) {
   const held = new Map<string, Uint8Array>();
   const handle = (resources: readonly { name: string; value: Uint8Array }[], removed: readonly string[]) => {
     for (const { name, value } of resources) held.set(name, value);
     for (const name of removed) held.delete(name);
-    return [];
+    return resources.filter(({ name }) => name === options.reject).map(({ name }) => ({ name, reason: 'not wanted' }));
   };
   const lines: string[] = [];
   const namespace = options.namespace ?? 'istio-system';
