@@ -55,8 +55,6 @@ export const DEPLOYMENT = kindOf('apps', 'v1', 'Deployment', 'deployments');
 export const DAEMON_SET = kindOf('apps', 'v1', 'DaemonSet', 'daemonsets');
 export const AUTHORIZATION_POLICY = kindOf('security.istio.io', 'v1', 'AuthorizationPolicy', 'authorizationpolicies');
 export const PEER_AUTHENTICATION = kindOf('security.istio.io', 'v1', 'PeerAuthentication', 'peerauthentications');
-export const SERVICE_ENTRY = kindOf('networking.istio.io', 'v1', 'ServiceEntry', 'serviceentries');
-export const WORKLOAD_ENTRY = kindOf('networking.istio.io', 'v1', 'WorkloadEntry', 'workloadentries');
 export const GATEWAY = kindOf('gateway.networking.k8s.io', 'v1', 'Gateway', 'gateways');
 export const GATEWAY_CLASS = kindOf('gateway.networking.k8s.io', 'v1', 'GatewayClass', 'gatewayclasses', false);
 
