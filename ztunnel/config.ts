@@ -4,10 +4,10 @@
 
 import { ConfigReader } from '#lib/kit/config.ts';
 import { AmbitError } from '#lib/kit/error.ts';
-import { LEVELS, type Level } from '#lib/kit/log.ts';
-import { parseCidr } from '#lib/mesh/cidr.ts';
 import type { WorkerSettings } from './control.ts';
+import { type LogSettings, logSettings } from './log-config.ts';
 import { type MeshFileSettings, readMeshSettings } from './mesh-config.ts';
+import { workerSettings } from './worker-config.ts';
 
 /** How one server of the control plane is reached. */
 export interface ServerSettings {
@@ -16,12 +16,6 @@ export interface ServerSettings {
   readonly rootCa: string;
   readonly alternativeName: string | undefined;
   readonly headers: Readonly<Record<string, string>>;
-}
-
-export interface LogSettings {
-  readonly format: 'plain' | 'json';
-  readonly level: Level;
-  readonly scopes: Readonly<Record<string, Level>>;
 }
 
 export interface Config {
@@ -66,7 +60,6 @@ export interface World {
 
 const TOKEN_FILE = './var/run/secrets/tokens/istio-token';
 const ROOT_FILE = './var/run/secrets/istio/root-cert.pem';
-const MARK = 1337;
 const DEFAULT_DRAIN_MS = 5000;
 const MIN_WORKERS = 2;
 
@@ -77,6 +70,7 @@ export function loadConfig({ env, readFile, cores }: World): Config {
   const mode = read.oneOf('PROXY_MODE', ['shared', 'dedicated'], 'shared');
   const trustDomain = read.string('TRUST_DOMAIN', 'cluster.local');
   const clusterId = env['ISTIO_META_CLUSTER_ID'] ?? read.string('CLUSTER_ID', 'Kubernetes');
+  const log = logSettings(read);
   const xdsDefault =
     mesh.discoveryAddress ??
     (env['KUBERNETES_SERVICE_HOST'] === undefined
@@ -118,8 +112,8 @@ export function loadConfig({ env, readFile, cores }: World): Config {
     storeBytes: read.integer('AMBIT_STORE_BYTES', 256 << 20, { min: 1 << 20, max: 0x7f000000 }),
     storeRecords: read.integer('AMBIT_STORE_RECORDS', 400_000, { min: 1000, max: 8_000_000 }),
     crlPath: read.optional('CRL_PATH'),
-    log: logSettings(read),
-    worker: workerSettings(read, readFile, mode, { clusterId, trustDomain, mesh }),
+    log,
+    worker: workerSettings(read, readFile, mode, { clusterId, trustDomain, mesh, log }),
   };
   if (config.xdsOnDemand && config.worker.dns.enabled) {
     read.problem(
@@ -222,112 +216,6 @@ function drainDeadline(read: ConfigReader): number {
   const grace = read.integer('TERMINATION_GRACE_PERIOD_SECONDS', -1, { min: -1 });
   if (grace < 0) return DEFAULT_DRAIN_MS;
   return Math.max(1, grace > 10 ? grace - 5 : grace - 1) * 1000;
-}
-
-/** `info,access=off,ztunnel::proxy=debug`; items of other programs are taken and mean nothing. */
-export function parseLogFilter(text: string): Pick<LogSettings, 'level' | 'scopes'> | undefined {
-  let level: Level = 'info';
-  const scopes: Record<string, Level> = {};
-  for (const item of text
-    .split(',')
-    .map((part) => part.trim())
-    .filter(Boolean)) {
-    const [scope, value] = item.includes('=') ? item.split('=', 2) : [undefined, item];
-    const known = LEVELS.find((name) => name === value?.toLowerCase());
-    if (known === undefined) return undefined;
-    if (scope === undefined) level = known;
-    else scopes[scope.replace(/^ztunnel::/, '')] = known;
-  }
-  return { level, scopes };
-}
-
-function logSettings(read: ConfigReader): LogSettings {
-  const text = read.string('RUST_LOG', 'info');
-  const parsed = parseLogFilter(text);
-  if (parsed === undefined)
-    read.problem('RUST_LOG', `${JSON.stringify(text)} is no log filter`, 'write info or info,access=off');
-  return { format: read.oneOf('LOG_FORMAT', ['plain', 'json'], 'plain'), ...(parsed ?? { level: 'info', scopes: {} }) };
-}
-
-/**
- * What the data-plane processes write of the access log under a filter. Lines that the filter leaves out by their level are
- * dropped by the main process; only switching the scope off spares their making.
- */
-export function accessLogOf({ level, scopes }: Pick<LogSettings, 'level' | 'scopes'>): {
-  enabled: boolean;
-  opened: boolean;
-} {
-  const rank = LEVELS.indexOf(scopes['access'] ?? level);
-  return { enabled: rank >= LEVELS.indexOf('error'), opened: rank >= LEVELS.indexOf('debug') };
-}
-
-function workerSettings(
-  read: ConfigReader,
-  readFile: World['readFile'],
-  mode: Config['mode'],
-  given: { readonly clusterId: string; readonly trustDomain: string; readonly mesh: MeshFileSettings },
-): WorkerSettings {
-  const origSrc = read.optional('ENABLE_ORIG_SRC');
-  const clusterRanges = read.list('AMBIT_CLUSTER_RANGES');
-  for (const range of clusterRanges) {
-    if (parseCidr(range) === undefined)
-      read.problem('AMBIT_CLUSTER_RANGES', `${JSON.stringify(range)} is no range`, 'write 10.0.0.0/8');
-  }
-  const resolv = readFile('/etc/resolv.conf') ?? '';
-  const dnsCapture = read.optional('ISTIO_META_DNS_CAPTURE') ?? given.mesh.proxyMetadata['DNS_CAPTURE'] ?? 'true';
-  const log = logSettings(read);
-  return {
-    nodeName: read.string('NODE_NAME', ''),
-    network: read.string('NETWORK', ''),
-    clusterId: given.clusterId,
-    clusterDomain: read.string('CLUSTER_DOMAIN', 'cluster.local'),
-    trustDomain: given.trustDomain,
-    ipv6: read.boolean('IPV6_ENABLED', true),
-    mark: read.integer('PACKET_MARK', mode === 'shared' ? MARK : 0, { max: 0xffffffff }),
-    ports: { outbound: 15001, inbound: 15006, hbone: 15008, dns: 15053 },
-    reusePort: read.boolean('INPOD_PORT_REUSE', true),
-    originalSource:
-      origSrc === undefined || origSrc === '' ? 'auto' : read.boolean('ENABLE_ORIG_SRC', true) ? 'required' : 'off',
-    keepalive: read.boolean('KEEPALIVE_ENABLED', true)
-      ? {
-          idleMs: read.duration('KEEPALIVE_TIME', 180_000),
-          intervalMs: read.duration('KEEPALIVE_INTERVAL', 180_000),
-          probes: read.integer('KEEPALIVE_RETRIES', 9, { min: 1, max: 127 }),
-        }
-      : null,
-    userTimeout: read.boolean('USER_TIMEOUT_ENABLED', false),
-    http2: {
-      streamWindow: read.integer('HTTP2_STREAM_WINDOW_SIZE', 4 << 20, { min: 65_535, max: 0x7fffffff }),
-      connectionWindow: read.integer('HTTP2_CONNECTION_WINDOW_SIZE', 16 << 20, { min: 65_535, max: 0x7fffffff }),
-      frameSize: read.integer('HTTP2_FRAME_SIZE', 1 << 20, { min: 16_384, max: 16_777_215 }),
-    },
-    pool: {
-      streamsPerConnection: read.integer('POOL_MAX_STREAMS_PER_CONNECTION', 100, { min: 1, max: 65_535 }),
-      idleMs: read.duration('POOL_UNUSED_RELEASE_TIMEOUT', 300_000),
-    },
-    connectTimeoutMs: 10_000,
-    connectAttempts: read.integer('AMBIT_CONNECT_ATTEMPTS', 3, { min: 1, max: 16 }),
-    responseBaggage: read.boolean('ENABLE_RESPONSE_BAGGAGE', true),
-    localhostAppTunnel: read.boolean('LOCALHOST_APP_TUNNEL', true),
-    sameNode: read.oneOf('AMBIT_SAME_NODE', ['join', 'tunnel'], 'join'),
-    unknownAddress: {
-      clusterRanges,
-      waitMs: read.duration('AMBIT_UNKNOWN_ADDRESS_WAIT', 200),
-      outcome: read.oneOf('AMBIT_UNKNOWN_ADDRESS', ['pass', 'refuse'], 'pass'),
-    },
-    unknownPolicyWaitMs: read.duration('AMBIT_UNKNOWN_POLICY_WAIT', 5000),
-    byteBudget: read.integer('AMBIT_BYTE_BUDGET', 256 << 20, { min: 16 << 20 }),
-    maxConnections: read.optional('AMBIT_MAX_CONNECTIONS')
-      ? read.integer('AMBIT_MAX_CONNECTIONS', 10_000, { min: 1 })
-      : null,
-    dns: {
-      enabled: dnsCapture === 'true' && read.boolean('AMBIT_DNS', mode === 'shared'),
-      servers: [...resolv.matchAll(/^nameserver\s+(\S+)/gm)].map((match) => match[1]!),
-      preferredServiceNamespace: read.optional('PREFERED_SERVICE_NAMESPACE') ?? null,
-      searchDomains: mode === 'dedicated' ? (/^search\s+(.*)$/m.exec(resolv)?.[1]?.trim().split(/\s+/) ?? []) : null,
-    },
-    accessLog: { ...accessLogOf(log), format: log.format },
-  };
 }
 
 /** The settings as the start line and `/config_dump` show them; headers may hold secrets and are left out. */

@@ -13,7 +13,8 @@ import type { TlsContext } from './context.ts';
 import { drainErrors, verifyErrorText } from './errors.ts';
 import { Cell, OUT, openssl, outPointer, SSL_ERROR, setOutPointer } from './openssl.ts';
 import { judgePeer, type PeerIdentity, type TlsRole } from './peer.ts';
-import { LARGE_RING_BYTES, RECORD_BYTES, RECORD_OVERHEAD, Ring, SMALL_RING_BYTES } from './ring.ts';
+import { LARGE_RING_BYTES, RECORD_BYTES, Ring, SMALL_RING_BYTES } from './ring.ts';
+import { SilenceBudget } from './silence-budget.ts';
 
 export type TlsStep = 'more' | 'done' | 'failed';
 
@@ -23,10 +24,6 @@ export const TLS_FAILED = -2;
 
 // Ciphertext handed to OpenSSL at a time: bounds what one SSL_read may spend on records without plaintext (trap 8).
 const FEED_BYTES = 32 * 1024;
-// Bytes without plaintext that a peer may send beyond what its plaintext excuses: one unfinished record and about 150 key
-// updates. Each 64 bytes of plaintext excuse one more.
-const SILENT_BUDGET_BYTES = RECORD_BYTES + 4096;
-const SILENT_EXCUSE_SHIFT = 6;
 const KEY_UPDATE_ONLY_OURS = 0;
 const KEY_UPDATE_BOTH = 1;
 const MAX_CHAIN = 8;
@@ -43,12 +40,12 @@ export class TlsSession {
   readonly #ssl: bigint;
   readonly #ring: Ring;
   readonly #rekeyRecords: number;
+  readonly #silence = new SilenceBudget();
   #state: State = 'handshaking';
   /** Ciphertext already in the ring's memory and not yet handed to OpenSSL. */
   #held = 0;
   /** Ciphertext handed over and not yet consumed. */
   #fed = 0;
-  #silent = 0;
   #eof = false;
   #eofPassedOn = false;
   #crowded = false;
@@ -148,7 +145,7 @@ export class TlsSession {
       const got = openssl.SSL_read(this.#ssl, total === 0 ? pointer : pointer + BigInt(total), max - total);
       const error = got > 0 ? SSL_ERROR.none : openssl.SSL_get_error(this.#ssl, got);
       const left = this.#ring.inboundPending();
-      const tooSilent = this.#account(this.#fed - left, got > 0 ? got : 0);
+      const tooSilent = this.#silence.exceeded(this.#fed - left, got > 0 ? got : 0);
       this.#fed = left;
       if (got > 0) {
         total += got;
@@ -297,14 +294,6 @@ export class TlsSession {
     this.#resizable = false;
     this.#ring.shutdown();
     return true;
-  }
-
-  // True when the peer has used up its budget of bytes that carry no data.
-  #account(consumed: number, plaintext: number): boolean {
-    const excused = plaintext === 0 ? 0 : plaintext + RECORD_OVERHEAD + (plaintext >> SILENT_EXCUSE_SHIFT);
-    const silent = this.#silent + consumed - excused;
-    this.#silent = silent > 0 ? silent : 0;
-    return silent > SILENT_BUDGET_BYTES;
   }
 
   #rekey(scope: number): void {

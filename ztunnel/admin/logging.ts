@@ -2,7 +2,7 @@
 // `POST /logging`: shows and changes log levels while the proxy runs.
 import { type AdminRequest, type Reply, text } from '#lib/kit/admin.ts';
 import type { Logger } from '#lib/kit/log.ts';
-import { accessLogOf, type LogSettings, parseLogFilter } from '../config.ts';
+import { accessLogOf, type LogSettings, parseLogFilter } from '../log-config.ts';
 
 type Filter = Pick<LogSettings, 'level' | 'scopes'>;
 
