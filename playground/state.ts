@@ -15,6 +15,8 @@ export interface StatePaths {
   readonly control: string;
   /** Unix socket that leads to an API server outside. */
   readonly uplink: string;
+  /** Unix socket of a proxy into the cluster's network, for an API server outside. */
+  readonly network: string;
   readonly logs: string;
   /** Data of the embedded API server. */
   readonly api: string;
@@ -44,6 +46,7 @@ export function statePaths(root: string, name: string): StatePaths {
     kubeconfig: join(dir, 'kubeconfig'),
     control: join(dir, 'control.sock'),
     uplink: join(dir, 'uplink.sock'),
+    network: join(dir, 'network.sock'),
     logs: join(dir, 'log'),
     api: join(dir, 'api'),
     nodes: join(dir, 'nodes'),

@@ -127,6 +127,7 @@ export class TestApi {
         advertise: undefined,
         names: [],
         serviceCidrs: ['10.96.0.0/16', 'fd00:10:96::/112'],
+        clusterNetwork: undefined,
         logLevel: 'off',
       },
       { clock: systemClock, log },

@@ -18,6 +18,7 @@ import { Tokens } from './auth/tokens.ts';
 import { MASTERS } from './auth/user.ts';
 import { bootstrap } from './bootstrap.ts';
 import type { ApiConfig } from './config.ts';
+import { dialDirect, dialThrough } from './http/dial.ts';
 import { Paths } from './http/paths.ts';
 import { UpstreamProxy } from './http/upstream.ts';
 import { Catalog } from './kinds/catalog.ts';
@@ -59,12 +60,13 @@ export async function startApi(config: ApiConfig, { clock, log }: { clock: Clock
   );
   const authorizer = new Authorizer(store);
   const connector = new Connector(store);
+  const dial = config.clusterNetwork === undefined ? dialDirect : dialThrough(config.clusterNetwork);
   const ranges = config.serviceCidrs.map((cidr) => new AddressRange(cidr));
   const admission = new AdmissionChain([
     new NamespaceLifecycle(store),
     new PodAdmission(store, clock),
     new ServiceAddresses(store, ranges, Math.random),
-    new Webhooks(store, (namespace, name, port) => connector.endpoint(namespace, name, port)),
+    new Webhooks(store, (namespace, name, port) => connector.endpoint(namespace, name, port), dial),
   ]);
   const reader = new Reader(store);
   const writer = new Writer({ store, clock, admission, metadata: schemas.resolve('V1ObjectMeta'), rules: () => [] });
@@ -88,7 +90,7 @@ export async function startApi(config: ApiConfig, { clock, log }: { clock: Clock
       subresources: { store, clock, reader, writer, tokens },
     }),
     connector,
-    upstream: new UpstreamProxy(await pki.issueClient('kube-apiserver-kubelet-client', [MASTERS], clock.now())),
+    upstream: new UpstreamProxy(await pki.issueClient('kube-apiserver-kubelet-client', [MASTERS], clock.now()), dial),
     paths: new Paths({
       catalog,
       schemas,

@@ -16,6 +16,8 @@ export interface ApiConfig {
   readonly names: readonly string[];
   /** Service ranges, the primary family first. */
   readonly serviceCidrs: readonly string[];
+  /** Unix socket of a proxy into the cluster's network, when the server runs outside it. */
+  readonly clusterNetwork: string | undefined;
   readonly logLevel: Level;
 }
 
@@ -30,6 +32,7 @@ export function parseConfig(argv: readonly string[]): ApiConfig {
     .option('--advertise <host>', 'address under which pods reach this server')
     .option('--name <names>', 'further DNS names and addresses of its certificate, comma-separated', '')
     .option('--service-cidr <ranges>', 'service ranges, the primary family first', DEFAULT_SERVICE_CIDRS)
+    .option('--cluster-network <socket>', 'reach nodes and pods through the CONNECT proxy at this Unix socket')
     .option('--memory', 'keep objects in memory only', false)
     .option('--log-level <level>', LEVELS.join(', '), 'info');
   const options = program.parse(argv, { from: 'user' }).opts<Record<string, string | boolean | undefined>>();
@@ -51,6 +54,7 @@ export function parseConfig(argv: readonly string[]): ApiConfig {
     advertise: typeof options['advertise'] === 'string' ? options['advertise'] : undefined,
     names: list(String(options['name'])),
     serviceCidrs: list(String(options['serviceCidr'])),
+    clusterNetwork: typeof options['clusterNetwork'] === 'string' ? options['clusterNetwork'] : undefined,
     logLevel: level,
   };
 }

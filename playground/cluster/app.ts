@@ -32,6 +32,7 @@ import type { StatePaths } from '../state.ts';
 import { forward } from './forward.ts';
 import { Installer, type Manifest, readManifests } from './install.ts';
 import { accessAt, readAccess } from './kubeconfig.ts';
+import { serveNetworkSocket } from './network-socket.ts';
 import { pending, unreadyPods } from './ready.ts';
 import { Supervised } from './supervised.ts';
 
@@ -122,6 +123,7 @@ export class ClusterApp {
     const insideUrl = `https://${inside.host}:${inside.port}`;
     if (config.kubeconfig !== undefined) {
       await forward(inside, { path: paths.uplink });
+      await serveNetworkSocket(paths.network);
       const access = readAccess(config.kubeconfig);
       // TLS knows no server name that is an address; every API server's certificate has its in-cluster name.
       const host = access.server.hostname.replace(/^\[|\]$/g, '');

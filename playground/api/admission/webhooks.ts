@@ -3,6 +3,7 @@
 // Source: Kubernetes documentation, "Dynamic Admission Control"; admission.k8s.io/v1.
 import { request as httpsRequest } from 'node:https';
 import { isIP } from 'node:net';
+import { connectionBy, type Dial, dialDirect } from '../http/dial.ts';
 import { copy, isObject, type JsonObject, type KubeObject, listAt, numberAt, objectAt, textAt } from '../json.ts';
 import { apiVersionOf, gvk } from '../kinds/resource.ts';
 import { jsonPatch } from '../patch/json-patch.ts';
@@ -28,10 +29,13 @@ const EXEMPT = /WebhookConfiguration$/;
 export class Webhooks implements AdmissionPlugin {
   readonly #store: Store;
   readonly #endpoint: ServiceEndpoint;
+  readonly #dial: Dial;
 
-  constructor(store: Store, endpoint: ServiceEndpoint) {
+  /** `dial` leads to Services; a webhook with a URL is called directly. */
+  constructor(store: Store, endpoint: ServiceEndpoint, dial: Dial) {
     this.#store = store;
     this.#endpoint = endpoint;
+    this.#dial = dial;
   }
 
   mutate(request: AdmissionRequest): Promise<void> | void {
@@ -118,6 +122,7 @@ export class Webhooks implements AdmissionPlugin {
     let servername = url.hostname;
     let connect = { host: url.hostname, port: Number(url.port || 443) };
     let path = url.pathname + url.search;
+    let dial = dialDirect;
     if (isObject(service)) {
       const [namespace, name, port] = [
         textAt(service, 'namespace') ?? '',
@@ -128,10 +133,12 @@ export class Webhooks implements AdmissionPlugin {
       if (!found) return Promise.reject(new Error(`no endpoints available for service "${name}"`));
       servername = `${name}.${namespace}.svc`;
       connect = found;
+      dial = this.#dial;
       path = `/${(textAt(service, 'path') ?? '').replace(/^\//, '')}`;
     }
     return postJson({
       ...connect,
+      dial,
       servername,
       path,
       body,
@@ -144,6 +151,7 @@ export class Webhooks implements AdmissionPlugin {
 interface Post {
   readonly host: string;
   readonly port: number;
+  readonly dial: Dial;
   readonly servername: string;
   readonly path: string;
   readonly body: string;
@@ -151,16 +159,17 @@ interface Post {
   readonly ca?: Buffer;
 }
 
-function postJson({ body, timeoutMs, ...where }: Post): Promise<JsonObject> {
+function postJson({ body, timeoutMs, host, port, dial, servername, path, ca }: Post): Promise<JsonObject> {
+  // An address is no server name (RFC 6066, section 3); the certificate is checked against it all the same.
+  const name = isIP(servername) ? { host: servername } : { servername };
   return new Promise((resolve, reject) => {
     const request = httpsRequest(
       {
-        ...where,
-        // An address is no server name (RFC 6066, section 3).
-        servername: isIP(where.servername) ? '' : where.servername,
         method: 'POST',
+        path,
+        createConnection: connectionBy(dial, host, port, { ...name, ...(ca ? { ca } : {}) }),
         headers: {
-          host: where.servername,
+          host: servername,
           'content-type': 'application/json',
           accept: 'application/json',
           'content-length': Buffer.byteLength(body),

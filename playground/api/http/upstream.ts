@@ -3,8 +3,10 @@
 // pods and services (proxy). Upgrades (WebSocket, SPDY) are passed as raw bytes, whatever protocol they switch to.
 import { type ClientRequest, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import { isIPv6 } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { KeyPair } from '../auth/pki.ts';
+import { connectionBy, type Dial } from './dial.ts';
 
 export interface Upstream {
   readonly tls: boolean;
@@ -25,14 +27,15 @@ const DROPPED = new Set([
   'impersonate-group',
   'impersonate-uid',
 ]);
-const CONNECT_MS = 10_000;
 
 export class UpstreamProxy {
   readonly #client: KeyPair;
+  readonly #dial: Dial;
 
   /** `client`: the certificate by which kubelets know the API server. */
-  constructor(client: KeyPair) {
+  constructor(client: KeyPair, dial: Dial) {
     this.#client = client;
+    this.#dial = dial;
   }
 
   /** Passes one request on and its answer back. */
@@ -80,8 +83,9 @@ export class UpstreamProxy {
   }
 
   #open(incoming: IncomingMessage, { tls, host, port, path }: Upstream, upgrade: boolean): ClientRequest {
-    const headers: Record<string, string | string[]> = {};
-    for (const [name, value] of Object.entries(incoming.headers))
+    const headers: Record<string, string[]> = {};
+    // Not joined: SPDY clients offer their protocols in one header each.
+    for (const [name, value] of Object.entries(incoming.headersDistinct))
       if (
         value !== undefined &&
         !DROPPED.has(name) &&
@@ -90,18 +94,17 @@ export class UpstreamProxy {
       )
         headers[name] = value;
     const protocols = headers['sec-websocket-protocol'];
-    if (typeof protocols === 'string') headers['sec-websocket-protocol'] = withoutBearer(protocols);
-    const options = { method: incoming.method ?? 'GET', host, port, path, headers, agent: false as const };
-    const request = tls
-      ? // Kubelets serve self-signed certificates by default; like a real API server without a kubelet CA we do not check them.
-        httpsRequest({ ...options, cert: this.#client.cert, key: this.#client.key, rejectUnauthorized: false })
-      : httpRequest(options);
-    request.setTimeout(CONNECT_MS, () => {
-      if (!request.socket || request.socket.connecting)
-        request.destroy(new Error(`no connection within ${CONNECT_MS} ms`));
+    if (protocols) headers['sec-websocket-protocol'] = [withoutBearer(protocols.join(','))];
+    // Kubelets serve self-signed certificates; like a real API server without a kubelet CA we do not check them.
+    const trust = tls ? { cert: this.#client.cert, key: this.#client.key, rejectUnauthorized: false } : undefined;
+    const createConnection = connectionBy(this.#dial, host, port, trust);
+    const authority = `${isIPv6(host) ? `[${host}]` : host}:${port}`;
+    return (tls ? httpsRequest : httpRequest)({
+      method: incoming.method ?? 'GET',
+      path,
+      headers: { ...headers, host: authority },
+      createConnection,
     });
-    request.on('socket', (socket) => socket.setNoDelay(true));
-    return request;
   }
 }
 
