@@ -2,7 +2,7 @@
 // One run of one container: the process in its namespaces, from start to exit, and commands run inside it.
 import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { AmbitError } from '#lib/kit/error.ts';
 import { ENTER, JOIN, STARTED } from './launch.ts';
 import type { LogFile } from './log-file.ts';
@@ -23,6 +23,10 @@ export interface ContainerStart {
   readonly command: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly log: LogFile;
+  /** Keep standard input open for those who attach. */
+  readonly stdin: boolean;
+  /** Give the program a terminal. */
+  readonly tty: boolean;
 }
 
 export interface ContainerExit {
@@ -48,13 +52,23 @@ export class RunningContainer {
   readonly pid: number;
   readonly exited: Promise<ContainerExit>;
   readonly log: LogFile;
+  /** The program's standard input; absent unless the container asks for one. */
+  readonly stdin: Writable | undefined;
+  /** Whether the program has a terminal. */
+  readonly tty: boolean;
+  /** The process on the node below which the container's are. */
+  readonly parentPid: number;
   readonly #start: ContainerStart;
   #ended = false;
 
-  private constructor(pid: number, start: ContainerStart, exited: Promise<ContainerExit>) {
+  private constructor(pid: number, child: ChildProcess, start: ContainerStart, exited: Promise<ContainerExit>) {
     this.pid = pid;
+    this.parentPid = child.pid!;
     this.#start = start;
     this.log = start.log;
+    this.tty = start.tty;
+    this.stdin = start.stdin ? (child.stdin ?? undefined) : undefined;
+    this.stdin?.on('error', () => undefined);
     this.exited = exited.then((exit) => {
       this.#ended = true;
       return exit;
@@ -75,9 +89,9 @@ export class RunningContainer {
         ...enter,
         ...[start.hostname, start.readOnlyRoot ? '1' : '', start.workingDir],
         ...start.setpriv,
-        ...start.command,
+        ...(start.tty ? onTerminal(start.command) : start.command),
       ],
-      { stdio: ['ignore', 'pipe', 'pipe', 'pipe'], env: { ...start.env } },
+      { stdio: [start.stdin ? 'pipe' : 'ignore', 'pipe', 'pipe', 'pipe'], env: { ...start.env } },
     );
     const exited = watch(child, start.log);
     const complaint = await readComplaint(child.stdio[3] as Readable);
@@ -87,7 +101,7 @@ export class RunningContainer {
       throw new AmbitError('CONTAINER_START', complaint);
     }
     // The program may be over already; its exit is told by `exited` like any other.
-    return new RunningContainer(pid ?? child.pid!, start, exited);
+    return new RunningContainer(pid ?? child.pid!, child, start, exited);
   }
 
   /** Sends a signal to process 1. Nothing happens when the container has ended. */
@@ -103,8 +117,7 @@ export class RunningContainer {
   /** Runs a command inside, with the container's environment, user and limits. `tty` gives it a terminal. */
   exec(command: readonly string[], tty = false): ChildProcessWithoutNullStreams {
     const { cgroupProcs, setpriv, env } = this.#start;
-    const quoted = command.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ');
-    const program = tty ? ['/usr/bin/script', '-qefc', quoted, '/dev/null'] : command;
+    const program = tty ? onTerminal(command) : command;
     return spawn(
       '/bin/sh',
       [
@@ -114,6 +127,12 @@ export class RunningContainer {
       { stdio: ['pipe', 'pipe', 'pipe'], env: { ...env, ...(tty ? { TERM: 'xterm' } : {}) } },
     );
   }
+}
+
+/** The command line that runs `command` on a pseudo-terminal of its own. */
+function onTerminal(command: readonly string[]): string[] {
+  const quoted = command.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ');
+  return ['/usr/bin/script', '-qefc', quoted, '/dev/null'];
 }
 
 function watch(child: ChildProcess, log: LogFile): Promise<ContainerExit> {

@@ -27,6 +27,7 @@ export class LogFile {
   readonly path: string;
   readonly #now: () => number;
   readonly #listeners = new Set<(line: LogLine | undefined) => void>();
+  readonly #taps = new Set<(stream: 'stdout' | 'stderr', chunk: Buffer) => void>();
   readonly #partial = { stdout: Buffer.alloc(0), stderr: Buffer.alloc(0) };
   #fd: number;
   #size = 0;
@@ -42,6 +43,7 @@ export class LogFile {
   /** Takes a chunk of a container's output; whole lines are written at once. */
   write(stream: 'stdout' | 'stderr', chunk: Buffer): void {
     if (this.#closed) return;
+    for (const tap of this.#taps) tap(stream, chunk);
     const data = this.#partial[stream].length === 0 ? chunk : Buffer.concat([this.#partial[stream], chunk]);
     const time = new Date(this.#now()).toISOString();
     const lines: LogLine[] = [];
@@ -62,6 +64,12 @@ export class LogFile {
     if (this.#closed) listener(undefined);
     else this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Calls `listener` with the output as it comes, not in lines; for those who attach. */
+  tap(listener: (stream: 'stdout' | 'stderr', chunk: Buffer) => void): () => void {
+    this.#taps.add(listener);
+    return () => this.#taps.delete(listener);
   }
 
   close(): void {

@@ -128,6 +128,8 @@ export class PodRuntime {
     const id = randomUUID().replaceAll('-', '') + randomUUID().replaceAll('-', '');
     const base = join(node.containerDir, `${pod.metadata.uid}-${container.name}`);
     rmSync(base, { recursive: true, force: true });
+    // The run before can be asked for with `--previous`; older ones are dropped.
+    rmSync(this.logPath(container.name, attempt - 2), { force: true });
     const readOnlyRoot = container.securityContext?.readOnlyRootFilesystem === true;
     const builder = this.#root(container, base, env, readOnlyRoot);
     const mountTable = join(base, 'fstab');
@@ -144,6 +146,8 @@ export class PodRuntime {
       setpriv: setprivArguments(privileges, node.mayChangeUser),
       command,
       env,
+      stdin: container.stdin === true,
+      tty: container.tty === true,
       log: new LogFile(this.logPath(container.name, attempt), () => node.clock.now()),
     });
     return { running, id };

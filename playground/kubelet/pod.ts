@@ -109,6 +109,7 @@ export interface Container {
   readonly securityContext?: SecurityContext;
   readonly restartPolicy?: string;
   readonly stdin?: boolean;
+  readonly stdinOnce?: boolean;
   readonly tty?: boolean;
   readonly terminationMessagePath?: string;
 }

@@ -64,3 +64,31 @@ export function exitStatus(code: number): string {
     details: { causes: [{ reason: 'ExitCode', message: String(code) }] },
   });
 }
+
+/** Joins a client to a container that runs already: what it prints from now on, and its input when it takes any. */
+export function serveAttach(running: RunningContainer, stdinOnce: boolean, channels: ExecChannels): void {
+  const stopTap = running.log.tap((stream, chunk) => channels[stream](chunk));
+  const stopFollow = running.log.follow((line) => {
+    if (line !== undefined) return;
+    channels.status(exitStatus(0));
+    channels.close();
+  });
+  const close = (): void => {
+    if (stdinOnce) running.stdin?.end();
+  };
+  channels.listen(
+    (chunk) => {
+      if (chunk === undefined) close();
+      else running.stdin?.write(chunk);
+    },
+    () => {
+      stopTap();
+      stopFollow();
+      close();
+    },
+  );
+  channels.listenResize((message) => {
+    const size = parseSize(message);
+    if (running.tty && size !== undefined) void resizeTerminal(running.parentPid, size);
+  });
+}

@@ -8,7 +8,7 @@ import { describeError } from '#lib/kit/error.ts';
 import type { Logger } from '#lib/kit/log.ts';
 import type { Kubelet } from '../kubelet.ts';
 import { showLine } from '../log-file.ts';
-import { serveExec } from './exec.ts';
+import { serveAttach, serveExec } from './exec.ts';
 import { followLog, readPodLog } from './log-reader.ts';
 import { forwardWebSocket, SpdyForwarder } from './port-forward.ts';
 import {
@@ -128,14 +128,8 @@ export class KubeletServer {
       await serveExec(found.running, { command: call.query.getAll('command'), tty, stdin: asked('input') }, channels);
       return;
     }
-    const stop = found.log?.follow((line) => {
-      if (line === undefined) channels.close();
-      else channels[line.stream](Buffer.from(line.text));
-    });
-    channels.listen(
-      () => undefined,
-      () => stop?.(),
-    );
+    const spec = found.runtime.pod.spec.containers.find(({ name }) => name === call.container);
+    serveAttach(found.running, spec?.stdinOnce === true, channels);
   }
 
   #forward({ namespace, pod, query }: Call, request: IncomingMessage, socket: Duplex, head: Buffer): void {
