@@ -4,7 +4,7 @@
 // else on its Namespace; the answer is the waypoint, nothing, or a reason why not that its author is told.
 
 import type { Collection, Fetch } from '#lib/collections/collection.ts';
-import type { GatewayAddress, WeightedWaypoint } from '#lib/mesh/gateway-address.ts';
+import type { WeightedWaypoint } from '#lib/mesh/gateway-address.ts';
 import * as names from '../object/names.ts';
 import type { KubeObject, Namespace } from '../object/object.ts';
 import { labelsOf } from '../object/object.ts';
@@ -142,8 +142,4 @@ function withCanary(
   const share = (waypoint: Waypoint, of: number): WeightedWaypoint[] =>
     waypoint.address === undefined ? [] : [{ address: waypoint.address, weight: of }];
   return { ...bound, weighted: [...share(primary, 100 - weight), ...share(canary, weight)] };
-}
-
-export function addressOfBinding(binding: WaypointBinding): GatewayAddress | undefined {
-  return binding.waypoint?.address;
 }
