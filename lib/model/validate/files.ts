@@ -12,11 +12,12 @@ import { createModel } from '../model.ts';
 import { type KubeObject, keyOf, type Meta, namespaceOf } from '../object/object.ts';
 import { type ParsedObject, parseDocuments, type SourceText, type TextPlace } from './documents.ts';
 import { validateObject } from './object.ts';
-import { describeObject, type ObjectProblem, type Severity } from './problem.ts';
+import { describeObject, type ObjectProblem, type ProblemCode, type Severity } from './problem.ts';
 import { SchemaChecker } from './schema.ts';
 
 export interface FileProblem extends TextPlace {
   readonly severity: Severity;
+  readonly code: ProblemCode | 'Unreadable' | 'DefinedTwice';
   /** '' for text that is no object. */
   readonly object: string;
   readonly field: string;
@@ -45,7 +46,8 @@ export function validateFiles(texts: readonly SourceText[], settings: MeshSettin
   let objects = 0;
   for (const text of texts) {
     const parsed = parseDocuments(text);
-    for (const problem of parsed.problems) problems.push({ ...problem, severity: 'error', object: '', field: '' });
+    for (const problem of parsed.problems)
+      problems.push({ ...problem, severity: 'error', code: 'Unreadable', object: '', field: '' });
     for (const one of parsed.objects) {
       objects++;
       const object = placed(one.object);
@@ -85,13 +87,14 @@ function placed(object: KubeObject): KubeObject {
 }
 
 function located(problem: ObjectProblem, { placeOf }: ParsedObject): FileProblem {
-  const { field, fix, message, object, severity } = problem;
-  return { ...placeOf(field), severity, object, field, message, ...(fix !== undefined && { fix }) };
+  const { code, field, fix, message, object, severity } = problem;
+  return { ...placeOf(field), severity, code, object, field, message, ...(fix !== undefined && { fix }) };
 }
 
 function twice(object: KubeObject, before: TextPlace): Omit<FileProblem, keyof TextPlace> {
   return {
     severity: 'error',
+    code: 'DefinedTwice',
     object: describeObject(object),
     field: 'metadata.name',
     message: `is defined before, at ${before.file}:${before.line}`,
@@ -136,6 +139,7 @@ function unreadable(parsed: readonly ParsedObject[], collection: string, key: st
   return {
     ...(source?.placeOf('') ?? { file: '', line: 1 }),
     severity: 'error',
+    code: 'SchemaViolation',
     object: source === undefined ? key : describeObject(source.object),
     field: '',
     message: `cannot be read as ${collection.replace(/ in scope$/, '')}: ${reason}`,

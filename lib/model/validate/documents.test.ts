@@ -4,29 +4,29 @@ import { test } from 'node:test';
 import { parseDocuments } from './documents.ts';
 
 test('several documents, lists and empty ones', () => {
-  const { objects, unreadable } = parseDocuments(
-    'f',
-    '# c\n---\na: 1\n---\n---\napiVersion: v1\nkind: List\nitems: [{b: 1}, {c: 1}]\n',
-  );
+  const { objects, problems } = parseDocuments({
+    path: 'f',
+    text: '# c\n---\na: 1\n---\n---\napiVersion: v1\nkind: List\nitems: [{b: 1}, {c: 1}]\n',
+  });
   deepEqual(
-    objects.map(({ line, object }) => [line, Object.keys(object)[0]]),
+    objects.map(({ object, placeOf }) => [placeOf('').line, Object.keys(object)[0]]),
     [
       [3, 'a'],
-      [6, 'b'],
-      [6, 'c'],
+      [8, 'b'],
+      [8, 'c'],
     ],
   );
-  deepEqual(unreadable, []);
+  deepEqual(problems, []);
 });
 
 test('a text that is no YAML or no object is named by its line, and the others still count', () => {
-  const { objects, unreadable } = parseDocuments('f', 'a: 1\n---\nb: [1\n---\n- x\n---\nc: 1\n');
+  const { objects, problems } = parseDocuments({ path: 'f', text: 'a: 1\n---\nb: [1\n---\n- x\n---\nc: 1\n' });
   equal(objects.length, 2);
   deepEqual(
-    unreadable.map(({ line }) => line),
+    problems.map(({ line }) => line),
     [4, 5],
   );
-  match(unreadable[1]?.message ?? '', /holds no object/);
+  match(problems[1]?.message ?? '', /is no object/);
 });
 
 test('aliases that would unfold without end are refused', () => {
@@ -37,5 +37,5 @@ test('aliases that would unfold without end are refused', () => {
       return `${name}: &${name} [${Array(9).fill(`*${before}`).join(',')}]`;
     }),
   ].join('\n');
-  equal(parseDocuments('f', bomb).unreadable.length, 1);
+  equal(parseDocuments({ path: 'f', text: bomb }).problems.length, 1);
 });
