@@ -87,8 +87,8 @@ function readMatch(message: MatchMessage, field: string, action: Policy['action'
   return isEmptyMatch(match) ? { ...EMPTY_MATCH, destinationPorts: { any: [], none: [NO_PORT] } } : match;
 }
 
-/** No connection has this port, so "not this port" holds for every one. */
-const NO_PORT = -1;
+/** No connection goes to this port, so "not this port" holds for every one. */
+const NO_PORT = 0;
 
 function both<T>(any: readonly T[], none: readonly T[]): Condition<T> {
   return { any, none };
