@@ -39,6 +39,10 @@ export interface DataPlaneOptions {
 }
 
 const LIST_TIMEOUT_MS = 2000;
+/** A set of labels takes four or more; pages are taken when they are first counted in. */
+const COUNTER_SLOTS = 65_536;
+/** Lines of a busy second, between two looks of a busy main process. */
+const LOG_BYTES = 4 << 20;
 
 interface Listing {
   readonly found: ConnectionInfo[];
@@ -70,6 +74,8 @@ export class DataPlane implements WorkersHandler {
       watch: options.watch,
       memory: { store: options.storeFd },
       drainMs: options.drainMs,
+      counterSlots: COUNTER_SLOTS,
+      logBytes: LOG_BYTES,
       ...(options.eventNames === undefined ? {} : { eventNames: options.eventNames }),
       handler: this,
     });

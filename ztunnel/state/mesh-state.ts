@@ -119,15 +119,6 @@ export class MeshState {
     return this.#options.nodeName === '' || workload.node === this.#options.nodeName;
   }
 
-  /** The workload of this node that the node agent announced under these names. */
-  localWorkload(namespace: string, name: string, serviceAccount: string): Workload | undefined {
-    for (const workload of this.mesh.workloads()) {
-      if (workload.name !== name || workload.namespace !== namespace) continue;
-      if (workload.serviceAccount === serviceAccount && this.isLocal(workload)) return workload;
-    }
-    return undefined;
-  }
-
   /** Starts to bring the store up to date; returns at once. */
   flush(): void {
     this.#feeding ??= this.#feed().finally(() => {

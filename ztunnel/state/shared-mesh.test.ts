@@ -90,7 +90,6 @@ test('resources of the control plane are found by every key, and gone when they 
     assert.equal(view.workloadByAddress('', ip('10.0.0.2')), undefined);
   }
   assert.equal(shared.localWorkload('shop', 'cart-1', 'cart')?.uid, cart.uid);
-  assert.equal(state.localWorkload('shop', 'cart-1', 'cart')?.uid, cart.uid);
   assert.equal(shared.localWorkload('shop', 'cart-1', 'other'), undefined);
   state.applyAddresses([], [cart.uid, cartService.key]);
   state.applyAuthorizations([], ['shop/allow']);
