@@ -14,6 +14,9 @@ import type { SchemaChecker } from './schema.ts';
 
 const DNS_NAME = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/;
 
+/** Names of these may hold colons (RBAC's path segment names). */
+const RBAC_KIND = /Role(Binding)?$/;
+
 /** Groups whose kinds have schemas here; an unknown kind of them is a slip. */
 const OWN_GROUPS = ['istio.io', 'gateway.networking.k8s.io'];
 
@@ -55,7 +58,7 @@ function checkShape(object: KubeObject, schemas: SchemaChecker): ObjectProblem[]
     list.error('SchemaViolation', 'metadata.name', 'is no text', `write it in quotes: "${String(name)}"`);
   } else if (name === undefined || name === '') {
     if (generateName === undefined) list.error('MissingField', 'metadata.name', 'is required', 'name the object');
-  } else if (!DNS_NAME.test(name) && object.kind?.endsWith('Role') !== true) {
+  } else if (!DNS_NAME.test(name) && !RBAC_KIND.test(object.kind ?? '')) {
     list.error('InvalidValue', 'metadata.name', `"${name}" can be no name`, 'use lower case letters, digits, - and .');
   }
   for (const [field, pairs] of Object.entries({ labels, annotations })) {
