@@ -221,3 +221,15 @@ test('a rejected resource shows in metrics, log and syncz', async () => {
   match((await env.istiod.get('http', '/debug/syncz')).body, new RegExp(`"lastError": "${WEB}: not wanted"`));
   ok(picky.held.has('Kubernetes//Pod/shop/web-1'));
 });
+
+test('mesh settings that cannot be read change nothing, and their config map says so', async () => {
+  await using env = await setUp();
+  const settings = (mesh: string) => ({ metadata: { name: 'istio', namespace: 'istio-system' }, data: { mesh } });
+  env.api.put('/api/v1/configmaps', settings('trustDomain: example.org'));
+  await until('the domain', () => env.workload('web-1')?.trustDomain === 'example.org');
+  env.api.put('/api/v1/configmaps', settings('trustDomain: ['));
+  const event = await until('the event', () => env.api.all<EventObject>('/api/v1/events')[0]);
+  equal(event.involvedObject.kind, 'ConfigMap');
+  match(event.message ?? '', /ConfigMap istio-system\/istio: data.mesh: not readable as YAML/);
+  equal(env.workload('web-1')?.trustDomain, 'example.org');
+});

@@ -5,7 +5,15 @@ import type { Clock } from '#lib/kit/clock.ts';
 import type { Logger } from '#lib/kit/log.ts';
 import type { KubeClient } from '#lib/kube/client.ts';
 import { EventRecorder } from '#lib/kube/events.ts';
-import { AUTHORIZATION_POLICY, NAMESPACE, PEER_AUTHENTICATION, POD, SERVICE, SERVICE_ACCOUNT } from '#lib/kube/kind.ts';
+import {
+  AUTHORIZATION_POLICY,
+  CONFIG_MAP,
+  NAMESPACE,
+  PEER_AUTHENTICATION,
+  POD,
+  SERVICE,
+  SERVICE_ACCOUNT,
+} from '#lib/kube/kind.ts';
 import { Leader } from '#lib/kube/leader.ts';
 import { SERVICE_MANAGER, WAYPOINT_POLICY_MANAGER, ZTUNNEL_POLICY_MANAGER } from '#lib/model/report/report.ts';
 import type { IstiodConfig } from '../config.ts';
@@ -40,6 +48,7 @@ export function createStatus({ client, clock, config, informers, log }: StatusOp
     },
     kinds: {
       AuthorizationPolicy: AUTHORIZATION_POLICY,
+      ConfigMap: CONFIG_MAP,
       Namespace: NAMESPACE,
       PeerAuthentication: PEER_AUTHENTICATION,
       Pod: POD,

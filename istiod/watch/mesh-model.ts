@@ -6,8 +6,8 @@ import type { Collection } from '#lib/collections/collection.ts';
 import { Graph } from '#lib/collections/graph.ts';
 import { describeError } from '#lib/kit/error.ts';
 import type { Logger } from '#lib/kit/log.ts';
-import { formatProblem } from '#lib/kit/result.ts';
-import type { ConfigMap } from '#lib/kube/object.ts';
+import { formatProblem, type Problem } from '#lib/kit/result.ts';
+import { type ConfigMap, objectKey } from '#lib/kube/object.ts';
 import { createInputs, type ModelInputs } from '#lib/model/inputs.ts';
 import { type MeshSettings, SETTINGS } from '#lib/model/mesh-settings.ts';
 import { createModel, type Model } from '#lib/model/model.ts';
@@ -27,12 +27,16 @@ export interface MeshModelOptions {
   readonly log: Logger;
 }
 
+type ReportListener = (id: string, report: ObjectReport | undefined) => void;
+
 export class MeshModel {
   readonly model: Model;
   readonly #options: MeshModelOptions;
   readonly #graph: Graph;
   readonly #inputs: ModelInputs;
   readonly #defaults: MeshSettings;
+  readonly #listeners: ReportListener[] = [];
+  #configReport: [string, ObjectReport | undefined] | undefined;
 
   constructor(options: MeshModelOptions) {
     this.#options = options;
@@ -78,8 +82,10 @@ export class MeshModel {
   }
 
   /** Calls the listener with what is to be told about an object, by `Kind namespace/name`, now and at each change. */
-  onReport(listener: (id: string, report: ObjectReport | undefined) => void): void {
+  onReport(listener: ReportListener): void {
     const { reports } = this.model;
+    this.#listeners.push(listener);
+    if (this.#configReport !== undefined) listener(...this.#configReport);
     for (const [id, report] of reports.entries()) listener(id, report);
     reports.subscribe((changes) => {
       for (const { after, key } of changes) listener(key, after);
@@ -150,14 +156,35 @@ export class MeshModel {
   #configure(map: ConfigMap | undefined): void {
     const { log } = this.#options;
     const result = readMeshConfig(map, this.#defaults);
+    if (map !== undefined) {
+      const id = `ConfigMap ${objectKey(map)}`;
+      this.#configReport = [id, result.ok ? undefined : configReport(map, result.problems)];
+      for (const listener of this.#listeners) listener(...this.#configReport);
+    }
     if (result.ok) {
       this.#inputs.settings.set(SETTINGS, result.value);
       log.info('mesh settings', { ...result.value });
       return;
     }
-    for (const problem of result.problems)
+    for (const problem of result.problems) {
       log.error('the mesh settings are not used', { problem: formatProblem(problem) });
+    }
   }
+}
+
+/** Problems of the mesh's settings as of any other object. */
+function configReport(map: ConfigMap, problems: readonly Problem[]): ObjectReport {
+  const { generation = 0, name, namespace = '', uid = '' } = map.metadata;
+  return {
+    object: { apiVersion: 'v1', kind: 'ConfigMap', namespace, name, uid, generation },
+    problems: problems.map((problem) => ({
+      object: `ConfigMap ${namespace}/${name}`,
+      severity: 'error',
+      code: 'InvalidValue',
+      ...problem,
+    })),
+    conditions: [],
+  };
 }
 
 function sorted<T>(collection: Collection<T>): T[] {
