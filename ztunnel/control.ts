@@ -29,7 +29,7 @@ export type PodInfo = {
   readonly sameNode?: boolean;
 };
 
-/** How traffic between two pods of this node travels (design.md 3). */
+/** How traffic between two pods of this node travels: joined, or through a tunnel like any other. */
 export type SameNodeMode = 'join' | 'tunnel';
 
 /** `auto`: try to keep the client's address and go on without when the kernel refuses. `ENABLE_ORIG_SRC`. */
@@ -81,7 +81,7 @@ export type WorkerSettings = {
   readonly accessLog: { readonly enabled: boolean; readonly format: 'plain' | 'json'; readonly opened: boolean };
 };
 
-/** A live connection, as `/config_dump` and `ambit ztunnel-config connections` list it (facts/ztunnel.md 10.3). */
+/** A live connection, as `/config_dump` and `ambit ztunnel-config connections` list it. */
 export type ConnectionInfo = {
   readonly pod: string;
   readonly direction: 'inbound' | 'outbound';
