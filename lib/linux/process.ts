@@ -83,6 +83,13 @@ export function readOnlyDescriptor(fd: number): number {
   return made;
 }
 
+/** open(2) for reading, CLOEXEC. Returns the descriptor or a negative errno. */
+export function openReadOnly(path: string): number {
+  scratch.writeCString(0, path);
+  const fd = libc.open(scratch.pointer, C.O_RDONLY | C.O_CLOEXEC, 0);
+  return fd < 0 ? -errnoCell[0]! : fd;
+}
+
 /** Size of the memory behind a memfd in bytes, rounded up to pages. Throws SYSCALL_EBADF. */
 export function memorySize(fd: number): number {
   if (libc.fstat(fd, scratch.pointer) < 0) throw callError('fstat', errnoCell[0]!, `descriptor ${fd}`);

@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: Apache-2.0
+// Brings pods into the mesh and out of it. One call at a time for each pod; every step may be repeated.
+//
+//   (running) ─ the proxy serves it ─ rules ─ probe set ─▶ enrolled       a running pod: nothing fails in between
+//   (running) ─ no proxy: rules ─▶ pending, cut off ─ proxy returns ─▶ enrolled
+//   (starting) ─ rules ─ the proxy serves it ─ probe set ─▶ enrolled      by the plugin, before its processes exist
+//   enrolled ─ rules that redirect nothing new ─▶ leaving ─ nothing goes through the proxy, or limit ─▶ gone
+//
+// Only the kernel's own listing is believed. What differs is mended, counted and logged.
+import type { Clock } from '#lib/kit/clock.ts';
+import { describeError } from '#lib/kit/error.ts';
+import type { Logger } from '#lib/kit/log.ts';
+import type { Netns } from '#lib/linux/netns.ts';
+import type { HostRules } from '../rules/host.ts';
+import { PORTS } from '../rules/in-pod.ts';
+import type { PodRedirection } from '../rules/pod.ts';
+import type { ZdsServer } from '../zds/server.ts';
+import { Enrolment, type PodIdentity } from './enrolment.ts';
+import type { CniMetrics } from './metrics.ts';
+import type { PodOverrides } from './pod-view.ts';
+import { type Connection, connectionsOn, openConnections } from './sockets.ts';
+
+const PROXY_PORTS: readonly number[] = Object.values(PORTS);
+/** Connections named in one log line. */
+const NAMED_CONNECTIONS = 20;
+const PROXY_POLL_MS = 20;
+
+export interface EnrollerOptions {
+  readonly redirection: PodRedirection;
+  readonly host: HostRules;
+  readonly zds: ZdsServer;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: CniMetrics;
+  readonly probes: { readonly ip: string; readonly ip6: string };
+  readonly openConnectionMs: number;
+  readonly leaveMs: number;
+  readonly proxyWaitMs: number;
+}
+
+export interface EnrolRequest {
+  readonly pod: PodIdentity;
+  readonly ips: readonly string[];
+  readonly overrides: PodOverrides;
+  /** Opens the pod's namespace; the handle becomes the enroller's. */
+  readonly netns: () => Promise<Netns>;
+  /** By the plugin: no process of the pod runs yet, and the call must fail when it cannot be served. */
+  readonly starting: boolean;
+}
+
+export class Enroller {
+  readonly #options: EnrollerOptions;
+  readonly #pods = new Map<string, Enrolment>();
+  readonly #busy = new Map<string, Promise<unknown>>();
+
+  constructor(options: EnrollerOptions) {
+    this.#options = options;
+  }
+
+  /** Every pod held, for proxies that connect and for pages. */
+  list(): readonly Enrolment[] {
+    return [...this.#pods.values()];
+  }
+
+  get(uid: string): Enrolment | undefined {
+    return this.#pods.get(uid);
+  }
+
+  /** Makes the pod captured and served; its state afterwards. Throws what stood in the way; a pod whose rules stand is held as pending then. */
+  enrol(request: EnrolRequest): Promise<'enrolled' | 'pending'> {
+    return this.#alone(request.pod.uid, async () => {
+      let pod = this.#pods.get(request.pod.uid);
+      if (pod === undefined) pod = await this.#begin(request);
+      else await this.#refresh(pod, request);
+      await this.#verify(pod);
+      if (!pod.served) await this.#serve(pod, request.starting);
+      await this.#syncProbes();
+      await this.#watchOpenConnections(pod);
+      this.#report();
+      return pod.served ? 'enrolled' : 'pending';
+    });
+  }
+
+  /**
+   * Takes over a pod that an earlier agent enrolled, before proxies are told anything. Without a namespace it is only named to them, so that they
+   * keep what they have.
+   */
+  restore(identity: PodIdentity, netns: Netns | undefined, ips: readonly string[], overrides: PodOverrides): void {
+    if (this.#pods.has(identity.uid)) {
+      netns?.close();
+      return;
+    }
+    const pod = new Enrolment(identity, netns, ips, overrides, this.#options.clock.monotonic());
+    pod.captured = netns !== undefined;
+    this.#pods.set(identity.uid, pod);
+    this.#report();
+  }
+
+  /** Lets a running pod out. Resolves to whether it is wholly out; call again until it is. */
+  leave(uid: string): Promise<boolean> {
+    return this.#alone(uid, async () => {
+      const pod = this.#pods.get(uid);
+      if (pod === undefined) return true;
+      const { clock, log, metrics, redirection, zds } = this.#options;
+      if (pod.state !== 'leaving') {
+        this.#setState(pod, 'leaving');
+        if (pod.netns) await redirection.apply(pod.netns, pod.rules(this.#options.probes));
+        await this.#syncProbes();
+        log.info('pod leaves the mesh; new connections are direct', { pod: pod.key });
+      }
+      const through = pod.netns ? connectionsOn(pod.netns, PROXY_PORTS) : [];
+      const waited = clock.monotonic() - pod.since;
+      if (through.length > 0 && waited < this.#options.leaveMs) {
+        log.debug('connections still go through the proxy', { pod: pod.key, count: through.length });
+        return false;
+      }
+      if (through.length > 0) log.warn('connections through the proxy are ended at the limit', named(pod, through));
+      await zds.delete(uid);
+      if (pod.netns) await redirection.remove(pod.netns);
+      this.#drop(pod);
+      metrics.events.inc({ type: 'delete' });
+      log.info('pod is out of the mesh', { pod: pod.key });
+      return true;
+    });
+  }
+
+  /** The pod or its processes are gone: nothing of it is left to clean. */
+  forget(uid: string): Promise<void> {
+    return this.#alone(uid, async () => {
+      const pod = this.#pods.get(uid);
+      if (pod === undefined) return;
+      // A message under way may still carry the descriptor, so our handle goes last; then nobody holds the namespace (trap 16).
+      this.#pods.delete(uid);
+      await this.#options.zds.delete(uid);
+      this.#drop(pod);
+      await this.#syncProbes();
+      this.#options.metrics.events.inc({ type: 'delete' });
+      this.#options.log.info('pod is gone', { pod: pod.key });
+    });
+  }
+
+  /** Compares host rules with what should be and mends them. */
+  async verifyHost(): Promise<void> {
+    const { host, log, metrics } = this.#options;
+    if (await host.sound()) return;
+    metrics.repairs.inc({ what: 'host-rules' });
+    log.warn("the node's probe rules were not as they should be; mending them");
+    await host.apply(this.#addresses());
+  }
+
+  /** No proxy serves anything any more; pods stay captured. */
+  proxiesGone(): void {
+    for (const pod of this.#pods.values()) {
+      pod.served = false;
+      if (pod.state === 'enrolled') this.#setState(pod, 'pending');
+    }
+    this.#report();
+  }
+
+  async #begin({ ips, netns, overrides, pod: identity, starting }: EnrolRequest): Promise<Enrolment> {
+    const { clock, log, metrics, redirection } = this.#options;
+    const handle = await this.#step('netns', netns);
+    const pod = new Enrolment(identity, handle, ips, overrides, clock.monotonic());
+    const before = await redirection.present(handle);
+    if (starting) pod.lock = 'both';
+    else if (before) pod.captured = true;
+    else pod.open = openConnections(handle);
+    this.#pods.set(identity.uid, pod);
+    metrics.events.inc({ type: 'add' });
+    // A running pod is cut off by its rules until the proxy listens, so the proxy comes first where there is one.
+    if (!starting && !before && (await this.#proxyThere())) {
+      try {
+        await this.#serve(pod, false);
+      } catch (error) {
+        log.warn('the node proxy cannot serve a pod that joins', { pod: pod.key, error: describeError(error) });
+      }
+    }
+    return pod;
+  }
+
+  /** A pod that is held already: what may have changed about it. */
+  async #refresh(pod: Enrolment, { ips, netns, overrides, starting }: EnrolRequest): Promise<void> {
+    pod.overrides = overrides;
+    if (ips.length > 0) pod.ips = ips;
+    if (pod.state === 'leaving') {
+      this.#setState(pod, 'pending');
+      pod.served = false;
+    }
+    if (pod.netns !== undefined && !starting) return;
+    const handle = await this.#step('netns', netns);
+    if (handle.id === pod.netns?.id) {
+      handle.close();
+      return;
+    }
+    // Its sandbox was made anew.
+    pod.netns?.close();
+    pod.netns = handle;
+    pod.served = false;
+    pod.open = [];
+    pod.captured = false;
+    pod.lock = starting ? 'both' : 'open';
+  }
+
+  /** Writes the rules unless the kernel has them. */
+  async #verify(pod: Enrolment): Promise<void> {
+    const { log, metrics, probes, redirection } = this.#options;
+    const netns = pod.netns;
+    if (netns === undefined) return;
+    const rules = pod.rules(probes);
+    await this.#step('rules', async () => {
+      const problems = await redirection.problems(netns, rules);
+      if (problems.length === 0) return;
+      if (pod.state === 'enrolled') {
+        for (const what of problems) metrics.repairs.inc({ what });
+        log.warn('the rules of a pod were not as they should be; mending them', { pod: pod.key, problems });
+      }
+      await redirection.apply(netns, rules);
+      // What was opened while the rules were being written is past the proxy too.
+      if (pod.lock === 'open' && !pod.captured) pod.open = union(pod.open, openConnections(netns));
+    });
+    if (!pod.captured) this.#tellOpen(pod);
+    pod.captured = true;
+  }
+
+  /** Names each connection that goes on past the proxy. */
+  #tellOpen(pod: Enrolment): void {
+    const { log, openConnectionMs } = this.#options;
+    for (const { local, remote } of pod.open) {
+      log.info('connection lives on', {
+        pod: pod.key,
+        local: `${local}`,
+        remote: `${remote}`,
+        limitMs: openConnectionMs,
+      });
+    }
+  }
+
+  async #serve(pod: Enrolment, mustBe: boolean): Promise<void> {
+    const { log, zds } = this.#options;
+    try {
+      await this.#step('proxy', () => zds.add(pod));
+      pod.served = true;
+      this.#setState(pod, 'enrolled');
+      log.info('pod is in the mesh', { pod: pod.key });
+    } catch (error) {
+      if (mustBe) {
+        // The sandbox is given up and made anew with another namespace.
+        this.#drop(pod);
+        throw error;
+      }
+      if (pod.state !== 'pending') this.#setState(pod, 'pending');
+      throw error;
+    }
+  }
+
+  /** Whether a proxy is connected, waiting a moment for one that is about to be. */
+  async #proxyThere(): Promise<boolean> {
+    const { clock, proxyWaitMs, zds } = this.#options;
+    for (const deadline = clock.monotonic() + proxyWaitMs; ; ) {
+      if (zds.connected > 0) return true;
+      if (clock.monotonic() >= deadline) return false;
+      await clock.sleep(PROXY_POLL_MS);
+    }
+  }
+
+  /** Follows the connections from before the enrolment; at the limit, or when none is left, the lock closes behind them. */
+  async #watchOpenConnections(pod: Enrolment): Promise<void> {
+    if (pod.lock !== 'open' || pod.netns === undefined || pod.state === 'leaving') return;
+    const { clock, log, metrics, openConnectionMs, probes, redirection } = this.#options;
+    const now = new Set(openConnections(pod.netns).map(nameOf));
+    pod.open = pod.open.filter((connection) => now.has(nameOf(connection)));
+    const overdue = clock.monotonic() - pod.since >= openConnectionMs;
+    if (pod.open.length > 0 && !overdue) return;
+    if (pod.open.length > 0) {
+      log.warn('connections from before the enrolment are ended at the limit', named(pod, pod.open));
+      metrics.endedConnections.inc(pod.open.length);
+      pod.open = [];
+    }
+    pod.lock = 'both';
+    await redirection.apply(pod.netns, pod.rules(probes));
+  }
+
+  #setState(pod: Enrolment, state: Enrolment['state']): void {
+    // The limit of open connections counts from the beginning, not from every return of a proxy.
+    if (pod.state === 'leaving' || state === 'leaving') pod.since = this.#options.clock.monotonic();
+    pod.state = state;
+  }
+
+  #drop(pod: Enrolment): void {
+    this.#pods.delete(pod.uid);
+    pod.netns?.close();
+    this.#report();
+  }
+
+  #addresses(): string[] {
+    return this.list()
+      .filter(({ state }) => state !== 'leaving')
+      .flatMap(({ ips }) => ips);
+  }
+
+  async #syncProbes(): Promise<void> {
+    await this.#step('probes', () => this.#options.host.setAddresses(this.#addresses()));
+  }
+
+  #report(): void {
+    const { metrics } = this.#options;
+    for (const state of ['pending', 'enrolled', 'leaving'] as const) {
+      metrics.enrolled.set({ state }, this.list().filter((pod) => pod.state === state).length);
+    }
+    metrics.openConnections.set(this.list().reduce((sum, { open }) => sum + open.length, 0));
+  }
+
+  async #step<T>(step: string, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      this.#options.metrics.failures.inc({ step });
+      throw error;
+    }
+  }
+
+  /** One piece of work at a time for a pod. */
+  #alone<T>(uid: string, work: () => Promise<T>): Promise<T> {
+    const before = this.#busy.get(uid) ?? Promise.resolve();
+    const result = before.then(work, work);
+    const settled = result.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#busy.set(uid, settled);
+    void settled.then(() => {
+      if (this.#busy.get(uid) === settled) this.#busy.delete(uid);
+    });
+    return result;
+  }
+}
+
+/** Connections of both lists, those of the proxy's own sockets left out. */
+function union(one: readonly Connection[], other: readonly Connection[]): Connection[] {
+  const known = new Set(one.map(nameOf));
+  const added = other.filter(
+    (connection) => !known.has(nameOf(connection)) && !PROXY_PORTS.includes(connection.local.port),
+  );
+  return [...one, ...added];
+}
+
+function nameOf({ local, remote }: Connection): string {
+  return `${local} ${remote}`;
+}
+
+function named(pod: Enrolment, connections: readonly Connection[]): Record<string, unknown> {
+  const list = connections.slice(0, NAMED_CONNECTIONS).map(nameOf);
+  return { pod: pod.key, count: connections.length, connections: list };
+}
