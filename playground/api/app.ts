@@ -6,13 +6,16 @@ import { join } from 'node:path';
 import type { Clock } from '#lib/kit/clock.ts';
 import type { Logger } from '#lib/kit/log.ts';
 import { createMetrics } from '#lib/kit/metrics.ts';
+import { Readiness } from '#lib/kit/readiness.ts';
 import { AdmissionChain } from './admission/chain.ts';
+import { crdRules } from './admission/crd-rules.ts';
 import { NamespaceLifecycle } from './admission/namespace-lifecycle.ts';
 import { PodAdmission } from './admission/pods.ts';
 import { AddressRange, ServiceAddresses } from './admission/service-addresses.ts';
 import { Webhooks } from './admission/webhooks.ts';
 import { Authenticator } from './auth/authenticate.ts';
 import { Authorizer } from './auth/authorizer.ts';
+import { CsrSigner } from './auth/csr-signer.ts';
 import { kubeconfig, Pki } from './auth/pki.ts';
 import { Tokens } from './auth/tokens.ts';
 import { MASTERS } from './auth/user.ts';
@@ -30,6 +33,7 @@ import { ResourceHandler } from './registry/handler.ts';
 import { Reader } from './registry/read.ts';
 import { Writer } from './registry/write.ts';
 import { BuiltinSchemas } from './schema/builtin.ts';
+import { checkRules } from './schema/rules.ts';
 import { ApiServer } from './server.ts';
 import { memoryJournal, SqliteJournal } from './store/journal.ts';
 import { Store } from './store/store.ts';
@@ -64,14 +68,24 @@ export async function startApi(config: ApiConfig, { clock, log }: { clock: Clock
   const ranges = config.serviceCidrs.map((cidr) => new AddressRange(cidr));
   const admission = new AdmissionChain([
     new NamespaceLifecycle(store),
+    crdRules,
     new PodAdmission(store, clock),
     new ServiceAddresses(store, ranges, Math.random),
     new Webhooks(store, (namespace, name, port) => connector.endpoint(namespace, name, port), dial),
   ]);
   const reader = new Reader(store);
-  const writer = new Writer({ store, clock, admission, metadata: schemas.resolve('V1ObjectMeta'), rules: () => [] });
+  const writer = new Writer({
+    store,
+    clock,
+    admission,
+    metadata: schemas.resolve('V1ObjectMeta'),
+    rules: ({ version }, object, old) => checkRules(version.schema, object, old),
+  });
   const deleter = new Deleter({ store, clock, reader, admission });
   const serviceAddress = ranges[0]!.at(1);
+  const readiness = new Readiness();
+  const bootstrapped = readiness.hold('bootstrap');
+  new CsrSigner(store, pki, clock).start();
   const metrics = createMetrics();
   const server = new ApiServer({
     serving: await pki.issueServer('kube-apiserver', servingNames(config, serviceAddress), clock.now()),
@@ -96,6 +110,7 @@ export async function startApi(config: ApiConfig, { clock, log }: { clock: Clock
       schemas,
       tokens,
       address: () => `${config.listen.host}:${port}`,
+      ready: () => readiness.ready(),
       metrics: async () => (await metrics.text()).body,
     }),
     log,
@@ -104,6 +119,7 @@ export async function startApi(config: ApiConfig, { clock, log }: { clock: Clock
   const host = reachable(config.listen.host);
   const advertised = config.advertise ?? host;
   await bootstrap({ store, catalog, writer }, { host: advertised, port }, serviceAddress);
+  bootstrapped();
   const url = `https://${isIPv6(host) ? `[${host}]` : host}:${port}`;
   const file = join(config.data, 'kubeconfig');
   const admin = await pki.issueClient('kubernetes-admin', [MASTERS], clock.now());

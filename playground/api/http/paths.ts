@@ -16,6 +16,8 @@ export interface PathsParts {
   readonly schemas: BuiltinSchemas;
   readonly tokens: Tokens;
   readonly address: () => string;
+  /** Whether the cluster's first objects are there. */
+  readonly ready: () => boolean;
   readonly metrics: () => Promise<string>;
 }
 
@@ -38,7 +40,10 @@ export class Paths {
   ): Promise<void> {
     const path = info.path.replace(/(.)\/+$/, '$1');
     const health = /^\/(healthz|livez|readyz)(\/.*)?$/.exec(path);
-    if (health) return sendText(response, 200, 'ok', 'text/plain');
+    if (health) {
+      const waits = health[1] === 'readyz' && !this.#parts.ready();
+      return sendText(response, waits ? 503 : 200, waits ? 'the first objects are being made' : 'ok', 'text/plain');
+    }
     if (path === '/metrics') return sendText(response, 200, await this.#parts.metrics(), 'text/plain; version=0.0.4');
     if (path === '/version') return sendJson(response, 200, versionInfo());
     if (path === '/openid/v1/jwks') return sendJson(response, 200, await this.#parts.tokens.jwks());

@@ -26,11 +26,6 @@ export const column = (name: string, cell: Column['cell'], priority = 0, type = 
 
 export const NAME = column('Name', (object) => object.metadata.name ?? '');
 export const AGE = column('Age', (object, now) => age(textAt(object, 'metadata', 'creationTimestamp'), now));
-export const DEFAULT_COLUMNS: readonly Column[] = [
-  NAME,
-  column('Created At', (object) => object.metadata.creationTimestamp ?? '', 0, 'date'),
-];
-
 export const columnDefinitions = (columns: readonly Column[]): Json[] =>
   columns.map(({ name, type, format, description, priority }) => ({
     name,
