@@ -12,7 +12,7 @@ import { askControl } from './cluster/control.ts';
 import { run, tryRun } from './fabric/command.ts';
 import { POD } from './kubelet/pod.ts';
 import { readRecord, statePaths } from './state.ts';
-import { clusterStatus } from './status.ts';
+import { clusterStatus, enterNode } from './status.ts';
 import { eventually, isReady, TestCluster, testConfig } from './testing.ts';
 import { down, up } from './up.ts';
 
@@ -148,6 +148,27 @@ test('a node that is rebooted comes back with its pods, restarted and counted', 
   });
   assert.equal(after.status?.containerStatuses?.[0]?.restartCount, 1);
   assert.notEqual((await clusterStatus(paths, record)).nodes[1]!.netns, netns);
+});
+
+test('a node whose program dies is booted again by itself', async () => {
+  await using cluster = await TestCluster.up(1);
+  const paths = statePaths(cluster.config.stateRoot, cluster.config.name);
+  const record = readRecord(paths)!;
+  const netns = async (): Promise<string> => (await clusterStatus(paths, record)).nodes[0]!.netns;
+  const before = await netns();
+  const [enter, ...words] = await enterNode(paths, record, 'node-1', [
+    'sh',
+    '-c',
+    'kill -9 $(grep -l [k]ubelet/main.ts /proc/[0-9]*/cmdline | cut -d/ -f3 | grep -vx 1)',
+  ]);
+  await tryRun(enter!, words);
+  const after = await eventually('another machine', async () => {
+    const now = await netns();
+    return now !== '' && now !== before && now;
+  });
+  assert.notEqual(after, before);
+  await cluster.pod('later', 'true');
+  await cluster.until('later', 'a pod to run on it', (pod) => pod.status?.phase === 'Succeeded');
 });
 
 test('a link can be cut, slowed and made whole again', async () => {

@@ -127,8 +127,8 @@ const INNER = ['left', 'left-mid', 'mid', 'mid-mid', 'right', 'right-mid'];
 function table(head: readonly string[]): Table.Table {
   const chars = Object.fromEntries([...BARE, ...INNER].map((name) => [name, '']));
   return new Table({
-    head: head.map((name) => name.toUpperCase()),
+    head: head.map((name) => pc.bold(name.toUpperCase())),
     chars: { ...chars, middle: '  ' },
-    style: { 'padding-left': 0, 'padding-right': 0, head: ['bold'] },
+    style: { 'padding-left': 0, 'padding-right': 0, head: [], border: [] },
   });
 }

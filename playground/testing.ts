@@ -11,7 +11,7 @@ import { POD, type PodObject, type PodSpec } from './kubelet/pod.ts';
 import { statePaths } from './state.ts';
 import { down, up } from './up.ts';
 
-const WAIT_MS = 30_000;
+const WAIT_MS = 60_000;
 
 /** Waits until `step` gives something; `what` is told when it does not. */
 export async function eventually<T>(

@@ -15,7 +15,7 @@ import { isIP } from 'node:net';
 import { dirname, join, relative } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Clock } from '#lib/kit/clock.ts';
-import { AmbitError } from '#lib/kit/error.ts';
+import { AmbitError, describeError } from '#lib/kit/error.ts';
 import type { Logger } from '#lib/kit/log.ts';
 import type { KubeClient } from '#lib/kube/client.ts';
 import { connectKube } from '#lib/kube/connect.ts';
@@ -111,6 +111,7 @@ export class ClusterApp {
   async reboot(name: string): Promise<void> {
     const node = this.node(name);
     const machine = this.#machines.get(name);
+    this.#machines.delete(name);
     if (machine !== undefined) await stopMachine(machine);
     rmSync(join(this.#base(node), 'run'), { recursive: true, force: true });
     await this.#boot(node);
@@ -191,7 +192,7 @@ export class ClusterApp {
   }
 
   async #boot(node: NodePlan): Promise<void> {
-    const { config, paths, unprivileged, log } = this.#options;
+    const { config, paths, unprivileged } = this.#options;
     const stateDir = this.#stateDir(node);
     mkdirSync(stateDir, { recursive: true, mode: 0o755 });
     const machine = await bootMachine({
@@ -205,13 +206,23 @@ export class ClusterApp {
       logFd: openSync(join(paths.logs, `${node.name}.log`), 'a', 0o640),
     });
     this.#machines.set(node.name, machine);
-    void machine.exited.then(async (status) => {
-      // Not when it was stopped: then another one stands in its place, or none.
-      if (this.#machines.get(node.name) !== machine) return;
-      log.warn('node went down, booting it again', { node: node.name, status });
+    void machine.exited.then((status) => this.#wentDown(machine, status));
+  }
+
+  /** Boots a node again that went down by itself, until it stays up. */
+  async #wentDown(machine: Machine, status: number): Promise<void> {
+    const { name } = machine.node;
+    // One that was stopped on purpose is no longer listed.
+    if (this.#machines.get(name) !== machine) return;
+    this.#options.log.warn('node went down, booting it again', { node: name, status });
+    do {
       await delay(REBOOT_MS);
-      if (this.#machines.get(node.name) === machine) await this.reboot(node.name);
-    });
+      try {
+        await this.reboot(name);
+      } catch (error) {
+        this.#options.log.error('node does not boot', { node: name, error: describeError(error) });
+      }
+    } while (!this.#machines.has(name));
   }
 
   #base(node: NodePlan): string {

@@ -4,7 +4,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { run } from './command.ts';
+import { run, tryRun } from './command.ts';
 import { plugNode } from './fabric.ts';
 import type { ClusterPlan, NodePlan } from './plan.ts';
 import { RootBuilder } from './root.ts';
@@ -91,7 +91,7 @@ export async function bootMachine(options: MachineOptions): Promise<Machine> {
 export async function stopMachine(machine: Machine): Promise<void> {
   machine.process.kill('SIGKILL');
   await machine.exited;
-  await run('umount', ['-l', machine.netns]);
+  await tryRun('umount', ['-l', machine.netns]);
 }
 
 function buildRoot(options: MachineOptions): RootBuilder {
