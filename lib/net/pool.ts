@@ -167,6 +167,13 @@ export class TunnelPool<T extends TunnelTarget> implements TimerTarget {
     }
   }
 
+  /** The tunnels that `picked` picks take no more streams and end with their last one. */
+  drainWhere(picked: (session: Session) => boolean): void {
+    for (const lane of [...this.#lanes.values()]) {
+      for (const session of [...lane.sessions]) if (picked(session)) session.drain();
+    }
+  }
+
   onTimer(): void {
     const now = this.options.loop.now;
     this.#timer = this.options.loop.after(SWEEP_MS, this);

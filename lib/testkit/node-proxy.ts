@@ -54,7 +54,7 @@ export class NodeProxy {
   readonly messages: string[] = [];
   readonly heard: ToMain[] = [];
   readonly workers: Workers;
-  readonly #ca: TestCa;
+  #ca: TestCa;
   readonly #settings: WorkerSettings;
   readonly #identities = new Map<string, Promise<ToWorker>>();
   readonly #pods: { readonly info: PodInfo; readonly fd: number }[] = [];
@@ -121,6 +121,14 @@ export class NodeProxy {
     const at = this.#pods.findIndex((pod) => pod.info.uid === uid);
     if (at >= 0) this.#pods.splice(at, 1);
     this.#broadcast({ kind: 'pod-delete', uid });
+  }
+
+  /** Another authority signs everything from now on, and the old one is no longer trusted. */
+  async replaceCa(ca: TestCa): Promise<void> {
+    this.#ca = ca;
+    const known = [...this.#identities.keys()];
+    this.#identities.clear();
+    for (const worker of this.workers.list()) for (const identity of known) await this.#give(worker, identity);
   }
 
   /** Resolves when the processes have heard of everything put into `mesh`. */

@@ -336,3 +336,18 @@ test('a graceful drain lets what is open finish and takes nothing new', async ()
   server.connections[0]!.finish();
   await rig.until('the process is done', () => rig.two.heard.some((said) => said.kind === 'drained'));
 });
+
+test('trap 9: a root that is no longer trusted ends its tunnels, and new ones are made under the new root', async () => {
+  await using rig = await twoNodes();
+  const server = new AppServer(rig.loop, at(rig.orders, 8080), (app) => app.send('hi'), rig.orders.netns);
+  const old = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
+  await rig.until('it talks', () => old.text === 'hi');
+  const next = await createTestCa('next root');
+  await rig.one.replaceCa(next);
+  await rig.two.replaceCa(next);
+  await rig.until('the old connection is cut', () => old.end === 'reset');
+  await rig.until('the cause is logged', () => rig.two.lines.length > 0 && rig.one.lines.length > 0);
+  const fresh = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
+  await rig.until('a new connection talks', () => fresh.text === 'hi');
+  server.close();
+});

@@ -31,6 +31,7 @@ import { MeshWaits } from './mesh-waits.ts';
 import type { Runtime } from './runtime.ts';
 import { Telemetry } from './telemetry.ts';
 import { TraceIds } from './trace-ids.ts';
+import { TunnelJudge } from './tunnel-judge.ts';
 import { WorkloadMemory } from './workload-facts.ts';
 
 /** Name under which main passes the mesh store's descriptor. */
@@ -43,6 +44,7 @@ export class DataPlane implements WorkerProgram {
   readonly #pods = new Map<string, Pod>();
   readonly #podsByWorkload = new Map<string, Pod>();
   #runtime: Runtime | null = null;
+  #judge: TunnelJudge | null = null;
   #ending = false;
 
   constructor(context: WorkerContext) {
@@ -153,19 +155,7 @@ export class DataPlane implements WorkerProgram {
       });
       return;
     }
-    this.#judgeTunnels(runtime, identity);
-  }
-
-  /** A root was removed: tunnels whose peer it vouched for end (trap 9). */
-  #judgeTunnels(runtime: Runtime, identity: string): void {
-    for (const pod of this.#pods.values()) {
-      if (pod.local()?.uri !== identity) continue;
-      const doomed = (session: { readonly peer: { readonly anchor: string } | null }) =>
-        session.peer !== null && !runtime.identities.trusts(identity, session.peer.anchor);
-      const cause = 'the root that vouched for the peer is no longer trusted';
-      pod.pool.dropWhere(doomed, cause);
-      for (const session of [...pod.sessions]) if (doomed(session)) session.abort(cause);
-    }
+    this.#judge?.rootsChanged(identity);
   }
 
   // === the rest ===
@@ -216,6 +206,14 @@ export class DataPlane implements WorkerProgram {
     if (store === undefined) throw new AmbitError('WORKER_MEMORY', `no shared memory by the name ${STORE_MEMORY}`);
     const mesh = new SharedMesh(StoreReader.open(store));
     const toMain = (message: ToMain) => this.#send(message);
+    const identities = new Identities(loop, toMain);
+    const now = () => performance.timeOrigin + performance.now();
+    this.#judge = new TunnelJudge({
+      loop,
+      pods: () => this.#pods.values(),
+      trusts: (identity, anchor) => identities.trusts(identity, anchor),
+      now,
+    });
     const { keepalive, mark, userTimeout, http2 } = settings;
     const dialOptions = {
       mark,
@@ -233,14 +231,14 @@ export class DataPlane implements WorkerProgram {
       loop,
       bench: new Workbench(loop, settings.byteBudget),
       mesh,
-      identities: new Identities(loop, toMain),
+      identities,
       memory: new WorkloadMemory(),
       telemetry: new Telemetry({
         counters,
         log,
         vitals,
         toMain,
-        now: () => performance.timeOrigin + performance.now(),
+        now,
         format: settings.accessLog.format,
         accessLog: settings.accessLog.enabled,
         openedLog: settings.accessLog.opened,
