@@ -62,7 +62,7 @@ function resolveImport(from: string, specifier: string): string {
   return `${join(modules, specifier)}.d.ts`;
 }
 
-/** The first paragraph of a comment, as one line. */
+/** The first paragraph of a comment that says something, as one line. */
 function proseOf(comment: string): string {
   const body = comment
     .replace(/^\/\*\*|\*\/\s*$/g, '')
@@ -72,7 +72,8 @@ function proseOf(comment: string): string {
     .replace(/<gateway:[^>]*>/g, '')
     .replaceAll('\\*', '*')
     .trim();
-  return (body.split(/\n\s*\n/)[0] ?? '').replaceAll('\n', ' ').trim();
+  const paragraphs = body.split(/\n\s*\n/).map((paragraph) => paragraph.replaceAll('\n', ' ').trim());
+  return paragraphs.find((paragraph) => paragraph !== 'Optional.') ?? '';
 }
 
 class TypeParser {
