@@ -3,8 +3,8 @@
 
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { test } from 'node:test';
-import { status as Code, Server, ServerCredentials } from '@grpc/grpc-js';
-import { systemClock } from '#lib/kit/clock.ts';
+import { Client, status as Code, credentials, Server, ServerCredentials, type ServiceError } from '@grpc/grpc-js';
+import { type Clock, systemClock } from '#lib/kit/clock.ts';
 import { createLogger } from '#lib/kit/log.ts';
 import { until } from '#lib/testkit/until.ts';
 import { DeltaClient } from './client.ts';
@@ -20,16 +20,21 @@ const entry = (name: string, value: number, size = 1) =>
   makeEntry({ typeUrl: ADDRESS_TYPE, name, value: new Uint8Array(size).fill(value) });
 
 interface Options {
+  readonly clock?: Clock;
   readonly admit?: (headers: string | undefined) => Admission;
   readonly ready?: () => boolean;
 }
 
-async function startServer(log: ResourceLog, { admit, ready = () => true }: Options = {}, port = 0) {
+async function startServer(
+  log: ResourceLog,
+  { admit, clock = systemClock, ready = () => true }: Options = {},
+  port = 0,
+) {
   const events: string[] = [];
   let count = 0;
   const delta = new DeltaServer({
     sources: [{ typeUrl: ADDRESS_TYPE, log, resolve: (key) => (log.get(key) === undefined ? [] : [key]) }],
-    clock: systemClock,
+    clock,
     log: quiet,
     observer: {
       opened: (peer, identity) => events.push(`opened ${peer.id.split('~')[0]} ${identity}`),
@@ -180,4 +185,16 @@ test('a burst of changes reaches a client as its newest state, in few responses'
   for (let i = 1; i <= 200; i++) server.set(entry('a', i, 100_000));
   await until('the newest state', () => client.held.get('a') === 200);
   ok(client.batches.length < 100, `${client.batches.length} responses`);
+});
+
+test('a stream that never says who it is ends by itself', async () => {
+  const clock: Clock = { ...systemClock, after: (ms, fn) => systemClock.after(ms / 1000, fn) };
+  await using server = await startServer(new ResourceLog(), { clock });
+  const client = new Client(`127.0.0.1:${server.port}`, credentials.createInsecure());
+  const { path } = server.delta.service('plaintext').definition.deltaAggregatedResources;
+  const same = (bytes: Buffer) => bytes;
+  const stream = client.makeBidiStreamRequest(path, same, same);
+  const error = await new Promise<ServiceError>((resolve) => stream.on('error', resolve).on('data', () => undefined));
+  equal(error.code, Code.DEADLINE_EXCEEDED);
+  client.close();
 });

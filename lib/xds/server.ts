@@ -23,6 +23,8 @@ import {
 
 /** How long one turn may send before other work of the process gets its chance. */
 const PUSH_SLICE_MS = 5;
+/** How long a new stream may take to say who it is. */
+const HELLO_MS = 10_000;
 /** How many requests may wait while a stream is being admitted. */
 const MAX_WAITING_REQUESTS = 16;
 
@@ -163,6 +165,11 @@ export class DeltaServer {
       blocked: false,
     };
     this.#connections.add(connection);
+    const cancelHello = clock.after(HELLO_MS, () => {
+      if (connection.phase === 'new') this.#fail(connection, Code.DEADLINE_EXCEEDED, 'no request came on this stream');
+    });
+    call.once('data', cancelHello);
+    call.once('close', cancelHello);
     call.on('data', (request: DeltaDiscoveryRequest) => this.#onRequest(connection, request));
     call.on('end', () => this.#close(connection, () => call.end()));
     call.on('error', () => this.#close(connection));
