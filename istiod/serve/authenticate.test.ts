@@ -101,3 +101,13 @@ test('an API server that does not answer is no verdict', async () => {
   await env.api.stop();
   equal((await env.authenticator.authenticate(metadata('Bearer t'))).kind, 'unavailable');
 });
+
+test('a crowd with made-up tokens does not become a crowd at the API server', async () => {
+  const env = await setUp();
+  await using _ = env;
+  const results = await Promise.all(
+    Array.from({ length: 600 }, (_, i) => env.authenticator.authenticate(metadata(`Bearer t${i}`))),
+  );
+  equal(results.filter(({ kind }) => kind === 'unavailable').length, 600 - 32 - 512);
+  equal(env.api.requests.length, 32 + 512);
+});

@@ -6,6 +6,7 @@ import { hash } from 'node:crypto';
 import type { Metadata } from '@grpc/grpc-js';
 import type { Clock } from '#lib/kit/clock.ts';
 import { describeError } from '#lib/kit/error.ts';
+import { Gate } from '#lib/kit/gate.ts';
 import type { KubeClient } from '#lib/kube/client.ts';
 import { TOKEN_REVIEW } from '#lib/kube/kind.ts';
 import type { TokenReview } from '#lib/kube/object.ts';
@@ -20,6 +21,9 @@ const EXTRA_POD_UID = 'authentication.kubernetes.io/pod-uid';
  * pod's token is worth nothing soon. */
 const REMEMBER_MS = 5_000;
 const MAX_REMEMBERED = 2_048;
+/** Anybody may come with any token: what reaches the API server at a time is bounded, and so is who waits for it. */
+const MAX_REVIEWS = 32;
+const MAX_WAITING = 512;
 
 /** A caller that has proven a service account. */
 export interface Caller {
@@ -44,6 +48,7 @@ export interface AuthenticatorOptions {
 
 export class Authenticator {
   readonly #options: AuthenticatorOptions;
+  readonly #gate = new Gate(MAX_REVIEWS, MAX_WAITING);
   readonly #reviews = new Map<string, { readonly untilMs: number; readonly review: Promise<Authentication> }>();
 
   constructor(options: AuthenticatorOptions) {
@@ -81,15 +86,14 @@ export class Authenticator {
 
   async #review(token: string): Promise<Authentication> {
     const { audiences, client, trustDomain } = this.#options;
-    let answer: TokenReview;
+    let answer: TokenReview | undefined;
     try {
-      answer = await client.create(TOKEN_REVIEW, {
-        metadata: { name: '' },
-        spec: { token, audiences: [...audiences] },
-      });
+      const spec = { token, audiences: [...audiences] };
+      answer = await this.#gate.run(() => client.create(TOKEN_REVIEW, { metadata: { name: '' }, spec }));
     } catch (error) {
       return { kind: 'unavailable', reason: `the token cannot be checked: ${describeError(error)}` };
     }
+    if (answer === undefined) return { kind: 'unavailable', reason: 'too many callers are being checked: try again' };
     return judgeReview(answer.status, audiences, trustDomain());
   }
 }

@@ -11,8 +11,8 @@ import {
 import { AmbitError } from '#lib/kit/error.ts';
 import type { HostPort } from '../config.ts';
 
-/** A client that comes back names all it holds: for fifty thousand resources that is several MiB. */
-const MAX_MESSAGE_BYTES = 200 * 1024 * 1024;
+/** A client that comes back names all it holds: about 90 bytes a resource. Nobody needs more, and anybody may send. */
+const MAX_REQUEST_BYTES = 32 * 1024 * 1024;
 const MAX_STREAMS = 100_000;
 const PING_EVERY_MS = 30_000;
 const PING_TIMEOUT_MS = 10_000;
@@ -63,7 +63,7 @@ export async function serveGrpc(
 
 function options(maxConnectionAgeMs: number): ServerOptions {
   return {
-    'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
+    'grpc.max_receive_message_length': MAX_REQUEST_BYTES,
     'grpc.max_send_message_length': -1,
     'grpc.max_concurrent_streams': MAX_STREAMS,
     'grpc.keepalive_time_ms': PING_EVERY_MS,
