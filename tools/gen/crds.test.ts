@@ -111,5 +111,5 @@ test('defaults, constraints and prose are where users count on them', () => {
     'AUDIT',
     'CUSTOM',
   ]);
-  assert.match(nodeOf('authorizationpolicies.security.istio.io', 'spec.rules')?.description ?? '', /rules/i);
+  assert.match(nodeOf(route, 'spec.rules[].matches')?.description ?? '', /match/i);
 });
