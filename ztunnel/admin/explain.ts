@@ -8,7 +8,7 @@ import { resolveInbound } from '#lib/mesh/inbound.ts';
 import { type Ip, parseIp } from '#lib/mesh/ip.ts';
 import type { MapMesh } from '#lib/mesh/map-mesh.ts';
 import { resolveOutbound } from '#lib/mesh/outbound.ts';
-import { formatProof, type Recorder, recordProof, type Step } from '#lib/mesh/proof.ts';
+import { formatProof, NO_PROOF, type Recorder, recordProof, type Step } from '#lib/mesh/proof.ts';
 import { accessText, inboundText, outboundText } from '#lib/mesh/reason.ts';
 import type { OutboundVerdict } from '#lib/mesh/verdict.ts';
 import { describeWorkload, identityOf, type Workload } from '#lib/mesh/workload.ts';
@@ -64,12 +64,13 @@ export function explain(mesh: MapMesh, from: string, to: string, options: Explai
     return fail({ field: 'to', message: `${host} is no service of the mesh`, fix: 'write the address it resolves to' });
   }
   const flow = { source, ip, port, tried: [], waited: true };
-  const verdict = resolveOutbound(mesh, flow, options.outbound, () => 0, recorder);
   const captured = source.protocol === 'hbone';
   if (!captured) {
     const client = describeWorkload(source);
-    recorder.step(`Workload ${client}`, '', 'enrolled', 'no: its connections are not captured', 'enrol the client');
+    recorder.step(`Workload ${client}`, '', 'is it enrolled', 'no, so its connections are not captured', 'enrol it');
   }
+  // Of a client that is not captured the route is only what the cluster's own balancer would do much the same.
+  const verdict = resolveOutbound(mesh, flow, options.outbound, () => 0, captured ? recorder : NO_PROOF);
   const text = captured ? outboundText(verdict) : `plain TCP to ${ip.withPort(port)}: the client is not in the mesh`;
   const outbound = part({ ...summary(verdict), captured }, text, recorder);
   const inbound = explainInbound(mesh, source, verdict, captured, options);
