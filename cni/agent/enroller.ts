@@ -208,9 +208,9 @@ export class Enroller {
     if (netns === undefined) return;
     const rules = pod.rules(probes);
     await this.#step('rules', async () => {
-      const problems = await redirection.problems(netns, rules);
-      if (problems.length === 0) return;
-      if (pod.state === 'enrolled') {
+      if (pod.captured) {
+        const problems = await redirection.problems(netns, rules);
+        if (problems.length === 0) return;
         for (const what of problems) metrics.repairs.inc({ what });
         log.warn('the rules of a pod were not as they should be; mending them', { pod: pod.key, problems });
       }

@@ -4,7 +4,7 @@
 import type { Netns } from '#lib/linux/netns.ts';
 import { applyNft, type NftCommand } from '#lib/linux/nft.ts';
 import { counter, type Family, ownedBy, snatTo, tcp, toSet } from './expression.ts';
-import { applyCommands, differences, FAMILY, References, removeCommands, type Table } from './table.ts';
+import { applyCommands, FAMILY, fingerprint, References, removeCommands, type Table } from './table.ts';
 
 export const HOST_TABLE = 'istio-ambient-nat';
 const SETS: Readonly<Record<Family, string>> = { ip: 'istio-inpod-probes-v4', ip6: 'istio-inpod-probes-v6' };
@@ -60,7 +60,7 @@ export class HostRules {
 
   /** Whether the node's rules are as they should be. */
   async sound(): Promise<boolean> {
-    return (await differences([this.#table], [], this.#references, this.#options.netns)).length === 0;
+    return (await fingerprint(HOST_TABLE, this.#options.netns)) === (await this.#references.of(this.#table));
   }
 
   async remove(): Promise<void> {

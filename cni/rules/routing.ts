@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Policy routing inside a pod: packets with the application's mark are delivered locally, so that answers to a client whose
-// address the proxy borrowed come back to the proxy and do not leave the pod.
-import { type Family, ip, routes, rules } from '#lib/linux/ip.ts';
+// address the proxy borrowed come back to the proxy and do not leave the pod. Pure: what is there in, what is to be done out.
+import type { Family } from '#lib/linux/ip.ts';
 import type { Netns } from '#lib/linux/netns.ts';
 import { readSysctl } from '#lib/linux/sysctl.ts';
 import { MARK_MASK } from './expression.ts';
 import { APP_MARK } from './in-pod.ts';
+import type { Inspection } from './inspect.ts';
 
-const TABLE = '100';
+export const ROUTE_TABLE = '100';
 const PRIORITY = 32764;
 const MARK = `0x${APP_MARK.toString(16)}/0x${MARK_MASK.toString(16)}`;
-
-const RULE = ['fwmark', MARK, 'pref', String(PRIORITY), 'lookup', TABLE];
+const RULE = ['fwmark', MARK, 'pref', String(PRIORITY), 'lookup', ROUTE_TABLE];
 const DEFAULT: Readonly<Record<Family, string>> = { 4: '0.0.0.0/0', 6: '::/0' };
 
 /** The families a namespace has; IPv6 can be off. */
@@ -24,47 +24,41 @@ export function familiesOf(netns: Netns): Family[] {
 }
 
 /** What of the routing is not as it should be, as short names; empty when all is. */
-export async function routingProblems(netns: Netns): Promise<string[]> {
-  const problems: string[] = [];
-  for (const family of familiesOf(netns)) {
-    if ((await ourRules(family, netns)) !== 1) problems.push(`rule-v${family}`);
-    if (!(await hasRoute(family, netns))) problems.push(`route-v${family}`);
-  }
-  return problems;
+export function routingProblems(found: Inspection, families: readonly Family[]): string[] {
+  return families.flatMap((family) => [
+    ...(ourRules(found, family) === 1 ? [] : [`rule-v${family}`]),
+    ...(hasRoute(found, family) ? [] : [`route-v${family}`]),
+  ]);
 }
 
-/** Makes the routing as it should be. */
-export async function applyRouting(netns: Netns): Promise<void> {
-  for (const family of familiesOf(netns)) {
-    await ip([`-${family}`, 'route', 'replace', 'local', DEFAULT[family], 'dev', 'lo', 'table', TABLE], netns);
-    for (let count = await ourRules(family, netns); count > 1; count--)
-      await ip([`-${family}`, 'rule', 'del', ...RULE], netns);
-    if ((await ourRules(family, netns)) === 0) await ip([`-${family}`, 'rule', 'add', ...RULE], netns);
-  }
+/** Lines for ip -batch that make it as it should be for one family. */
+export function routingRepair(found: Inspection, family: Family): string[][] {
+  const lines: string[][] = [];
+  if (!hasRoute(found, family)) lines.push(['route', 'replace', ...route(family)]);
+  for (let count = ourRules(found, family); count > 1; count--) lines.push(['rule', 'del', ...RULE]);
+  if (ourRules(found, family) === 0) lines.push(['rule', 'add', ...RULE]);
+  return lines;
 }
 
-/** Takes it back; what is already gone is no error. */
-export async function removeRouting(netns: Netns): Promise<void> {
-  for (const family of familiesOf(netns)) {
-    const lines: string[][] = [];
-    for (let count = await ourRules(family, netns); count > 0; count--)
-      lines.push([`-${family}`, 'rule', 'del', ...RULE]);
-    if (await hasRoute(family, netns)) {
-      lines.push([`-${family}`, 'route', 'del', 'local', DEFAULT[family], 'dev', 'lo', 'table', TABLE]);
-    }
-    for (const line of lines) await ip(line, netns);
-  }
+/** Lines for ip -batch that take it back for one family. */
+export function routingRemoval(found: Inspection, family: Family): string[][] {
+  const lines: string[][] = [];
+  for (let count = ourRules(found, family); count > 0; count--) lines.push(['rule', 'del', ...RULE]);
+  if (hasRoute(found, family)) lines.push(['route', 'del', ...route(family)]);
+  return lines;
 }
 
-async function ourRules(family: Family, netns: Netns): Promise<number> {
-  const list = await rules(family, netns);
-  return list.filter(
+function route(family: Family): string[] {
+  return ['local', DEFAULT[family], 'dev', 'lo', 'table', ROUTE_TABLE];
+}
+
+function ourRules({ rules }: Inspection, family: Family): number {
+  return rules[family].filter(
     ({ priority, fwmark, fwmask, table }) =>
-      priority === PRIORITY && Number(fwmark) === APP_MARK && Number(fwmask) === MARK_MASK && table === TABLE,
+      priority === PRIORITY && Number(fwmark) === APP_MARK && Number(fwmask) === MARK_MASK && table === ROUTE_TABLE,
   ).length;
 }
 
-async function hasRoute(family: Family, netns: Netns): Promise<boolean> {
-  const list = await routes(family, TABLE, netns);
-  return list.some(({ type, dst, dev }) => type === 'local' && dst === 'default' && dev === 'lo');
+function hasRoute({ routes }: Inspection, family: Family): boolean {
+  return routes[family].some(({ type, dst, dev }) => type === 'local' && dst === 'default' && dev === 'lo');
 }

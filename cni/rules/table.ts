@@ -54,10 +54,23 @@ export function removeCommands(names: readonly string[]): NftCommand[] {
 }
 
 /** What one table holds, without counts, handles and set elements: equal texts mean equal rules in equal order. */
+export function fingerprintOf(objects: readonly NftObject[]): string {
+  return objects
+    .map((object) => JSON.stringify(strip(object)))
+    .sort(byKind)
+    .join('\n');
+}
+
+/** A ruleset lists all chains before all rules, a table's own listing does not: kinds are put together, order within a kind stays. */
+function byKind(a: string, b: string): number {
+  const [left, right] = [a.slice(0, 4), b.slice(0, 4)];
+  return left < right ? -1 : left > right ? 1 : 0;
+}
+
+/** The fingerprint of one table; undefined when there is none. */
 export async function fingerprint(table: string, netns: Netns | undefined): Promise<string | undefined> {
   const objects = await listNftTable(FAMILY, table, netns);
-  if (objects === undefined) return undefined;
-  return objects.map((object) => JSON.stringify(strip(object))).join('\n');
+  return objects && fingerprintOf(objects);
 }
 
 /** Knows what tables look like in the kernel, by trying them out. */
@@ -86,18 +99,15 @@ async function tryOut(table: Table): Promise<string> {
   }
 }
 
-/** Names of the tables that are not as they should be; `absent` ones should not exist. */
+/** Names of the tables that are not as they should be among those found; `absent` ones should not exist. */
 export async function differences(
   tables: readonly Table[],
   absent: readonly string[],
   references: References,
-  netns: Netns | undefined,
+  found: ReadonlyMap<string, string>,
 ): Promise<string[]> {
-  const wrong: string[] = [];
-  for (const table of tables) {
-    if ((await fingerprint(table.name, netns)) !== (await references.of(table))) wrong.push(table.name);
-  }
-  for (const name of absent) if ((await fingerprint(name, netns)) !== undefined) wrong.push(name);
+  const wrong = absent.filter((name) => found.has(name));
+  for (const table of tables) if (found.get(table.name) !== (await references.of(table))) wrong.push(table.name);
   return wrong;
 }
 

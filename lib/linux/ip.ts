@@ -51,10 +51,11 @@ export async function ip(words: readonly string[], netns?: Netns): Promise<void>
   await runProgram('ip', words, { netns });
 }
 
-/** Runs many ip commands in one process, stopping at the first that fails. Throws PROGRAM_FAILED. */
-export async function ipBatch(lines: readonly (readonly string[])[], netns?: Netns): Promise<void> {
+/** Runs many ip commands in one process, all for `family` when given, stopping at the first that fails. Throws PROGRAM_FAILED. */
+export async function ipBatch(lines: readonly (readonly string[])[], netns?: Netns, family?: Family): Promise<void> {
   const stdin = lines.map((words) => words.join(' ')).join('\n');
-  await runProgram('ip', ['-batch', '-'], { netns, stdin: `${stdin}\n` });
+  const words = [...(family === undefined ? [] : [`-${family}`]), '-batch', '-'];
+  await runProgram('ip', words, { netns, stdin: `${stdin}\n` });
 }
 
 export async function links(netns?: Netns): Promise<Link[]> {
