@@ -13,7 +13,7 @@ import { type WorkerEnd, type WorkerProcess, Workers, type WorkersHandler } from
 import type { ConnectionInfo, PodInfo, ToMain, ToWorker, WorkerSettings } from './control.ts';
 import { Pods } from './pods.ts';
 import type { Exposition } from './telemetry/exposition.ts';
-import { WORKER_FLAGS } from './worker/flags.ts';
+import { WORKER_ENV, WORKER_FLAGS } from './worker/flags.ts';
 
 export interface DataPlaneOptions {
   readonly count: number;
@@ -69,7 +69,7 @@ export class DataPlane implements WorkersHandler {
       count: options.count,
       script: options.script,
       execArgv: WORKER_FLAGS,
-      env: options.env,
+      env: { ...WORKER_ENV, ...options.env },
       log: options.log,
       watch: options.watch,
       memory: { store: options.storeFd },

@@ -11,7 +11,7 @@ import { StoreWriter } from '#lib/loop/shared/store-writer.ts';
 import { type WorkerProcess, Workers } from '#lib/loop/workers.ts';
 import type { ConnectionInfo, PodInfo, ToMain, ToWorker, WorkerSettings } from '../../ztunnel/control.ts';
 import { MeshState } from '../../ztunnel/state/mesh-state.ts';
-import { WORKER_FLAGS } from '../../ztunnel/worker/flags.ts';
+import { WORKER_ENV, WORKER_FLAGS } from '../../ztunnel/worker/flags.ts';
 import type { TestCa } from './certificates.ts';
 import { until } from './until.ts';
 
@@ -87,7 +87,7 @@ export class NodeProxy {
     this.workers = new Workers({
       count: processes,
       script: join(import.meta.dirname, '../../ztunnel/worker/main.ts'),
-      env: {},
+      env: WORKER_ENV,
       execArgv,
       log,
       watch: this.#watch,
