@@ -87,6 +87,8 @@ export async function startApi(config: ApiConfig, { clock, log }: { clock: Clock
   const bootstrapped = readiness.hold('bootstrap');
   new CsrSigner(store, pki, clock).start();
   const metrics = createMetrics();
+  const requests = metrics.counter('apiserver_request_total', 'Requests by method and status.', ['method', 'code']);
+  const objects = metrics.gauge('apiserver_storage_objects', 'Stored objects by resource.', ['resource']);
   const server = new ApiServer({
     serving: await pki.issueServer('kube-apiserver', servingNames(config, serviceAddress), clock.now()),
     caCert: pki.caCert,
@@ -111,8 +113,12 @@ export async function startApi(config: ApiConfig, { clock, log }: { clock: Clock
       tokens,
       address: () => `${config.listen.host}:${port}`,
       ready: () => readiness.ready(),
-      metrics: async () => (await metrics.text()).body,
+      metrics: async () => {
+        for (const name of store.names()) objects.set({ resource: name }, store.collection(name).size);
+        return (await metrics.text()).body;
+      },
     }),
+    count: (method, status) => requests.inc({ method, code: String(status) }),
     log,
   });
   const port = await server.listen(config.listen.host, config.listen.port);

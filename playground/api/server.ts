@@ -25,6 +25,8 @@ export interface ServerParts {
   readonly connector: Connector;
   readonly upstream: UpstreamProxy;
   readonly paths: Paths;
+  /** Told of every request when it is over. */
+  readonly count: (method: string, status: number) => void;
   readonly log: Logger;
 }
 
@@ -77,6 +79,7 @@ export class ApiServer {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const what = `${request.method} ${request.url}`;
+    response.once('close', () => this.#parts.count(request.method ?? '', response.statusCode));
     try {
       const { url, info, user } = await this.#admit(request);
       if (info.kind === 'path') return await this.#parts.paths.serve(info, request, response, url);
