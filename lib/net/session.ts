@@ -244,7 +244,10 @@ export class Session implements H2Handler, TransportOwner, Flushable, TimerTarge
 
   onGoaway(_lastStreamId: number, _code: number): void {
     if (this.state === 'open') this.state = 'draining';
-    if (this.role === 'client' && this.h2.openStreams === 0) this.#endSoon();
+    if (this.role !== 'client') return;
+    // The peer takes nothing new; we end with our last stream, now if there is none.
+    this.h2.gracefulShutdown();
+    if (this.h2.openStreams === 0) this.#endSoon();
   }
 
   onPong(_opaque: number): void {

@@ -5,10 +5,8 @@ import { test } from 'node:test';
 import { tcpDial } from '#lib/linux/socket.ts';
 import { Loop } from '#lib/loop/loop.ts';
 import { App, AppServer } from '#lib/testkit/plain-app.ts';
-import { listenOn, loopback, turnUntil } from '#lib/testkit/relay.ts';
-import { Admission } from './admission.ts';
+import { acceptAll, listenOn, loopback, turnUntil } from '#lib/testkit/relay.ts';
 import { Dial } from './dial.ts';
-import { Listener } from './listener.ts';
 import { Socket } from './socket.ts';
 import { SocketJoin } from './socket-join.ts';
 import { Workbench } from './workbench.ts';
@@ -22,26 +20,24 @@ function setUp(options: { byteBudget?: number; onConnection?: (app: App) => void
   let out = 0;
   let into = 0;
   const { fd, endpoint } = listenOn(loopback());
-  new Listener(loop, fd, new Admission(100), {
-    onAccept: (accepted) => {
-      const client = new Socket(loop, accepted, { onSocket: () => {} });
-      new Dial(loop, tcpDial(server.endpoint, {}), {
-        onConnected: (socket) => {
-          joins.push(
-            new SocketJoin(bench, client, socket, {
-              onBytesOut: (n) => {
-                out += n;
-              },
-              onBytesIn: (n) => {
-                into += n;
-              },
-              onJoinEnd: (error) => ended.push(error),
-            }),
-          );
-        },
-        onDialFailed: () => client.abort(),
-      });
-    },
+  acceptAll(loop, fd, (accepted) => {
+    const client = new Socket(loop, accepted, { onSocket: () => {} });
+    new Dial(loop, tcpDial(server.endpoint, {}), {
+      onConnected: (socket) => {
+        joins.push(
+          new SocketJoin(bench, client, socket, {
+            onBytesOut: (n) => {
+              out += n;
+            },
+            onBytesIn: (n) => {
+              into += n;
+            },
+            onJoinEnd: (error) => ended.push(error),
+          }),
+        );
+      },
+      onDialFailed: () => client.abort(),
+    });
   });
   return {
     loop,

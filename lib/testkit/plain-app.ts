@@ -5,11 +5,10 @@ import { Endpoint } from '#lib/linux/address.ts';
 import { Arena } from '#lib/linux/arena.ts';
 import type { Netns } from '#lib/linux/netns.ts';
 import { peerAddress, tcpDial } from '#lib/linux/socket.ts';
+import type { Acceptor } from '#lib/loop/acceptor.ts';
 import type { Loop } from '#lib/loop/loop.ts';
-import { Admission } from '#lib/net/admission.ts';
-import { Listener } from '#lib/net/listener.ts';
 import { BROKEN, NOTHING_YET, Socket, type SocketOwner } from '#lib/net/socket.ts';
-import { listenOn } from './relay.ts';
+import { acceptAll, listenOn } from './relay.ts';
 
 const arena = Arena.allocate(256 * 1024);
 
@@ -100,22 +99,20 @@ export class App implements SocketOwner {
 export class AppServer {
   readonly connections: App[] = [];
   readonly endpoint: Endpoint;
-  readonly #listener: Listener;
+  readonly #acceptor: Acceptor;
 
   constructor(loop: Loop, at: Endpoint, onConnection: (app: App) => void = () => {}, netns?: Netns) {
     const { fd, endpoint } = listenOn(at, netns?.fd);
     this.endpoint = endpoint;
-    this.#listener = new Listener(loop, fd, new Admission(20_000), {
-      onAccept: (accepted) => {
-        const app = new App(loop, accepted);
-        this.connections.push(app);
-        onConnection(app);
-      },
+    this.#acceptor = acceptAll(loop, fd, (accepted) => {
+      const app = new App(loop, accepted);
+      this.connections.push(app);
+      onConnection(app);
     });
   }
 
   close(): void {
-    this.#listener.close();
+    this.#acceptor.close();
     for (const app of this.connections) app.socket.close();
   }
 }

@@ -3,10 +3,9 @@
 // CONNECT names. No policy, no mesh: tests and measurements of lib/net alone.
 import { Endpoint } from '#lib/linux/address.ts';
 import { localAddress, tcpDial, tcpListen } from '#lib/linux/socket.ts';
+import { Acceptor, Admission } from '#lib/loop/acceptor.ts';
 import type { Loop } from '#lib/loop/loop.ts';
-import { Admission } from '#lib/net/admission.ts';
 import { Dial } from '#lib/net/dial.ts';
-import { Listener } from '#lib/net/listener.ts';
 import { TunnelPool, type TunnelTarget } from '#lib/net/pool.ts';
 import type { Sender } from '#lib/net/send-queue.ts';
 import { Session, type SessionOwner, type StreamUser } from '#lib/net/session.ts';
@@ -29,6 +28,11 @@ export function listenOn(at: Endpoint, netns?: number): { fd: number; endpoint: 
   const endpoint = new Endpoint();
   localAddress(fd, endpoint);
   return { fd, endpoint };
+}
+
+/** Takes every connection that comes to the listening `fd`. */
+export function acceptAll(loop: Loop, fd: number, onConnection: (fd: number) => void): Acceptor {
+  return new Acceptor(loop, fd, { onConnection, onRefused: () => {} }, new Admission(20_000));
 }
 
 /** A stream that waits: for a dial (exit) or for the answer (entry). */
@@ -98,25 +102,23 @@ export class RelayExit implements SessionOwner {
   /** Answer requests with this status instead of dialling. */
   refuseWith = 0;
   readonly #bench: Workbench;
-  readonly #listener: Listener;
+  readonly #acceptor: Acceptor;
 
   constructor(bench: Workbench, at: Endpoint, context: () => TlsContext, settings: H2Settings = HBONE_SERVER) {
     this.#bench = bench;
     const { fd, endpoint } = listenOn(at);
     this.endpoint = endpoint;
-    this.#listener = new Listener(bench.loop, fd, new Admission(10_000), {
-      onAccept: (accepted) => {
-        const tls = context();
-        this.sessions.push(
-          new Session(
-            bench,
-            'server',
-            settings,
-            this,
-            (owner) => new TlsTransport(bench, accepted, tls, 'server', owner),
-          ),
-        );
-      },
+    this.#acceptor = acceptAll(bench.loop, fd, (accepted) => {
+      const tls = context();
+      this.sessions.push(
+        new Session(
+          bench,
+          'server',
+          settings,
+          this,
+          (owner) => new TlsTransport(bench, accepted, tls, 'server', owner),
+        ),
+      );
     });
   }
 
@@ -165,7 +167,7 @@ export class RelayExit implements SessionOwner {
   }
 
   close(): void {
-    this.#listener.close();
+    this.#acceptor.close();
     for (const session of [...this.sessions]) session.drop('exit closed');
   }
 }
@@ -182,7 +184,7 @@ export class RelayEntry {
   readonly streams: TunnelStream[] = [];
   readonly #bench: Workbench;
   readonly #target: RelayTarget;
-  readonly #listeners: Listener[] = [];
+  readonly #acceptors: Acceptor[] = [];
 
   constructor(
     bench: Workbench,
@@ -214,16 +216,12 @@ export class RelayEntry {
   /** Accepts at `at` and has each connection dialled to `authority` behind the exit. */
   serve(at: Endpoint, authority: string): Endpoint {
     const { fd, endpoint } = listenOn(at);
-    this.#listeners.push(
-      new Listener(this.#bench.loop, fd, new Admission(20_000), {
-        onAccept: (accepted) => this.#accept(accepted, authority),
-      }),
-    );
+    this.#acceptors.push(acceptAll(this.#bench.loop, fd, (accepted) => this.#accept(accepted, authority)));
     return endpoint;
   }
 
   close(): void {
-    for (const listener of this.#listeners) listener.close();
+    for (const acceptor of this.#acceptors) acceptor.close();
     this.pool.close('entry closed');
   }
 

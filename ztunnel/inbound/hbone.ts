@@ -4,13 +4,14 @@
 import { Endpoint } from '#lib/linux/address.ts';
 import { close as closeFd } from '#lib/linux/calls.ts';
 import { localAddress, peerAddress } from '#lib/linux/socket.ts';
-import type { ListenerOwner } from '#lib/net/listener.ts';
 import { Session, type SessionOwner } from '#lib/net/session.ts';
 import { TlsTransport } from '#lib/net/tls-transport.ts';
 import type { TlsContext } from '#lib/tls/context.ts';
 import { isOfTrustDomain, type PeerIdentity } from '#lib/tls/peer.ts';
 import type { HeaderBlock } from '#lib/wire/h2/headers.ts';
+import { ErrorCode } from '#lib/wire/h2/protocol.ts';
 import type { H2Stream } from '#lib/wire/h2/stream.ts';
+import { connectResponse, HboneStatus } from '#lib/wire/hbone.ts';
 import type { Pod } from '../inpod/pod.ts';
 import { ipOf } from '../worker/address.ts';
 import type { WorkloadFacts } from '../worker/workload-facts.ts';
@@ -19,7 +20,7 @@ import { InboundStream, type TunnelEnds } from './stream.ts';
 /** How long the pod's own record may take to arrive. */
 const LOCAL_WAIT_MS = 5_000;
 
-export class HboneServer implements ListenerOwner {
+export class HboneServer {
   readonly #pod: Pod;
   readonly #peer = new Endpoint();
   readonly #local = new Endpoint();
@@ -28,9 +29,11 @@ export class HboneServer implements ListenerOwner {
     this.#pod = pod;
   }
 
-  onAccept(fd: number): void {
+  /** `fd` has a place in the worker's limit; it is given back when the tunnel is over. */
+  onConnection(fd: number): void {
     if (peerAddress(fd, this.#peer) < 0 || localAddress(fd, this.#local) < 0) {
       closeFd(fd);
+      this.#pod.runtime.admission.leave();
       return;
     }
     const ends = { peerIp: ipOf(this.#peer), peerPort: this.#peer.port, localIp: ipOf(this.#local) };
@@ -81,7 +84,8 @@ export class HboneServer implements ListenerOwner {
 
   #refuse(fd: number, ends: TunnelEnds, error: string): void {
     closeFd(fd);
-    const { telemetry, settings } = this.#pod.runtime;
+    const { admission, telemetry, settings } = this.#pod.runtime;
+    admission.leave();
     const here = ends.localIp.withPort(settings.ports.hbone);
     telemetry.earlyDeny('inbound', ends.peerIp.withPort(ends.peerPort), here, error);
   }
@@ -110,13 +114,19 @@ class InboundTunnel implements SessionOwner {
   }
 
   onRequest(session: Session, stream: H2Stream, headers: HeaderBlock): void {
+    if (!this.#pod.runtime.admission.enter()) {
+      session.h2.respond(stream, connectResponse(HboneStatus.unavailable, ''), true);
+      session.h2.resetStream(stream, ErrorCode.noError);
+      return;
+    }
     new InboundStream(this.#pod, this.#ends, session, stream).begin(headers);
   }
 
   onStreamGone(): void {}
 
   onSessionEnd(session: Session, cause: string): void {
-    const { telemetry, settings } = this.#pod.runtime;
+    const { admission, telemetry, settings } = this.#pod.runtime;
+    admission.leave();
     telemetry.tunnel(-1);
     // A tunnel that never came to be is somebody knocking with the wrong key: that is told.
     if (!this.#usable) {

@@ -7,9 +7,9 @@ import { EPOLLET, EPOLLIN } from '#lib/linux/constants.ts';
 import { EINTR } from '#lib/linux/errno.ts';
 import { received, udpReceive, udpSend } from '#lib/linux/message.ts';
 import { tcpListen, udpBind } from '#lib/linux/socket.ts';
+import { Acceptor } from '#lib/loop/acceptor.ts';
 import type { Pollable, Resumable, Slot } from '#lib/loop/loop.ts';
 import type { TimerId, TimerTarget } from '#lib/loop/timer-wheel.ts';
-import { Listener } from '#lib/net/listener.ts';
 import { BROKEN, NOTHING_YET, Socket, type SocketOwner } from '#lib/net/socket.ts';
 import {
   type DnsQuery,
@@ -64,9 +64,16 @@ export class DnsServer {
         this.#open.push(new UdpDoor(loop, udp, ip === '::1', (message, reply) => this.#handle(message, 'udp', reply)));
         const tcp = tcpListen(at, options);
         this.#open.push(
-          new Listener(loop, tcp, admission, {
-            onAccept: (fd) => void new TcpClient(pod, fd, (message, reply) => this.#handle(message, 'tcp', reply)),
-          }),
+          new Acceptor(
+            loop,
+            tcp,
+            {
+              onConnection: (fd) =>
+                void new TcpClient(pod, fd, (message, reply) => this.#handle(message, 'tcp', reply)),
+              onRefused: () => {},
+            },
+            admission,
+          ),
         );
       }
     } catch (error) {
@@ -269,6 +276,7 @@ class TcpClient implements SocketOwner, TimerTarget {
     if (this.#timer !== 0) this.#pod.runtime.loop.cancel(this.#timer);
     if (broken) this.#socket.abort();
     else this.#socket.close();
+    this.#pod.runtime.admission.leave();
     this.#pod.delete(this);
   }
 }

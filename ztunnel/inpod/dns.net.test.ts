@@ -96,7 +96,7 @@ test('other names are asked of the upstream resolver from the pod, marked, and i
   assert.equal(answer.id, 4242);
   assert.equal(answer.answers?.[0]?.type === 'A' && answer.answers[0].data, '192.0.2.1');
   assert.deepEqual(asked, [rig.cart.ip]);
-  assert.equal(rig.proxy.metric('istio_dns_upstream_requests_total'), 1);
+  await until('it is counted', () => rig.proxy.metric('istio_dns_upstream_requests_total') === 1);
   close(fd);
   close(server);
 });

@@ -2,11 +2,12 @@
 // The listeners of one pod, inside its network namespace: 15008 for tunnels, 15006 and 15001 for what the pod's rules redirect,
 // DNS in dns-server.ts. Options are set on the listener: the kernel hands them down to what it accepts.
 
-import { AmbitError } from '#lib/kit/error.ts';
+import { AmbitError, describeError } from '#lib/kit/error.ts';
 import { Endpoint } from '#lib/linux/address.ts';
 import { close as closeFd } from '#lib/linux/calls.ts';
 import { type ListenOptions, localAddress, originalDestination, peerAddress, tcpListen } from '#lib/linux/socket.ts';
-import { Listener } from '#lib/net/listener.ts';
+import { migrateListeners } from '#lib/linux/sysctl.ts';
+import { Acceptor } from '#lib/loop/acceptor.ts';
 import { Socket } from '#lib/net/socket.ts';
 import { HboneServer } from '../inbound/hbone.ts';
 import { InboundPlain } from '../inbound/plain.ts';
@@ -23,10 +24,11 @@ export class PodListeners {
   /** Opens all of them, or none. Throws SYSCALL_* with the endpoint. */
   constructor(pod: Pod) {
     const { ports } = pod.runtime.settings;
+    migrate(pod);
     try {
       if (pod.runtime.settings.dns.enabled) this.#open.push(new DnsServer(pod));
       const hbone = new HboneServer(pod);
-      this.#listen(pod, ports.hbone, false, (fd) => hbone.onAccept(fd));
+      this.#listen(pod, ports.hbone, false, (fd) => hbone.onConnection(fd));
       this.#listen(pod, ports.inbound, true, acceptor(pod, InboundPlain));
       this.#listen(pod, ports.outbound, true, acceptor(pod, OutboundConnection));
     } catch (error) {
@@ -39,7 +41,7 @@ export class PodListeners {
     for (const one of this.#open.splice(0)) one.close();
   }
 
-  #listen(pod: Pod, port: number, keepAlive: boolean, onAccept: (fd: number) => void): void {
+  #listen(pod: Pod, port: number, keepAlive: boolean, onConnection: (fd: number) => void): void {
     const { runtime } = pod;
     const at = Endpoint.parse(runtime.settings.ipv6 ? '::' : '0.0.0.0', port)!;
     const options: ListenOptions = {
@@ -51,7 +53,20 @@ export class PodListeners {
       ...(keepAlive && runtime.dialOptions.keepAlive !== undefined ? { keepAlive: runtime.dialOptions.keepAlive } : {}),
     };
     const fd = listenTransparently(pod, at, options);
-    this.#open.push(new Listener(runtime.loop, fd, runtime.admission, { onAccept }));
+    const onRefused = (reason: string) => runtime.telemetry.count('ambit_connections_refused_total', { reason });
+    this.#open.push(new Acceptor(runtime.loop, fd, { onConnection, onRefused }, runtime.admission));
+  }
+}
+
+/** So that a proxy that goes hands its waiting connections to the one that comes (trap 23); an old kernel cannot. */
+function migrate(pod: Pod): void {
+  if (pod.netns === null) return;
+  try {
+    migrateListeners(pod.netns);
+  } catch (error) {
+    pod.runtime.telemetry.message('debug', 'connections that wait at a listener are lost when it closes', {
+      error: describeError(error),
+    });
   }
 }
 
@@ -86,6 +101,7 @@ function acceptor(pod: Pod, connection: Captured): (fd: number) => void {
       peerAddress(fd, peer) < 0 || (originalDestination(fd, destination) < 0 && localAddress(fd, destination) < 0);
     if (failed) {
       closeFd(fd);
+      pod.runtime.admission.leave();
       return;
     }
     const socket = new Socket(pod.runtime.loop, fd, NOBODY);

@@ -43,6 +43,9 @@ import { type PeerTarget, peerTarget } from './tunnel.ts';
 /** How long the pod's own record may take to arrive. */
 const LOCAL_WAIT_MS = 5_000;
 
+/** Tunnels that may be lost under one request before that counts as the peer's failure. */
+const MAX_TUNNELS = 2;
+
 /** What can be cut: a joined connection of either kind. */
 interface Killable {
   kill(error: string): void;
@@ -68,6 +71,8 @@ export class OutboundConnection
   #wait: MeshWait | null = null;
   #target: PeerTarget | null = null;
   #awaitsTunnel = false;
+  /** Tunnels to the same peer that were lost before they answered. */
+  #tunnels = 0;
   #dial: Dial | null = null;
   #session: Session | null = null;
   #stream: H2Stream | null = null;
@@ -207,7 +212,7 @@ export class OutboundConnection
     const peer = runtime.memory.of(verdict.workload);
     if (verdict.sameNode && runtime.settings.sameNode === 'join') {
       const there = runtime.podOf(verdict.workload);
-      if (there !== undefined && NodeLocal.possible(this.#pod, there, verdict)) {
+      if (there !== undefined && NodeLocal.possible(this.#pod, there, verdict) && runtime.admission.enter()) {
         this.#joinOnNode(there, verdict, local, peer);
         return;
       }
@@ -280,6 +285,8 @@ export class OutboundConnection
 
   onReset(code: number): void {
     this.#streamOver();
+    // Refused means that nobody looked at it (RFC 9113 section 8.7): the tunnel was being drained, another will do.
+    if (code === ErrorCode.refusedStream && this.#again()) return;
     this.#attemptFailed(`stream reset by peer: ${errorName(code)}`, 'H2_HANDSHAKE_FAILURE');
   }
 
@@ -287,7 +294,16 @@ export class OutboundConnection
 
   onTunnelLost(cause: string): void {
     this.#streamOver();
-    this.#attemptFailed(cause, 'CONNECT');
+    // Nothing was sent yet, so a tunnel that died under the request may be exchanged for a new one.
+    if (!this.#again()) this.#attemptFailed(cause, 'CONNECT');
+  }
+
+  /** Asks for the same peer by another tunnel; false when that was done often enough. */
+  #again(): boolean {
+    if (this.#target === null || this.#ledger.closed || this.#pod.closed || this.#pod.draining) return false;
+    if (++this.#tunnels > MAX_TUNNELS) return false;
+    this.onIdentity();
+    return true;
   }
 
   // === same node ===

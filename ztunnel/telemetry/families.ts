@@ -35,6 +35,7 @@ export const FAMILIES: readonly Family[] = [
     'ambit_unknown_address_total',
     'Connections to addresses inside the cluster that WDS does not know, by outcome',
   ),
+  counter('ambit_connections_refused_total', 'Connections reset at the door, by what ran out'),
   counter('ambit_policy_dry_run_total', 'What dry-run policies would have done'),
   counter('ambit_stream_resets_total', 'Streams reset by this proxy, by cause'),
   counter('ambit_access_log_dropped_total', 'Access log lines dropped because their ring was full'),

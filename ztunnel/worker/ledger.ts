@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The books of one connection: opened at accept, closed exactly once; only there metrics, access log and failure flag are
-// written. It also owns the place the connection takes in the worker's limit.
+// written. It also gives back the place that whoever made it
+// took for the connection in the worker's limit.
 //
 //   accepted ──▶ classified ──▶ closed
 //       └── early denial ────────┘
@@ -40,7 +41,6 @@ export class Ledger implements JoinOwner {
     this.#outIsReceived = outIsReceived;
     this.#owner = owner;
     this.openedAt = runtime.loop.now;
-    runtime.admission.active++;
     runtime.telemetry.socket(direction, 1);
   }
 
@@ -102,7 +102,7 @@ export class Ledger implements JoinOwner {
   }
 
   #leave(): void {
-    this.#runtime.admission.active--;
+    this.#runtime.admission.leave();
     this.#runtime.telemetry.socket(this.direction, -1);
     this.#owner.onOver();
   }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // What every part of one data-plane process shares. Built once in worker.ts and handed on; nothing here is global.
 import type { DialOptions } from '#lib/linux/socket.ts';
+import type { Admission } from '#lib/loop/acceptor.ts';
 import type { Loop } from '#lib/loop/loop.ts';
 import type { Random } from '#lib/mesh/balance.ts';
 import type { OutboundOptions } from '#lib/mesh/flow.ts';
 import type { Workload } from '#lib/mesh/workload.ts';
-import type { Admission } from '#lib/net/admission.ts';
 import type { Workbench } from '#lib/net/workbench.ts';
 import type { H2Settings } from '#lib/wire/h2/settings.ts';
 import type { ToMain, WorkerSettings } from '../control.ts';

@@ -5,12 +5,12 @@ import { randomFillSync } from 'node:crypto';
 import { AmbitError, describeError } from '#lib/kit/error.ts';
 import { close as closeFd } from '#lib/linux/calls.ts';
 import { Netns } from '#lib/linux/netns.ts';
+import { Admission } from '#lib/loop/acceptor.ts';
 import { decodeJson } from '#lib/loop/channel.ts';
 import { StoreReader } from '#lib/loop/shared/store-reader.ts';
 import type { WorkerContext, WorkerProgram } from '#lib/loop/worker.ts';
 import { type Cidr, parseCidr } from '#lib/mesh/cidr.ts';
 import type { Workload } from '#lib/mesh/workload.ts';
-import { Admission } from '#lib/net/admission.ts';
 import { Workbench } from '#lib/net/workbench.ts';
 import { HBONE_CLIENT, HBONE_SERVER } from '#lib/wire/h2/settings.ts';
 import {
