@@ -35,6 +35,24 @@ function ours(): void {
   report('ambit session pair', bytes, cpu);
 }
 
+/** One small record written, moved and read: what a request costs. */
+function small(length: number): void {
+  using pair = createPair(context(cart), context(orders));
+  connect(pair);
+  const [out, into] = [new Cell(length), new Cell(4 * BLOCK)];
+  const round = (): void => {
+    pair.client.write(out.pointer, length);
+    carry(pair.client, pair.server);
+    pair.server.read(into.pointer, into.bytes.length);
+  };
+  for (let i = 0; i < 50_000; i++) round();
+  const cpu = process.cpuUsage();
+  const ROUNDS = 200_000;
+  for (let i = 0; i < ROUNDS; i++) round();
+  const used = process.cpuUsage(cpu);
+  console.log(`record of ${length} bytes: ${Math.round(((used.user + used.system) * 1000) / ROUNDS)} ns of CPU`);
+}
+
 async function nodes(): Promise<void> {
   const [left, right] = duplexPair({ highWaterMark: 1 << 20 });
   const server = new TLSSocket(left, { isServer: true, cert: orders.chainPem, key: orders.keyPem });
@@ -61,6 +79,7 @@ async function nodes(): Promise<void> {
 }
 
 for (let i = 0; i < 3; i++) {
+  small(100);
   ours();
   await nodes();
 }

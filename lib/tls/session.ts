@@ -142,7 +142,8 @@ export class TlsSession {
     let total = 0;
     while (total < max) {
       openssl.ERR_clear_error();
-      const got = openssl.SSL_read(this.#ssl, total === 0 ? pointer : pointer + BigInt(total), max - total);
+      const room = max - total;
+      const got = openssl.SSL_read(this.#ssl, total === 0 ? pointer : pointer + BigInt(total), room);
       const error = got > 0 ? SSL_ERROR.none : openssl.SSL_get_error(this.#ssl, got);
       const left = this.#ring.inboundPending();
       const tooSilent = this.#silence.exceeded(this.#fed - left, got > 0 ? got : 0);
@@ -158,7 +159,11 @@ export class TlsSession {
         break;
       }
       if (this.#held > 0) this.#feed();
-      if (got > 0) continue;
+      if (got > 0) {
+        // Less than the room: the record is used up. With nothing left in the ring another call could only say so.
+        if (got < room && left === 0 && !this.#eof) break;
+        continue;
+      }
       if (error === SSL_ERROR.wantRead) {
         if (this.#eof && this.#feed()) continue;
         break;
