@@ -2,6 +2,7 @@
 // The supervisor: process 1 of the cluster's namespaces. It builds the fabric, starts API server and machines, installs
 // what `manifests/` holds and stays to start again what ends. When it ends, the kernel ends everything with it.
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   openSync,
@@ -23,7 +24,7 @@ import { LEASE } from '#lib/kube/kind.ts';
 import type { PlaygroundConfig } from '../config.ts';
 import { run } from '../fabric/command.ts';
 import { makeFabric } from '../fabric/fabric.ts';
-import { bootMachine, KUBELET_DIR, type Machine, stopMachine } from '../fabric/machine.ts';
+import { bootMachine, CACHE_DIR, KUBELET_DIR, type Machine, stopMachine } from '../fabric/machine.ts';
 import { type ClusterPlan, type NodePlan, planCluster } from '../fabric/plan.ts';
 import { imageMap } from '../image-map.ts';
 import type { NodeConfig } from '../kubelet/node-config.ts';
@@ -72,6 +73,9 @@ export class ClusterApp {
   async start(): Promise<void> {
     const { config, paths, report } = this.#options;
     for (const dir of [paths.run, paths.logs, paths.nodes]) mkdirSync(dir, { recursive: true, mode: 0o755 });
+    mkdirSync(config.cacheDir, { recursive: true });
+    // Programs of any user keep their compiled code here, each in a folder of its own (Node names it by user).
+    chmodSync(config.cacheDir, 0o1777);
     await run('mount', ['-t', 'tmpfs', '-o', 'mode=755', 'tmpfs', paths.run]);
     await makeFabric(this.plan);
     report('fabric built');
@@ -198,11 +202,12 @@ export class ClusterApp {
     const machine = await bootMachine({
       ...{ base: this.#base(node), plan: this.plan, node, stateDir, userxattr: unprivileged },
       visible: this.#visible(),
+      cacheDir: config.cacheDir,
       command: [
         ...[process.execPath, '--disable-warning=ExperimentalWarning'],
         ...[join(config.project, 'playground/kubelet/main.ts'), join(KUBELET_DIR, 'node.json')],
       ],
-      env: { PATH: SYSTEM_PATH, NODE_COMPILE_CACHE: config.cacheDir, HOME: '/root' },
+      env: { PATH: SYSTEM_PATH, NODE_COMPILE_CACHE: CACHE_DIR, HOME: '/root' },
       logFd: openSync(join(paths.logs, `${node.name}.log`), 'a', 0o640),
     });
     this.#machines.set(node.name, machine);
@@ -235,10 +240,8 @@ export class ClusterApp {
 
   /** Host folders that every process must see as they are, each once. */
   #visible(): string[] {
-    const { project, cacheDir } = this.#options.config;
+    const { project } = this.#options.config;
     const wanted = [project, realpathSync(join(project, 'node_modules')), dirname(realpathSync(process.execPath))];
-    mkdirSync(cacheDir, { recursive: true });
-    wanted.push(cacheDir);
     const inside = (dir: string, other: string): boolean => !relative(other, dir).startsWith('..');
     return wanted.filter(
       (dir, i) => !wanted.some((other, j) => i !== j && inside(dir, other) && (dir !== other || j < i)),
@@ -259,9 +262,9 @@ export class ClusterApp {
       ...(config.kubeconfig === undefined ? {} : { apiEndpoint: `${this.plan.fabric.ipv4}:${API_PORT}` }),
       ...(group === undefined ? {} : { nodeGroup: join(group, node.name) }),
       images: imageMap({ ...config, node: process.execPath }),
-      visible: this.#visible(),
+      visible: [...this.#visible(), CACHE_DIR],
       nodeBinDir: dirname(process.execPath),
-      programEnv: { NODE_COMPILE_CACHE: config.cacheDir },
+      programEnv: { NODE_COMPILE_CACHE: CACHE_DIR },
       mayChangeUser: !unprivileged,
       userxattr: unprivileged,
       logLevel: config.logLevel,

@@ -12,6 +12,8 @@ import { RootBuilder } from './root.ts';
 /** Where a machine, and each container on it, finds the real machine's root, as the lower side of its overlays. */
 export const HOST_ROOT = '/run/ambit/host';
 export const KUBELET_DIR = '/var/lib/kubelet';
+/** Where machines and containers find Node's compile cache: a path that every user may walk, unlike somebody's home. */
+export const CACHE_DIR = '/var/cache/ambit/compile';
 
 // $1 mount table, $2 new root, $3 host name; the rest is the node's program.
 // `accept_dad`: see makeFabric. The shell stays as process 1, since it reaps what Node would leave as zombies.
@@ -44,6 +46,8 @@ export interface MachineOptions {
   readonly visible: readonly string[];
   /** Host folder that appears as /var/lib/kubelet. */
   readonly stateDir: string;
+  /** Host folder that appears as {@link CACHE_DIR}. */
+  readonly cacheDir: string;
   readonly userxattr: boolean;
   readonly command: readonly string[];
   readonly env: Readonly<Record<string, string>>;
@@ -106,6 +110,7 @@ function buildRoot(options: MachineOptions): RootBuilder {
   builder.bind(run, '/run');
   builder.bind('/', HOST_ROOT, { recursive: true });
   builder.bind(options.stateDir, KUBELET_DIR);
+  builder.bind(options.cacheDir, CACHE_DIR);
   for (const folder of options.visible) builder.bind(folder, folder, { recursive: true });
   for (const folder of ['/etc/cni/net.d', '/opt/cni/bin', '/run/netns', '/var/log/pods']) {
     mkdirSync(builder.backing(folder), { recursive: true });

@@ -16,6 +16,10 @@ const RESTART_INITIAL_MS = 1_000;
 const RESTART_MAX_MS = 30_000;
 /** A container that ran this long starts over with the shortest pause. */
 const STEADY_MS = 60_000;
+/** How often readiness is asked for before a container was ever ready: at first, and after that many questions. */
+const EAGER_MS = 250;
+const EAGER_LATER_MS = 1_000;
+const EAGER_PROBES = 40;
 
 export type RestartPolicy = 'Always' | 'OnFailure' | 'Never';
 
@@ -37,6 +41,8 @@ export class ContainerWorker {
   #lastState: ContainerState | Record<string, never> = {};
   #restartCount = 0;
   #ready = false;
+  /** Whether this run has ever been ready. */
+  #wasReady = false;
   #hasStarted = false;
   #id: string | undefined;
   #running: RunningContainer | undefined;
@@ -134,6 +140,7 @@ export class ContainerWorker {
     this.#id = started.id;
     this.#hasStarted = container.startupProbe === undefined;
     this.#ready = this.#hasStarted && container.readinessProbe === undefined;
+    this.#wasReady = false;
     this.#host.event('Normal', 'Started', `Started container ${container.name}`, container);
     this.#set({ running: { startedAt } });
     if (this.#stopping) started.running.signal('SIGKILL');
@@ -203,6 +210,7 @@ export class ContainerWorker {
     for await (const result of this.#probe(probe, 'Readiness', ended)) {
       if (!verdict.take(result) || verdict.passed === this.#ready) continue;
       this.#ready = verdict.passed;
+      this.#wasReady ||= verdict.passed;
       this.#host.changed();
     }
   }
@@ -210,17 +218,19 @@ export class ContainerWorker {
   async *#probe(probe: Probe, kind: string, ended: AbortSignal): AsyncGenerator<boolean> {
     const { initialDelaySeconds = 0, periodSeconds = 10, timeoutSeconds = 1 } = probe;
     let waitMs = initialDelaySeconds * 1000;
-    // A container that is not ready yet is asked more often than every period, or start-up would last whole periods.
-    const eagerMs = Math.min(250, periodSeconds * 1000);
     for (let asked = 0; !ended.aborted; asked++) {
       await delay(waitMs, undefined, { signal: ended }).catch(() => undefined);
       if (ended.aborted) return;
       const { ok, message } = await probeOnce(probe, this.#target(), timeoutSeconds * 1000);
       if (ended.aborted) return;
-      const eager = kind === 'Readiness' && !ok && !this.#ready && asked < 40;
-      if (!ok && !eager) this.#host.event('Warning', 'Unhealthy', `${kind} probe failed: ${message}`, this.container);
+      // A container that has not been ready yet is asked more often than every period, or start-up would last whole periods.
+      const eager = kind === 'Readiness' && !ok && !this.#wasReady;
+      if (!ok && !(eager && asked < EAGER_PROBES)) {
+        this.#host.event('Warning', 'Unhealthy', `${kind} probe failed: ${message}`, this.container);
+      }
       yield ok;
-      waitMs = eager ? eagerMs : periodSeconds * 1000;
+      const pauseMs = asked < EAGER_PROBES ? EAGER_MS : EAGER_LATER_MS;
+      waitMs = eager ? Math.min(pauseMs, periodSeconds * 1000) : periodSeconds * 1000;
     }
   }
 

@@ -25,6 +25,8 @@ export class PodWorker {
   readonly #stop = new AbortController();
   #initialized = false;
   #stopped = false;
+  #mounted = false;
+  #wake = Promise.withResolvers<void>();
   #ending: Promise<void> | undefined;
   #life: Promise<void> = Promise.resolve();
   #failure: { reason: string; message: string } | undefined;
@@ -95,8 +97,10 @@ export class PodWorker {
     return [...this.#containers, ...this.#inits].find(({ container }) => container.name === name);
   }
 
-  /** Refreshes volumes and tokens. */
+  /** Refreshes volumes and tokens; what waits for a missing config map or secret looks again at once. */
   async refresh(): Promise<void> {
+    this.#wake.resolve();
+    if (!this.#mounted) return;
     if (this.#ending === undefined && this.#runtime.hasSandbox()) await this.#runtime.fillVolumes(true);
   }
 
@@ -128,6 +132,7 @@ export class PodWorker {
     const policy = (this.pod.spec.restartPolicy ?? 'Always') as RestartPolicy;
     await this.#until('FailedCreatePodSandBox', 'Failed to create pod sandbox', () => this.#runtime.makeSandbox());
     await this.#until('FailedMount', 'MountVolume.SetUp failed', () => this.#runtime.fillVolumes(false));
+    this.#mounted = true;
     this.#onChange(this);
     for (const worker of this.#inits) {
       if (this.#stop.signal.aborted) return;
@@ -161,7 +166,9 @@ export class PodWorker {
         return;
       } catch (error) {
         this.#runtime.event('Warning', reason, `${what}: ${describeError(error)}`);
-        await this.#runtime.clock.sleep(pause.next(), this.#stop.signal).catch(() => undefined);
+        this.#wake = Promise.withResolvers<void>();
+        const slept = this.#runtime.clock.sleep(pause.next(), this.#stop.signal).catch(() => undefined);
+        await Promise.race([slept, this.#wake.promise]);
       }
     }
   }
