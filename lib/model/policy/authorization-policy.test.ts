@@ -156,3 +156,18 @@ test('a policy of another revision is left to its own control plane', () => {
   assert.equal(testModel([labelled('green')], { revision: 'green' }).model.policies.size, 1);
   assert.equal(testModel([labelled('blue')]).model.policies.size, 1);
 });
+
+test('a policy that cannot be read at all closes its namespace, and says so', () => {
+  for (const [action, rules] of [
+    ['ALLOW', 0],
+    ['DENY', 1],
+  ] as const) {
+    const spec = { action, rules: 'everybody' } as unknown as AuthorizationSpec;
+    const { model } = testModel([authorizationPolicy('p', spec)]);
+    const policy = model.policies.get('shop/p');
+    assert.deepEqual([policy?.scope, policy?.rules.length], ['namespace', rules]);
+    const condition = model.reports.get('AuthorizationPolicy shop/p')?.conditions[0];
+    assert.equal(condition?.status, 'False');
+    assert.match(condition.message, /spec\.rules: is text; write a list/);
+  }
+});

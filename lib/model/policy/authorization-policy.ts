@@ -60,6 +60,27 @@ export function convertAuthorizationPolicy(object: AuthorizationPolicy, settings
   };
 }
 
+/**
+ * What stands in for a policy whose spec has a shape that no API server with our schemas would let pass: a permission
+ * that permits nothing, or a denial of everything, for its whole namespace.
+ */
+export function closedPolicy(object: AuthorizationPolicy, settings: MeshSettings): ConvertedPolicy {
+  const namespace = namespaceOf(object);
+  const action = object.spec?.action === 'DENY' ? 'deny' : 'allow';
+  return {
+    ...UNTOUCHED,
+    policy: {
+      key: keyOf(object),
+      namespace,
+      name: object.metadata.name,
+      scope: scopeOf(undefined, namespace, settings.rootNamespace),
+      action,
+      dryRun: false,
+      rules: action === 'deny' ? [{ clauses: [] }] : [],
+    },
+  };
+}
+
 function scopeOf(selector: Labels | undefined, namespace: string, rootNamespace: string): Policy['scope'] {
   if (selector !== undefined) return 'selector';
   return namespace === rootNamespace ? 'global' : 'namespace';

@@ -39,6 +39,7 @@ const CASES: readonly [string, readonly KubeObject[], number[]][] = [
   ['nothing set', [], [80, 8080]],
   ['mesh STRICT', [peerAuthentication('m', { mode: 'STRICT' }, SYSTEM)], []],
   ['namespace STRICT', [peerAuthentication('n', { mode: 'STRICT' })], []],
+  ['a mode nobody knows', [peerAuthentication('n', { mode: 'strict' })], []],
   ['another namespace STRICT', [peerAuthentication('n', { mode: 'STRICT' }, 'depot')], [80, 8080]],
   ['workload STRICT', [peerAuthentication('w', { mode: 'STRICT', labels: app })], []],
   ['another workload STRICT', [peerAuthentication('w', { mode: 'STRICT', labels: { app: 'x' } })], [80, 8080]],

@@ -33,8 +33,10 @@ export function staticStrictPolicy(rootNamespace: string): Policy {
   };
 }
 
+/** A word nobody knows counts as STRICT: whoever wrote it meant to change something, and refusing is the safe reading. */
 export function modeOf(text: string | undefined): MtlsMode {
-  return text === 'STRICT' || text === 'PERMISSIVE' || text === 'DISABLE' ? text : 'UNSET';
+  if (text === undefined || text === '') return 'UNSET';
+  return text === 'UNSET' || text === 'PERMISSIVE' || text === 'DISABLE' ? text : 'STRICT';
 }
 
 export function selectorOf(object: PeerAuthentication): Labels | undefined {

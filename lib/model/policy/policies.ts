@@ -7,11 +7,12 @@ import type { Graph } from '#lib/collections/graph.ts';
 import { Identity } from '#lib/mesh/identity.ts';
 import { EMPTY_MATCH, type Policy } from '#lib/mesh/policy.ts';
 import type { SettingsCollection } from '../inputs.ts';
+import type { MeshSettings } from '../mesh-settings.ts';
 import { namespaceOf } from '../object/object.ts';
 import { candidateKeys, type Labels, selectorKey, selects } from '../object/selector.ts';
 import { settingsIn } from '../scope.ts';
 import type { Waypoint } from '../waypoint/gateway.ts';
-import { type ConvertedPolicy, convertAuthorizationPolicy } from './authorization-policy.ts';
+import { type ConvertedPolicy, closedPolicy, convertAuthorizationPolicy } from './authorization-policy.ts';
 import type { AuthorizationPolicy } from './authorization-spec.ts';
 import {
   convertPeerAuthentication,
@@ -46,7 +47,7 @@ export interface PolicySources {
 export function createPolicies(graph: Graph, sources: PolicySources): PolicyCollections {
   const { authorizationPolicies, peerAuthentications, settings, waypoints } = sources;
   const converted = graph.map('converted authorization policies', authorizationPolicies, (object, _key, fetch) =>
-    convertAuthorizationPolicy(object, settingsIn(settings, fetch)),
+    convertOrClose(object, settingsIn(settings, fetch)),
   );
   const bySelector = graph.index('authorization policies by selector', converted, ({ policy, selector }) =>
     policy === undefined || selector === undefined ? [] : [selectorKey(policy.namespace, selector)],
@@ -69,6 +70,15 @@ export function createPolicies(graph: Graph, sources: PolicySources): PolicyColl
       return [...keys, ...peers.keysOf(namespace, rootNamespace, labels, fetch), ...implicit];
     },
   };
+}
+
+function convertOrClose(object: AuthorizationPolicy, settings: MeshSettings): ConvertedPolicy {
+  try {
+    return convertAuthorizationPolicy(object, settings);
+  } catch {
+    // Only a shape that the schema forbids makes it throw; the report on the object says what is wrong with it.
+    return closedPolicy(object, settings);
+  }
 }
 
 /** Keys of selector policies of the own and the root namespace that match, sorted. */

@@ -67,6 +67,7 @@ export function createReports(graph: Graph, sources: ReportSources): Collection<
     const typed = asKind(object, 'authorizationPolicies');
     const own = validateObject(typed, schemas);
     const converted = fetch.get(sources.converted, key);
+    if (!readable(own)) return reportOf(typed, own, policyCondition(converted, own));
     const targets = references.targetsOf(typed, fetch);
     const problems = [...own, ...references.ofPolicy(typed, fetch), ...targets.problems];
     const condition = converted?.targeted === true ? targetCondition(targets) : policyCondition(converted, own);
@@ -75,7 +76,8 @@ export function createReports(graph: Graph, sources: ReportSources): Collection<
 
   const peerReports = keyed(graph, 'peer authentication reports', peerAuthentications, (object, _key, fetch) => {
     const typed = asKind(object, 'peerAuthentications');
-    return reportOf(typed, [...validateObject(typed, schemas), ...references.ofPeer(typed, fetch)]);
+    const own = validateObject(typed, schemas);
+    return reportOf(typed, readable(own) ? [...own, ...references.ofPeer(typed, fetch)] : own);
   });
 
   return graph.union('reports', [
@@ -86,6 +88,11 @@ export function createReports(graph: Graph, sources: ReportSources): Collection<
     policyReports,
     peerReports,
   ]);
+}
+
+/** Whether the object has the shape that everything but its schema believes in. */
+function readable(problems: readonly ObjectProblem[]): boolean {
+  return !problems.some((problem) => problem.code === 'SchemaViolation');
 }
 
 /** Reports under their own keys, which carry the kind. */

@@ -138,10 +138,16 @@ function choiceText(error: ErrorObject): string {
 
 function kindOf(value: unknown): string {
   if (value === null) return 'empty';
+  if (typeof value === 'string') return 'text';
   return Array.isArray(value) ? 'a list' : article(typeof value);
 }
 
-function article(word: string): string {
+/** As people who write YAML say it. */
+const WORDS: Readonly<Record<string, string>> = { array: 'list', object: 'map', string: 'text in quotes' };
+
+function article(type: string): string {
+  const word = WORDS[type] ?? type;
+  if (type === 'string') return word;
   return /^[aeio]/.test(word) ? `an ${word}` : `a ${word}`;
 }
 
