@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { equal, match } from 'node:assert/strict';
+import { equal, match, rejects } from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -64,4 +64,25 @@ test('programs get JSON', async () => {
   equal(finding?.severity, 'error');
   equal(finding?.field, 'spec.action');
   equal(finding?.line, 5);
+});
+
+test('a policy that names a missing thing is told as on a cluster', async () => {
+  const service =
+    'apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\nspec: {ports: [{port: 80}]}\n';
+  const policy = GOOD.replace('spec: {', 'spec: {targetRefs: [{kind: Service, group: "", name: wep}], ');
+  const { code, out } = await validate({ 'a.yaml': `${service}---${policy}` });
+  match(out, /AuthorizationPolicy shop\/good: spec.targetRefs\[0\].name: Service shop\/wep does not exist/);
+  equal(code, 1);
+});
+
+test('a file that is not there is named', async () => {
+  await rejects(
+    runCli(['validate', '/nonexistent.yaml'], {
+      env: () => undefined,
+      out: () => undefined,
+      err: () => undefined,
+      color: false,
+    }),
+    /cannot read \/nonexistent.yaml/,
+  );
 });

@@ -3,8 +3,8 @@
 
 import { Command } from 'commander';
 import pc from 'picocolors';
-import { type FileProblem, validateFiles } from '#lib/model/validate/files.ts';
-import { readTexts } from '../files/texts.ts';
+import { type FileProblem, type Validation, validateFiles } from '#lib/model/validate/files.ts';
+import { readTexts } from '../files/read.ts';
 import type { CliIo } from '../io.ts';
 import { type Format, formatValue, outputOption } from '../print/format.ts';
 
@@ -14,21 +14,27 @@ export function validateCommand(io: CliIo, exit: (code: number) => void): Comman
     .argument('<files...>', 'files, folders, or - for standard input')
     .addOption(outputOption())
     .action((files: string[], options: { output: Format }) => {
-      const { objects, problems } = validateFiles(readTexts(files));
-      io.out(formatValue(options.output, problems, () => findingsText(problems, objects, io.color)));
-      if (problems.some(({ severity }) => severity === 'error')) exit(1);
+      const result = validateFiles(readTexts(files));
+      io.out(formatValue(options.output, result.problems, () => validationText(result, io.color)));
+      if (result.problems.some(({ severity }) => severity === 'error')) exit(1);
     });
 }
 
-export function findingsText(findings: readonly FileProblem[], checked: number, color: boolean): string {
+/** One line for each problem, `FILE:LINE: SEVERITY: OBJECT: FIELD: MESSAGE; FIX`, and a line that counts. */
+export function validationText({ objects, problems }: Validation, color: boolean): string {
+  const errors = problems.filter(({ severity }) => severity === 'error').length;
+  const counts = [counted(errors, 'error'), counted(problems.length - errors, 'warning')];
+  const summary = `${counted(objects, 'object')} checked: ${counts.join(', ')}`;
+  return `${[...problems.map((problem) => line(problem, color)), summary].join('\n')}\n`;
+}
+
+function line({ field, file, fix, line: at, message, object, severity }: FileProblem, color: boolean): string {
   const paint = pc.createColors(color);
-  const lines = findings.map(({ field, file, fix, line, message, object, severity }) => {
-    const mark = severity === 'error' ? paint.red('error') : paint.yellow('warning');
-    const what = [object, field].filter((part) => part !== '').join(': ');
-    return `${file}:${line}: ${mark}: ${what === '' ? '' : `${what}: `}${message}${fix === undefined ? '' : `; ${fix}`}`;
-  });
-  const errors = findings.filter(({ severity }) => severity === 'error').length;
-  const counted = (n: number, word: string): string => `${n} ${word}${n === 1 ? '' : 's'}`;
-  const summary = `${counted(checked, 'object')} checked: ${counted(errors, 'error')}, ${counted(findings.length - errors, 'warning')}`;
-  return `${[...lines, summary].join('\n')}\n`;
+  const mark = severity === 'error' ? paint.red('error') : paint.yellow('warning');
+  const what = [object, field].filter((part) => part !== '').map((part) => `${part}: `);
+  return `${file}:${at}: ${mark}: ${what.join('')}${message}${fix === undefined ? '' : `; ${fix}`}`;
+}
+
+function counted(n: number, word: string): string {
+  return `${n} ${word}${n === 1 ? '' : 's'}`;
 }
