@@ -57,8 +57,18 @@ export function shop(port: number, places: Places): void {
   void keepOpen('tcp', () => tcpLane(places.ledger));
 
   createServer((request, response) => {
-    if (request.method === 'POST' && request.url === '/reconnect') generation++;
-    response.end(`${JSON.stringify({ generation, tallies: stats.tallies, failures: stats.failures })}\n`);
+    const answer = (): unknown =>
+      response.end(`${JSON.stringify({ generation, tallies: stats.tallies, failures: stats.failures })}\n`);
+    if (request.method !== 'POST' || request.url !== '/reconnect') return answer();
+    generation++;
+    // The shop's front keeps connections of its own.
+    return fetch(`http://${places.web}/reconnect`, { method: 'POST', headers: { connection: 'close' } }).then(
+      answer,
+      (error: unknown) => {
+        stats.failed('short', error);
+        answer();
+      },
+    );
   }).listen(port);
 }
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The shop's front: HTTP/1.1, asks catalogue, price list and ledger for each page.
+// The shop's front: HTTP/1.1, asks catalogue, price list and ledger for each page. POST /reconnect renews the connections
+// that it keeps to them.
 
 import { createServer } from 'node:http';
 import { connect } from 'node:net';
-import { credentials } from '@grpc/grpc-js';
 import { clientOf, PHRASE } from './catalog.ts';
-import { PriceClient, type Quote } from './price.ts';
+import { Upstreams } from './upstreams.ts';
 
 export interface Places {
   readonly web: string;
@@ -15,15 +15,11 @@ export interface Places {
 }
 
 export function serveWeb(port: number, places: Places): void {
-  const prices = new PriceClient(places.price, credentials.createInsecure()) as unknown as PriceClient;
-  const quote = (item: string): Promise<Quote> =>
-    new Promise((resolve, reject) => {
-      prices.Get({ item }, (error, answer) => (error === null ? resolve(answer!) : reject(error)));
-    });
+  let upstreams = new Upstreams(places.catalog, places.price);
   const page = async (): Promise<object> => {
     const [catalog, price, receipt] = await Promise.all([
-      fetch(`http://${places.catalog}/items`).then((answer) => answer.json()),
-      quote('flour'),
+      upstreams.items(),
+      upstreams.quote('flour'),
       book(places.ledger, 'flour'),
     ]);
     return { catalog, price, receipt };
@@ -36,6 +32,11 @@ export function serveWeb(port: number, places: Places): void {
     // Readiness asks about this service alone, pages about all four.
     if (request.url === '/healthz') return reply(200, {});
     if (request.url === '/echo') return reply(200, {});
+    if (request.method === 'POST' && request.url === '/reconnect') {
+      upstreams.retire();
+      upstreams = new Upstreams(places.catalog, places.price);
+      return reply(200, {});
+    }
     page().then(
       (body) => reply(200, body),
       (error: unknown) => reply(502, { error: String(error) }),
