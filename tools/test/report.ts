@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a test run left behind: which named tests ran and passed. A skipped test counts as one that did not run.
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { TestEvent } from 'node:test/reporters';
 
@@ -24,8 +24,4 @@ export function resultsOf(events: readonly TestEvent[]): TestResult[] {
 export function writeResults(path: string, results: readonly TestResult[]): void {
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, `${JSON.stringify(results, null, 1)}\n`);
-}
-
-export function readResults(path: string): TestResult[] {
-  return JSON.parse(readFileSync(path, 'utf8')) as TestResult[];
 }
