@@ -2,6 +2,7 @@
 // The whole program, started as its launcher starts it, each in a namespace of its own, with pods that a node agent announces.
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { stringify } from 'yaml';
@@ -11,9 +12,13 @@ import { policy, workload } from '#lib/testkit/mesh.ts';
 import { NodeAgent } from '#lib/testkit/node-agent.ts';
 import { App, AppServer } from '#lib/testkit/plain-app.ts';
 import { PodNetwork, type TestPod } from '#lib/testkit/pod-network.ts';
-import { until } from '#lib/testkit/until.ts';
+import { until as untilWithin } from '#lib/testkit/until.ts';
 import { dumpPolicy, dumpWorkload } from './admin/dump.ts';
 
+/** Whole programs start here, on machines that may be busy. */
+const PATIENCE_MS = 30_000;
+const until: typeof untilWithin = (what, condition, deadlineMs = PATIENCE_MS) =>
+  untilWithin(what, condition, deadlineMs);
 const MAIN = join(import.meta.dirname, 'main.ts');
 
 interface Dump {
@@ -74,6 +79,13 @@ class Ztunnel implements AsyncDisposable {
     return JSON.parse(await this.get(15000, '/config_dump')) as Dump;
   }
 
+  /** Its data-plane processes. */
+  workers(): number[] {
+    const { pid } = this.#child;
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
+    return children.trim().split(' ').map(Number);
+  }
+
   /** SIGTERM, and the exit code. */
   end(): Promise<number | null> {
     this.#child.kill('SIGTERM');
@@ -120,7 +132,7 @@ async function twoNodes(env: Readonly<Record<string, string>> = {}) {
   };
   const [one, two] = [start('one'), start('two')];
   const enrol = async (ztunnel: Ztunnel, pod: TestPod): Promise<void> => {
-    await ztunnel.agent.accept(20_000);
+    await ztunnel.agent.accept(PATIENCE_MS);
     const info = { uid: `uid-${pod.name}`, name: pod.name, namespace: 'shop', serviceAccount: pod.name };
     assert.equal(await ztunnel.agent.add(info, pod.netns.fd), '', ztunnel.output);
     assert.equal(await ztunnel.agent.snapshot(), '');
@@ -132,7 +144,7 @@ async function twoNodes(env: Readonly<Record<string, string>> = {}) {
     ...pods,
     loop,
     enrol: () => Promise.all([enrol(one, pods.cart), enrol(two, pods.orders)]),
-    until: (what: string, condition: () => boolean, ms = 10_000) =>
+    until: (what: string, condition: () => boolean, ms = PATIENCE_MS) =>
       until(
         what,
         () => {
@@ -213,12 +225,38 @@ test('certificates are renewed again and again while one connection stays open',
   await rig.until('the server hears', () => server.connections[0]?.text === 'a');
   const serial = async (): Promise<string> => (await rig.one.dump()).certificates[0]!.certChain[0]!.serialNumber;
   const seen = new Set([await serial()]);
-  await until('three certificates', async () => seen.add(await serial()).size >= 3, 15_000);
+  await until('three certificates', async () => seen.add(await serial()).size >= 3);
   client.send('b');
   await rig.until('the connection still carries', () => server.connections[0]?.text === 'ab');
   const fresh = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
   fresh.send('c');
   await rig.until('a new connection uses the new certificate', () => server.connections[1]?.text === 'c');
+  server.close();
+});
+
+test('trap 24: a data-plane process that dies is replaced with its pods and certificates, and the log says what was cut', async () => {
+  await using rig = await twoNodes();
+  await rig.enrol();
+  const server = new AppServer(rig.loop, at(rig.orders, 8080), (app) => app.send('hi'), rig.orders.netns);
+  const old = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
+  await rig.until('it talks', () => old.text === 'hi');
+  const [worker] = rig.two.workers();
+  process.kill(worker!, 'SIGSEGV');
+  await rig.until('the connection is cut', () => old.end === 'reset');
+  await until('the log tells', () => rig.two.output.includes('how="SIGSEGV"'));
+  assert.match(rig.two.output, /data-plane process ended unexpectedly.*cutConnections=1/);
+  // Until the new process listens, connections are refused: dial until one is served.
+  let talks = false;
+  for (const end = performance.now() + PATIENCE_MS; !talks && performance.now() < end; ) {
+    const fresh = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
+    await rig.until('it is served or refused', () => fresh.text === 'hi' || fresh.end !== '');
+    talks = fresh.text === 'hi';
+  }
+  assert.ok(talks, rig.two.output);
+  assert.notDeepEqual(rig.two.workers(), [worker]);
+  const dump = await rig.two.dump();
+  assert.equal(dump.workloadState['uid-orders']?.state, 'Up');
+  assert.equal(await rig.two.get(15021, '/healthz/ready'), 'ready\n');
   server.close();
 });
 

@@ -96,7 +96,7 @@ export class NodeAgent implements Disposable {
         n = receiveMessage(this.#fd, arena, 0, MAX_BYTES);
         return n >= 0;
       },
-      15_000,
+      30_000,
     );
     return arena.bytes.subarray(0, n);
   }
