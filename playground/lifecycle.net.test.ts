@@ -159,7 +159,7 @@ test('a node whose program dies is booted again by itself', async () => {
   const [enter, ...words] = await enterNode(paths, record, 'node-1', [
     'sh',
     '-c',
-    'kill -9 $(grep -l [k]ubelet/main.ts /proc/[0-9]*/cmdline | cut -d/ -f3 | grep -vx 1)',
+    'kill -9 $(grep -lx kubelet /proc/[0-9]*/comm | cut -d/ -f3)',
   ]);
   await tryRun(enter!, words);
   const after = await eventually('another machine', async () => {

@@ -179,11 +179,13 @@ export class Kubelet {
     const status = entry.worker.status();
     const text = JSON.stringify(status);
     if (text === entry.told) return true;
+    // After a reboot the object still has the addresses of its former network, which another pod may have by now.
+    const addresses = status.podIP === undefined ? { podIP: null, podIPs: null } : {};
     try {
       await this.#options.client.mergePatch(
         POD,
         { namespace, name, subresource: 'status' },
-        { metadata: { uid }, status },
+        { metadata: { uid }, status: { ...status, ...addresses } },
       );
       entry.told = text;
       return true;

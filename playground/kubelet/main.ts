@@ -11,6 +11,8 @@ const SHUTDOWN_GRACE_SECONDS = 5;
 const CONFIG_POLL_MS = 20;
 
 await runMain(async (argv) => {
+  // The name by which programs on a node know the kubelet.
+  process.title = 'kubelet';
   const file = argv[0];
   if (file === undefined) throw new AmbitError('NODE_CONFIG', 'usage: main.ts CONFIG');
   // The machine boots while the API server still starts; the file comes when there is one.

@@ -56,6 +56,7 @@ export class PodRuntime {
   readonly #node: NodeRuntime;
   readonly #dir: string;
   #sandbox: Sandbox | undefined;
+  #ips: readonly string[] = [];
 
   constructor(pod: PodObject, node: NodeRuntime) {
     this.pod = pod;
@@ -79,8 +80,9 @@ export class PodRuntime {
     return this.#sandbox !== undefined;
   }
 
+  /** The pod's addresses; none before it has a network, the last ones after. */
   podIps(): readonly string[] {
-    return this.#sandbox?.ips ?? [];
+    return this.#ips;
   }
 
   netns(): string | undefined {
@@ -95,6 +97,7 @@ export class PodRuntime {
 
   async makeSandbox(): Promise<void> {
     this.#sandbox ??= await Sandbox.create(this.pod, this.#node.sandbox);
+    this.#ips = this.#sandbox.ips;
   }
 
   /** Makes the volumes, or brings those that follow the API up to date. */
