@@ -34,16 +34,12 @@ export function policyCondition(
     return [{ ...accepted, status: 'False', reason: 'Invalid', message: `${problemsText(errors)}. ${meanwhile}` }];
   }
   if (converted.unsupported !== undefined) {
+    const told = problemsText(problems.filter((problem) => problem.code === 'UnsupportedValue'));
     const message = `${converted.unsupported} is not enforced by node proxies, so the policy is not sent to them`;
-    return [{ ...accepted, status: 'False', reason: 'UnsupportedValue', message }];
+    return [{ ...accepted, status: 'False', reason: 'UnsupportedValue', message: told === '' ? message : told }];
   }
   if (converted.layer7.length > 0) {
-    const fields = converted.layer7.join(', ');
-    const effect =
-      converted.policy?.action === 'deny'
-        ? 'DENY rules are enforced without them, so they deny more than written'
-        : 'ALLOW rules with them allow nothing';
-    const message = `node proxies cannot judge ${fields}: ${effect}. A waypoint is needed to enforce them`;
+    const message = problemsText(problems.filter(({ code }) => code === 'NeedsWaypoint' || code === 'WiderThanMeant'));
     return [{ ...accepted, status: 'True', reason: 'UnsupportedValue', message }];
   }
   return [{ ...accepted, status: 'True', reason: 'Accepted', message: 'attached to ztunnel' }];

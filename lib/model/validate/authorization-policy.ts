@@ -32,6 +32,10 @@ const L7_WHEN_KEYS = [
 const INDEXED_WHEN_KEY =
   /^(request\.headers|request\.auth\.claims|experimental\.envoy\.filters\.[\w.]+)(\[[^[\]]+\])+$/;
 
+function isLayer7Key(key: string): boolean {
+  return L7_WHEN_KEYS.includes(key) || INDEXED_WHEN_KEY.test(key);
+}
+
 /** Fields that say who the peer is; an external authoriser decides that by itself. */
 const IDENTITY_FIELDS: readonly (keyof Source)[] = [
   'namespaces',
@@ -70,6 +74,10 @@ function checkAction(list: ProblemList, spec: AuthorizationSpec | undefined): vo
     }
   } else if (spec?.provider !== undefined) {
     list.error('ConflictingFields', 'spec.provider', `is for action CUSTOM, not ${action}`, 'remove provider');
+  }
+  if ((action === 'CUSTOM' || action === 'AUDIT') && targetRefsOf(spec).length === 0) {
+    const message = `action ${action} is not known to node proxies, so the policy has no effect`;
+    list.warning('UnsupportedValue', 'spec.action', message, 'attach the policy to a waypoint with targetRefs');
   }
   if (action === 'DENY' && rules.length === 0) {
     list.error(
@@ -111,7 +119,9 @@ function checkRule(
   (rule.when ?? []).forEach((when, i) => {
     checkWhen(list, when, `${path}.when[${i}]`, action);
   });
-  if (action === 'DENY' && targetRefsOf(spec).length === 0) warnWide(list, rule, path);
+  if ((action === 'DENY' || action === 'ALLOW') && targetRefsOf(spec).length === 0) {
+    warnLayer7(list, rule, path, action);
+  }
 }
 
 function isBlank(fields: object): boolean {
@@ -191,7 +201,7 @@ function checkWhen(list: ProblemList, when: When, at: string, action: string): v
   const known: readonly string[] = [...L4_WHEN_KEYS, ...L7_WHEN_KEYS];
   if (key === '') {
     list.error('MissingField', `${at}.key`, 'is required', `write one of ${known.join(', ')}`);
-  } else if (!known.includes(key) && !INDEXED_WHEN_KEY.test(key)) {
+  } else if (!(L4_WHEN_KEYS as readonly string[]).includes(key) && !isLayer7Key(key)) {
     const guess = nearest(key, known);
     list.error(
       'UnknownValue',
@@ -216,8 +226,8 @@ function checkWhen(list: ProblemList, when: When, at: string, action: string): v
   }
 }
 
-/** A denial that names HTTP attributes denies without looking at them where there is no waypoint. */
-function warnWide(list: ProblemList, rule: AuthorizationRule, path: string): void {
+/** What asks for HTTP attributes where no waypoint reads them is not done as written. */
+function warnLayer7(list: ProblemList, rule: AuthorizationRule, path: string, action: string): void {
   const fields = [
     ...(rule.from ?? []).flatMap(({ source }) =>
       L7_SOURCE_FIELDS.filter((field) => (source?.[field]?.length ?? 0) > 0),
@@ -225,15 +235,15 @@ function warnWide(list: ProblemList, rule: AuthorizationRule, path: string): voi
     ...(rule.to ?? []).flatMap(({ operation }) =>
       L7_OPERATION_FIELDS.filter((field) => (operation?.[field]?.length ?? 0) > 0),
     ),
-    ...(rule.when ?? [])
-      .map((when) => when.key ?? '')
-      .filter((key) => !(L4_WHEN_KEYS as readonly string[]).includes(key)),
+    ...(rule.when ?? []).map((when) => when.key ?? '').filter(isLayer7Key),
   ];
   if (fields.length === 0) return;
-  list.warning(
-    'WiderThanMeant',
-    path,
-    `${[...new Set(fields)].join(', ')} can only be judged by a waypoint; node proxies deny without looking at it`,
-    'attach the policy to a waypoint with targetRefs, or deny by ports and sources only',
-  );
+  const what = `${[...new Set(fields)].join(', ')} can only be judged by a waypoint`;
+  const fix = 'attach the policy to a waypoint with targetRefs';
+  if (action === 'DENY') {
+    const message = `${what}; node proxies deny without looking at it`;
+    list.warning('WiderThanMeant', path, message, `${fix}, or deny by ports and sources only`);
+  } else {
+    list.warning('NeedsWaypoint', path, `${what}; at node proxies this rule allows nothing`, fix);
+  }
 }

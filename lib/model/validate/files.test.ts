@@ -65,6 +65,16 @@ const CASES: readonly [string, string, string][] = [
     '1.yaml:6: warning: AuthorizationPolicy shop/p: spec.rules[0]: methods can only be judged by a waypoint; node proxies deny without looking at it; attach the policy to a waypoint with targetRefs, or deny by ports and sources only',
   ],
   [
+    'a permission by HTTP attributes',
+    `${POLICY}  rules: [{to: [{operation: {paths: ["/x"], ports: ["80"]}}]}]\n`,
+    '1.yaml:5: warning: AuthorizationPolicy shop/p: spec.rules[0]: paths can only be judged by a waypoint; at node proxies this rule allows nothing; attach the policy to a waypoint with targetRefs',
+  ],
+  [
+    'an action that node proxies do not know',
+    `${POLICY}  action: AUDIT\n  rules: [{}]\n`,
+    '1.yaml:5: warning: AuthorizationPolicy shop/p: spec.action: action AUDIT is not known to node proxies, so the policy has no effect; attach the policy to a waypoint with targetRefs',
+  ],
+  [
     'port modes without a selector',
     'apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: p, namespace: shop}\nspec:\n  portLevelMtls:\n    "80": {mode: STRICT}\n',
     '1.yaml:5: error: PeerAuthentication shop/p: spec.selector: is required with portLevelMtls, since ports are those of workloads; add spec.selector.matchLabels',
