@@ -65,6 +65,8 @@ export class Informer<T extends KubeObject> {
   readonly #synced = Promise.withResolvers<void>();
   #isSynced = false;
   #absentSince: number | undefined;
+  /** The server said that it is up, before the listing that is under way. */
+  #serverWasReady = false;
   #failures = 0;
   #state: InformerState = { kind: 'stopped' };
   #stop: AbortController | undefined;
@@ -154,8 +156,10 @@ export class Informer<T extends KubeObject> {
     this.#absentSince ??= clock.monotonic();
     // An API server that is just starting may not serve a kind yet. Nobody is told that there is nothing, and what we
     // hold stays, until it is certain: there may be policies that deny.
-    if (!this.#isSynced && !(await client.serverReady(signal))) {
-      await this.#sleep(this.#backoff.next(), signal);
+    if (!this.#isSynced && !this.#serverWasReady) {
+      this.#serverWasReady = await client.serverReady(signal);
+      // A server that became ready only now is asked once more: the answer above may be from before.
+      if (!this.#serverWasReady) await this.#sleep(this.#backoff.next(), signal);
       return undefined;
     }
     if (this.#store.size === 0 || clock.monotonic() - this.#absentSince >= ABSENT_CERTAIN_MS) {
