@@ -9,7 +9,7 @@ import { ApiProcess } from '../harness/api-server.ts';
 import { eventually } from '../harness/eventually.ts';
 import { ROOT, run } from '../harness/run.ts';
 
-const BUILD_MS = 400_000;
+const BUILD_MS = 600_000;
 const api = new ApiProcess();
 before(() => api.start());
 after(() => api.stop());
