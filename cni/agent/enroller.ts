@@ -24,6 +24,8 @@ const PROXY_PORTS: readonly number[] = Object.values(PORTS);
 /** Connections named in one log line. */
 const NAMED_CONNECTIONS = 20;
 const PROXY_POLL_MS = 20;
+/** How long peers may need to learn that a pod is no longer reached through the tunnel. */
+const PEERS_LEARN_MS = 3000;
 
 export interface EnrollerOptions {
   readonly redirection: PodRedirection;
@@ -96,21 +98,32 @@ export class Enroller {
     this.#report();
   }
 
-  /** Lets a running pod out. Resolves to whether it is wholly out; call again until it is. */
-  leave(uid: string): Promise<boolean> {
+  /** Ceases to redirect what a running pod opens or receives; what goes through the proxy goes on, and peers may still tunnel to it. */
+  beginLeaving(uid: string): Promise<void> {
     return this.#alone(uid, async () => {
       const pod = this.#pods.get(uid);
-      if (pod === undefined) return true;
-      const { clock, log, metrics, redirection, zds } = this.#options;
-      if (pod.state !== 'leaving') {
-        this.#setState(pod, 'leaving');
-        if (pod.netns) await redirection.apply(pod.netns, pod.rules(this.#options.probes));
-        await this.#syncProbes();
-        log.info('pod leaves the mesh; new connections are direct', { pod: pod.key });
-      }
-      const through = pod.netns ? connectionsOn(pod.netns, PROXY_PORTS) : [];
+      if (pod === undefined || pod.state === 'leaving') return;
+      this.#setState(pod, 'leaving');
+      if (pod.netns) await this.#options.redirection.apply(pod.netns, pod.rules(this.#options.probes));
+      await this.#syncProbes();
+      this.#report();
+      this.#options.log.info('pod leaves the mesh; new connections are direct', { pod: pod.key });
+    });
+  }
+
+  /**
+   * Lets a pod that is leaving out wholly once nothing goes through the proxy any more, or at the limit; not before its peers had time to
+   * learn of it. Resolves to whether it is out; call again until it is.
+   */
+  finishLeaving(uid: string): Promise<boolean> {
+    return this.#alone(uid, async () => {
+      const pod = this.#pods.get(uid);
+      if (pod?.state !== 'leaving') return true;
+      const { clock, leaveMs, log, metrics, redirection, zds } = this.#options;
       const waited = clock.monotonic() - pod.since;
-      if (through.length > 0 && waited < this.#options.leaveMs) {
+      const through = pod.netns ? connectionsOn(pod.netns, PROXY_PORTS) : [];
+      if (waited < Math.min(PEERS_LEARN_MS, leaveMs)) return false;
+      if (through.length > 0 && waited < leaveMs) {
         log.debug('connections still go through the proxy', { pod: pod.key, count: through.length });
         return false;
       }

@@ -21,6 +21,11 @@ export function openRuntimeNetns(path: string, hostRoot: string, hostProc: strin
 
 /** User id of the node's kubelet, whose probes are let through; undefined when no kubelet was found. */
 export function kubeletUid(hostProc: string): number | undefined {
+  if (!existsSync(hostProc)) {
+    throw new AmbitError('HOST_PROC', `${hostProc} does not exist`, {
+      advice: "mount the node's /proc there, or set AMBIT_HOST_PROC to where it is",
+    });
+  }
   for (const pid of readdirSync(hostProc)) {
     if (!/^[0-9]+$/.test(pid)) continue;
     try {

@@ -184,10 +184,9 @@ export class PodController {
         enroller.restore(identityOf(pod), netns, addressesOf(pod), this.#overrides(pod));
       } else netns?.close();
     }
-    // Others are told first, so that they stop to send through the tunnel.
+    await enroller.beginLeaving(uid);
     await this.#annotate(pod, null);
-    if (enroller.get(uid) === undefined) return;
-    if (!(await enroller.leave(uid))) clock.after(LEAVE_LOOK_MS, () => this.#queue.add(keyOf(pod)));
+    if (!(await enroller.finishLeaving(uid))) clock.after(LEAVE_LOOK_MS, () => this.#queue.add(keyOf(pod)));
   }
 
   async #find(pod: Pod): Promise<Netns> {
