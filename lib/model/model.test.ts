@@ -184,7 +184,7 @@ test('any history of objects ends where their last state alone does', () => {
         assert.deepEqual(content(live.model[output]), content(fresh.model[output]), output);
       }
     }),
-    { numRuns: 200 },
+    { numRuns: 80 },
   );
 });
 
@@ -201,7 +201,7 @@ test('what comes out is what node proxies take in, and every bound policy is sen
         }
       }
     }),
-    { numRuns: 200 },
+    { numRuns: 80 },
   );
 });
 
