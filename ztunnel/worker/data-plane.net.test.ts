@@ -445,3 +445,30 @@ test('a pod that calls itself by its service is served', async () => {
     network[Symbol.dispose]();
   }
 });
+
+test('thousands of connections that reset at once do not cut the tunnel they share with others', async () => {
+  await using rig = await twoNodes();
+  const server = new AppServer(rig.loop, at(rig.orders, 8080), (app) => app.send('hi'), rig.orders.netns);
+  const steady = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
+  await rig.until('the steady one is served', () => steady.text === 'hi');
+  let reset = 0;
+  let open: App[] = [];
+  await rig.until(
+    'all have been and gone',
+    () => {
+      for (const app of open) {
+        if (app.text !== 'hi') continue;
+        app.socket.abort();
+        reset++;
+      }
+      open = open.filter((app) => !app.socket.closed);
+      while (open.length < 50 && reset + open.length < 2500) {
+        open.push(App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns));
+      }
+      return reset === 2500;
+    },
+    60_000,
+  );
+  steady.send('still here');
+  await rig.until('the steady one goes on', () => server.connections[0]!.text === 'still here');
+});

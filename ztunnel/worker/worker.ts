@@ -225,6 +225,7 @@ export class DataPlane implements WorkerProgram {
       initialWindowSize: http2.streamWindow,
       connectionWindow: http2.connectionWindow,
       maxFrameSize: http2.frameSize,
+      limits: TUNNEL_LIMITS,
     };
     return {
       settings,
@@ -267,6 +268,12 @@ export class DataPlane implements WorkerProgram {
 
 /** Until unacknowledged bytes of a tunnel mean that it is dead; the same as a PING without answer. */
 const TUNNEL_USER_TIMEOUT_MS = 20_000;
+
+/**
+ * Each stream of a tunnel is somebody's TCP connection, and applications open, abort and reset thousands of them a second (health
+ * checks do little else). What protects other HTTP/2 servers would let one such client cut its pod's whole tunnel.
+ */
+const TUNNEL_LIMITS = { controlBurst: 20_000, controlPerSecond: 20_000, resetBurst: 5_000, resetPerSecond: 5_000 };
 
 function workloadName({ namespace, name, serviceAccount }: PodInfo): string {
   return `${namespace}/${name}/${serviceAccount}`;
