@@ -22,6 +22,7 @@ import {
   TCP_MOST,
 } from '#lib/wire/dns.ts';
 import { answerQuestion, DNS_TTL_SECONDS, type DnsOptions } from '../dns/answer.ts';
+import { DNS_DURATION_BUCKETS } from '../telemetry/families.ts';
 import { DnsForwarder } from './dns-forwarder.ts';
 import type { Pod } from './pod.ts';
 
@@ -129,13 +130,17 @@ export class DnsServer {
       }
     }
     runtime.telemetry.count('istio_dns_upstream_requests_total', labels);
+    const asked = runtime.loop.now;
     this.#forwarder.ask(message, query, protocol === 'tcp', (answer) => {
+      const tookS = (runtime.loop.now - asked) / 1000;
+      runtime.telemetry.observe(UPSTREAM_DURATION, labels, DNS_DURATION_BUCKETS, tookS);
       if (answer === undefined) runtime.telemetry.count('istio_dns_upstream_failures_total', labels);
       reply(answer === undefined ? encodeAnswer(query, SERVER_FAILURE, limit) : fitReply(answer, query, limit));
     });
   }
 }
 
+const UPSTREAM_DURATION = 'istio_dns_upstream_request_duration_seconds';
 const SERVER_FAILURE = { rcode: Rcode.servFail, authoritative: false, records: [] };
 
 function typeName(type: DnsQuery['type']): string {

@@ -10,8 +10,6 @@ export interface Family {
   readonly name: string;
   readonly type: MetricType;
   readonly help: string;
-  /** For histograms: upper bounds. */
-  readonly buckets?: readonly number[];
 }
 
 type Labels = Readonly<Record<string, string>>;

@@ -173,3 +173,15 @@ test('a scrape adds up all processes, and counts outlive the process that made t
   assert.ok(exposition.text().includes('istio_build{component="ztunnel",tag="x"} 1\n'));
   assert.ok(exposition.text().endsWith('# EOF\n'));
 });
+
+test('the samples of a histogram stand under one family', () => {
+  const exposition = new Exposition(FAMILIES);
+  const counters = Counters.create(8);
+  const name = 'istio_dns_upstream_request_duration_seconds';
+  exposition.slot(counters, 0, `${name}_bucket`, { le: '0.01' });
+  exposition.slot(counters, 1, `${name}_sum`, {});
+  counters.add(0, 1);
+  counters.add(1, 0.004);
+  const text = exposition.text();
+  assert.match(text, new RegExp(`# TYPE ${name} histogram\n${name}_bucket\\{le="0\\.01"\\} 1\n${name}_sum 0\\.004\n`));
+});

@@ -94,6 +94,15 @@ export class Telemetry {
     this.add(slot, n);
   }
 
+  /** Puts a value into a histogram. */
+  observe(name: string, labels: Labels, buckets: readonly number[], value: number): void {
+    // All of them from the start, in order, as readers expect them.
+    for (const bound of buckets) this.count(`${name}_bucket`, { ...labels, le: String(bound) }, value <= bound ? 1 : 0);
+    this.count(`${name}_bucket`, { ...labels, le: '+Inf' });
+    this.count(`${name}_sum`, labels, value);
+    this.count(`${name}_count`, labels);
+  }
+
   /** The connection is classified: counts it as opened and tells. */
   opened(record: ConnectionRecord): Series {
     const series = this.#seriesOf(record);
