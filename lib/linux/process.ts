@@ -128,3 +128,8 @@ export function duplicate(fd: number): number {
   const made = libc.fcntl(fd, C.F_DUPFD_CLOEXEC, 0);
   return made < 0 ? -errnoCell[0]! : made;
 }
+
+/** Gives the free pages of malloc's heap back to the kernel: what compilers and TLS needed for a moment. Takes about 0.5 ms. */
+export function releaseFreeMemory(): void {
+  libc.malloc_trim(0);
+}

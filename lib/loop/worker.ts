@@ -5,7 +5,7 @@ import { writeSync } from 'node:fs';
 import { AmbitError } from '#lib/kit/error.ts';
 import { O_NONBLOCK } from '#lib/linux/constants.ts';
 import { openHomeNetns } from '#lib/linux/netns.ts';
-import { addStatusFlags, closeOnExec, forbidCoreDumps, raiseFileLimit } from '#lib/linux/process.ts';
+import { addStatusFlags, closeOnExec, forbidCoreDumps, raiseFileLimit, releaseFreeMemory } from '#lib/linux/process.ts';
 import { assertGround } from '#lib/linux/selftest.ts';
 import { Channel } from './channel.ts';
 import { Loop, type TurnObserver } from './loop.ts';
@@ -20,6 +20,9 @@ export const WORKER_FLAG = '--data-plane=';
 
 /** The loop beats at least this often, so that the main process can see it live. */
 export const BEAT_MS = 250;
+
+/** How often free memory goes back to the kernel: optimising a hot function takes megabytes that malloc would keep for ever. */
+const RELEASE_MS = 2_000;
 
 /** Kinds of flight recorder entries that the loop itself writes; programs use numbers from 16. */
 export const LOOP_EVENTS = Object.freeze({ turn: 1, slowTurn: 2, message: 3, stop: 4 });
@@ -113,6 +116,13 @@ export function runWorker(argument: WorkerArgument, start: (context: WorkerConte
   });
   const beat: TimerTarget = { onTimer: () => void loop.after(BEAT_MS, beat) };
   loop.after(BEAT_MS, beat);
+  const release: TimerTarget = {
+    onTimer: () => {
+      releaseFreeMemory();
+      loop.after(RELEASE_MS, release);
+    },
+  };
+  loop.after(RELEASE_MS, release);
   program = start({
     index,
     loop,
