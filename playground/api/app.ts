@@ -29,6 +29,7 @@ import { CrdController } from './kinds/crd-controller.ts';
 import { builtinResources } from './kinds/table.ts';
 import { Connector } from './registry/connect.ts';
 import { Deleter } from './registry/delete.ts';
+import { expireEvents } from './registry/expire.ts';
 import { ResourceHandler } from './registry/handler.ts';
 import { Reader } from './registry/read.ts';
 import { Writer } from './registry/write.ts';
@@ -86,6 +87,7 @@ export async function startApi(config: ApiConfig, { clock, log }: { clock: Clock
   const readiness = new Readiness();
   const bootstrapped = readiness.hold('bootstrap');
   new CsrSigner(store, pki, clock).start();
+  const stopExpiry = expireEvents(store, clock);
   const metrics = createMetrics();
   const requests = metrics.counter('apiserver_request_total', 'Requests by method and status.', ['method', 'code']);
   const objects = metrics.gauge('apiserver_storage_objects', 'Stored objects by resource.', ['resource']);
@@ -134,6 +136,7 @@ export async function startApi(config: ApiConfig, { clock, log }: { clock: Clock
   renameSync(`${file}.new`, file);
   log.info('serving', { url, kubeconfig: file });
   const close = async (): Promise<void> => {
+    stopExpiry();
     await server.close();
     store.close();
   };

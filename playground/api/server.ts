@@ -44,7 +44,8 @@ export class ApiServer {
         requestCert: true,
         rejectUnauthorized: false,
         minVersion: 'TLSv1.2',
-        keepAliveTimeout: 90_000,
+        // Longer than clients keep idle connections (Go: 90 s), so that none is closed under a request.
+        keepAliveTimeout: 120_000,
       },
       (request, response) => void this.#serve(request, response),
     );

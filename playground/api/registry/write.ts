@@ -36,7 +36,7 @@ export interface WriterParts {
 
 const NAME_CHARACTERS = 'bcdfghjklmnpqrstvwxz2456789';
 const MAX_GENERATED_BASE = 58;
-/** A patch without a resource version is tried again when another write came between. */
+/** A write without a resource version is tried again when another came between. */
 const PATCH_TRIES = 8;
 
 /** `base` with five random characters, none of which can form words. */
@@ -75,7 +75,9 @@ export class Writer {
       throw badRequest(
         `the name of the object (${object.metadata.name}) does not match the name on the URL (${target.name})`,
       );
-    return this.#modify(target, options, warnings, () => copy(object), 1);
+    // Who names no version wants this content whatever came between.
+    const tries = object.metadata.resourceVersion ? 1 : PATCH_TRIES;
+    return this.#modify(target, options, warnings, () => copy(object), tries);
   }
 
   async patch(target: Target, contentType: string, body: string, options: WriteOptions): Promise<Written> {
