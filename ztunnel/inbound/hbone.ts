@@ -12,8 +12,10 @@ import type { HeaderBlock } from '#lib/wire/h2/headers.ts';
 import { ErrorCode } from '#lib/wire/h2/protocol.ts';
 import type { H2Stream } from '#lib/wire/h2/stream.ts';
 import { connectResponse, HboneStatus } from '#lib/wire/hbone.ts';
-import type { Pod } from '../inpod/pod.ts';
+import type { LiveConnection, Pod } from '../inpod/pod.ts';
 import { ipOf } from '../worker/address.ts';
+import type { IdentityWaiter } from '../worker/identities.ts';
+import type { MeshWait } from '../worker/mesh-waits.ts';
 import type { WorkloadFacts } from '../worker/workload-facts.ts';
 import { InboundStream, type TunnelEnds } from './stream.ts';
 
@@ -37,57 +39,88 @@ export class HboneServer {
       return;
     }
     const ends = { peerIp: ipOf(this.#peer), peerPort: this.#peer.port, localIp: ipOf(this.#local) };
-    const local = this.#pod.local();
-    if (local !== undefined) this.#withIdentity(fd, ends, local);
-    else this.#waitForLocal(fd, ends);
+    new Arrival(this.#pod, fd, ends).begin();
+  }
+}
+
+/** A tunnel's connection that waits until the pod's record and certificate are here; then it becomes a session. */
+class Arrival implements LiveConnection, IdentityWaiter {
+  readonly #pod: Pod;
+  readonly #fd: number;
+  readonly #ends: TunnelEnds;
+  #local: WorkloadFacts | null = null;
+  #wait: MeshWait | null = null;
+  #over = false;
+
+  constructor(pod: Pod, fd: number, ends: TunnelEnds) {
+    this.#pod = pod;
+    this.#fd = fd;
+    this.#ends = ends;
+    pod.add(this);
   }
 
-  #waitForLocal(fd: number, ends: TunnelEnds): void {
-    this.#pod.runtime.waits.add(LOCAL_WAIT_MS, (last) => {
-      const local = this.#pod.local();
-      if (local !== undefined && !this.#pod.closed) this.#withIdentity(fd, ends, local);
-      else if (last || this.#pod.closed) this.#refuse(fd, ends, this.#pod.unknownText());
+  begin(): void {
+    const local = this.#pod.local();
+    if (local !== undefined) {
+      this.#known(local);
+      return;
+    }
+    this.#wait = this.#pod.runtime.waits.add(LOCAL_WAIT_MS, (last) => {
+      const found = this.#pod.local();
+      if (found !== undefined) this.#known(found);
+      else if (last) this.kill(this.#pod.unknownText());
       else return false;
       return true;
     });
   }
 
-  #withIdentity(fd: number, ends: TunnelEnds, local: WorkloadFacts): void {
-    const { identities } = this.#pod.runtime;
-    const context = identities.context(local.uri);
-    if (context !== null) {
-      this.#serve(fd, ends, local, context);
-      return;
-    }
-    identities.obtain(local.uri, {
-      onIdentity: (obtained) => {
-        if (this.#pod.closed) this.#refuse(fd, ends, 'the pod is gone');
-        else this.#serve(fd, ends, local, obtained);
-      },
-      onNoIdentity: (reason) => this.#refuse(fd, ends, `identity error: ${reason}`),
-    });
-  }
-
-  #serve(fd: number, ends: TunnelEnds, local: WorkloadFacts, context: TlsContext): void {
+  onIdentity(context: TlsContext): void {
+    if (this.#over || this.#local === null) return;
     const { runtime } = this.#pod;
     runtime.telemetry.tunnel(1);
-    const tunnel = new InboundTunnel(this.#pod, ends, local.workload.trustDomain);
+    const tunnel = new InboundTunnel(this.#pod, this.#ends, this.#local.workload.trustDomain);
     const session = new Session(
       runtime.bench,
       'server',
       runtime.serverH2,
       tunnel,
-      (owner) => new TlsTransport(runtime.bench, fd, context, 'server', owner),
+      (owner) => new TlsTransport(runtime.bench, this.#fd, context, 'server', owner),
     );
     this.#pod.sessions.add(session);
+    this.#done();
   }
 
-  #refuse(fd: number, ends: TunnelEnds, error: string): void {
-    closeFd(fd);
+  onNoIdentity(reason: string): void {
+    this.kill(`identity error: ${reason}`);
+  }
+
+  kill(error: string): void {
+    if (this.#over) return;
+    closeFd(this.#fd);
     const { admission, telemetry, settings } = this.#pod.runtime;
     admission.leave();
-    const here = ends.localIp.withPort(settings.ports.hbone);
-    telemetry.earlyDeny('inbound', ends.peerIp.withPort(ends.peerPort), here, error);
+    const { peerIp, peerPort, localIp } = this.#ends;
+    telemetry.earlyDeny('inbound', peerIp.withPort(peerPort), localIp.withPort(settings.ports.hbone), error);
+    this.#done();
+  }
+
+  info(): null {
+    return null;
+  }
+
+  #known(local: WorkloadFacts): void {
+    this.#local = local;
+    const { identities } = this.#pod.runtime;
+    const context = identities.context(local.uri);
+    if (context !== null) this.onIdentity(context);
+    else identities.obtain(local.uri, this);
+  }
+
+  #done(): void {
+    this.#over = true;
+    this.#wait?.cancel();
+    this.#wait = null;
+    this.#pod.delete(this);
   }
 }
 

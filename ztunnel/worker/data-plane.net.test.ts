@@ -472,3 +472,26 @@ test('thousands of connections that reset at once do not cut the tunnel they sha
   steady.send('still here');
   await rig.until('the steady one goes on', () => server.connections[0]!.text === 'still here');
 });
+
+test('a tunnel that comes before the record of its pod waits for it, and a deleted pod does not keep it waiting', async () => {
+  await using rig = await twoNodes();
+  rig.two.mesh.removeWorkload(recordOf(rig.orders, 'two').uid);
+  await rig.two.settle();
+  new AppServer(rig.loop, at(rig.orders, 8080), (app) => app.send('hi'), rig.orders.netns);
+  const early = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
+  const start = performance.now();
+  await rig.until('some time passes', () => performance.now() - start > 200);
+  assert.equal(early.received, 0);
+  rig.two.mesh.putWorkload(recordOf(rig.orders, 'two'));
+  await rig.two.settle();
+  await rig.until('it is served', () => early.text === 'hi');
+  rig.two.mesh.removeWorkload(recordOf(rig.orders, 'two').uid);
+  await rig.two.settle();
+  rig.one.deletePod('uid-cart');
+  await rig.one.addPod(infoOf(rig.cart), rig.cart.netns);
+  const late = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
+  const again = performance.now();
+  await rig.until('it is on its way', () => performance.now() - again > 200);
+  rig.two.deletePod('uid-orders');
+  await rig.until('it is cut at once', () => late.end === 'reset', 2000);
+});

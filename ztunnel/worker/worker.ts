@@ -105,6 +105,7 @@ export class DataPlane implements WorkerProgram {
 
   #addPod(runtime: Runtime, info: PodInfo, fds: number[]): void {
     let netns: Netns | null = null;
+    let pod: Pod | null = null;
     try {
       netns = fds.length === 0 ? null : Netns.adopt(fds[0]!);
       for (const fd of fds.slice(1)) closeFd(fd);
@@ -117,13 +118,14 @@ export class DataPlane implements WorkerProgram {
         }
         this.#deletePod(info.uid);
       }
-      const pod: Pod = new Pod(runtime, info, netns, () => this.#checkDrained());
+      pod = new Pod(runtime, info, netns, () => this.#checkDrained());
       pod.start((of) => new PodListeners(of));
       this.#pods.set(info.uid, pod);
       this.#podsByWorkload.set(workloadName(info), pod);
       this.#send({ kind: 'pod-added', uid: info.uid });
     } catch (error) {
-      netns?.close();
+      if (pod === null) netns?.close();
+      else pod.close();
       this.#send({ kind: 'pod-failed', uid: info.uid, reason: describeError(error) });
     }
   }
