@@ -68,8 +68,8 @@ export class Enroller {
     return this.#pods.get(uid);
   }
 
-  /** Makes the pod captured and served; its state afterwards. Throws what stood in the way; a pod whose rules stand is held as pending then. */
-  enrol(request: EnrolRequest): Promise<'enrolled' | 'pending'> {
+  /** Makes the pod captured and served. Throws what stood in the way; a pod whose rules stand is held as pending then. */
+  enrol(request: EnrolRequest): Promise<void> {
     return this.#alone(request.pod.uid, async () => {
       let pod = this.#pods.get(request.pod.uid);
       if (pod === undefined) pod = await this.#begin(request);
@@ -79,7 +79,6 @@ export class Enroller {
       await this.#syncProbes();
       await this.#watchOpenConnections(pod);
       this.#report();
-      return pod.served ? 'enrolled' : 'pending';
     });
   }
 

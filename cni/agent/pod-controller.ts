@@ -157,18 +157,20 @@ export class PodController {
     // Without an address its namespace cannot be told from others; an update will bring it.
     if (ips.length === 0 && enroller.get(identity.uid) === undefined) return;
     try {
-      const state = await enroller.enrol({
+      await enroller.enrol({
         pod: identity,
         ips,
         overrides: this.#overrides(pod),
         netns: () => this.#find(pod),
         starting: false,
       });
-      await this.#annotate(pod, state === 'enrolled' ? 'enabled' : 'pending');
+      await this.#annotate(pod, 'enabled');
     } catch (error) {
       // Its processes do not run yet: the plugin is about to bring it.
       if (causedBy(error, 'NETNS_UNKNOWN') && pod.status?.phase === 'Pending') return;
-      if (enroller.get(identity.uid) !== undefined) await this.#annotate(pod, 'pending');
+      // A pod that was enrolled stays so for others while its proxy restarts: they must not fall back to speak to it in clear.
+      const known = pod.metadata.annotations?.[REDIRECTION_ANNOTATION] === 'enabled';
+      if (enroller.get(identity.uid) !== undefined && !known) await this.#annotate(pod, 'pending');
       void this.#tell(pod, error);
       throw error;
     }
