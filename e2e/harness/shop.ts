@@ -41,7 +41,8 @@ export class Shop {
 
   /** Ends the long-lived connections in good order, and waits until new ones are in use. */
   async reconnect(): Promise<void> {
-    const before = await this.#ask('POST', '/reconnect');
+    const before = await this.report();
+    await this.#ask('POST', '/reconnect');
     await eventually(
       'the shopper to open new connections',
       async () => {
