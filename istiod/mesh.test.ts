@@ -10,6 +10,7 @@ import { AddressSchema, type Workload } from '#lib/proto/gen/workload_pb.ts';
 import { connect, NAMESPACES, populate, rootIn, startApp } from '#lib/testkit/istiod.ts';
 import { type FakeCluster, fakeCluster } from '#lib/testkit/kube-client.ts';
 import { until } from '#lib/testkit/until.ts';
+import { ADDRESS_TYPE } from '#lib/xds/resource.ts';
 
 const PODS = '/api/v1/pods';
 const SERVICES = '/api/v1/services';
@@ -232,4 +233,18 @@ test('mesh settings that cannot be read change nothing, and their config map say
   equal(event.involvedObject.kind, 'ConfigMap');
   match(event.message ?? '', /ConfigMap istio-system\/istio: data.mesh: not readable as YAML/);
   equal(env.workload('web-1')?.trustDomain, 'example.org');
+});
+
+test('on demand, an address brings the service behind it with its pods, and later ones as they come', async () => {
+  await using env = await setUp();
+  env.api.put(PODS, pod('cart-1', '10.1.2.9'));
+  await using asking = connect(env, env.istiod.app.ports.secureGrpc, { onDemand: true });
+  await asking.client.whenSynced();
+  asking.client.want(ADDRESS_TYPE, ['/10.96.0.1']);
+  await until('the service', () => asking.held.has(WEB) && asking.held.has('Kubernetes//Pod/shop/web-1'));
+  env.api.put(PODS, pod('web-2', '10.1.2.3'));
+  await until('its new pod', () => asking.held.has('Kubernetes//Pod/shop/web-2'));
+  equal(asking.held.has('Kubernetes//Pod/shop/cart-1'), false);
+  env.api.remove(PODS, 'shop', 'web-1');
+  await until('the end of the old one', () => !asking.held.has('Kubernetes//Pod/shop/web-1'));
 });

@@ -70,7 +70,7 @@ export async function startApp(cluster: FakeCluster, lines: string[] = [], flags
 export function connect(
   cluster: FakeCluster,
   port: number,
-  options: { token?: string; namespace?: string; reject?: string } = {},
+  options: { token?: string; namespace?: string; reject?: string; onDemand?: boolean } = {},
 ) {
   const held = new Map<string, Uint8Array>();
   const handle = (resources: readonly { name: string; value: Uint8Array }[], removed: readonly string[]) => {
@@ -87,7 +87,10 @@ export function connect(
       headers: async () => ({ authorization: `Bearer ${options.token ?? 'zt'}`, clusterid: 'Kubernetes' }),
     },
     node: makeNode({ type: 'ztunnel', ip: '10.1.0.2', name: 'zt-1', namespace }, 'cluster.local', { NODE_NAME: 'n1' }),
-    subscriptions: [ADDRESS_TYPE, AUTHORIZATION_TYPE].map((typeUrl) => ({ typeUrl, mode: 'wildcard', handle })),
+    subscriptions: [
+      { typeUrl: ADDRESS_TYPE, mode: options.onDemand === true ? 'on-demand' : 'wildcard', handle },
+      { typeUrl: AUTHORIZATION_TYPE, mode: 'wildcard', handle },
+    ],
     clock: systemClock,
     log: createLogger({ scope: 'xds', write: (line) => lines.push(line) }),
   });
