@@ -121,11 +121,8 @@ export function recordUpdate(
   writer: Writer,
   resolve: Resolve,
 ): void {
-  const cleared =
-    before !== undefined &&
-    Array.isArray(after.metadata['managedFields']) &&
-    listAt(after, 'metadata', 'managedFields').length === 0;
-  const entries = cleared ? [] : readEntries(before);
+  // A writer may hand the list in as it should be (kubectl does, moving to server-side apply); an empty one clears it.
+  const entries = readEntries(Array.isArray(after.metadata['managedFields']) ? after : before);
   const { changed, removed } = compare(schema, before, after, resolve);
   const gained = owned(changed);
   const lost = owned(union(changed, removed));

@@ -102,3 +102,17 @@ test('apply removes what its manager no longer sends, but not what another owns'
   assert.ok(second.kind === 'merged');
   assert.deepEqual(second.object['spec'], { paused: true, ...template(container('a', '1')) });
 });
+
+test('an update may hand in the list of owners, and an empty list clears it', () => {
+  const first = applyConfiguration(deployment, undefined, app({ replicas: 1 }), writer('one'), false, resolve);
+  assert.ok(first.kind === 'merged');
+  const renamed: KubeObject = structuredClone(first.object);
+  for (const entry of renamed.metadata['managedFields'] as JsonObject[]) entry['manager'] = 'other';
+  recordUpdate(deployment, first.object, renamed, writer('hand', 'Update'), resolve);
+  const managers = (object: KubeObject): unknown =>
+    (object.metadata['managedFields'] as JsonObject[] | undefined)?.map((entry) => entry['manager']);
+  assert.deepEqual(managers(renamed), ['other']);
+  const cleared: KubeObject = { ...renamed, metadata: { ...renamed.metadata, managedFields: [] } };
+  recordUpdate(deployment, renamed, cleared, writer('hand', 'Update'), resolve);
+  assert.equal(managers(cleared), undefined);
+});
