@@ -32,6 +32,7 @@ import { Deleter } from './registry/delete.ts';
 import { expireEvents } from './registry/expire.ts';
 import { ResourceHandler } from './registry/handler.ts';
 import { Reader } from './registry/read.ts';
+import { RequestBodies } from './registry/request-body.ts';
 import { Writer } from './registry/write.ts';
 import { BuiltinSchemas } from './schema/builtin.ts';
 import { checkRules } from './schema/rules.ts';
@@ -100,7 +101,7 @@ export async function startApi(config: ApiConfig, { clock, log }: { clock: Clock
       store,
       catalog,
       clock,
-      resolve: schemas.resolve,
+      bodies: new RequestBodies(catalog, schemas.resolve),
       reader,
       writer,
       deleter,

@@ -3,35 +3,27 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '#lib/kit/clock.ts';
 import type { User } from '../auth/user.ts';
-import { decodeObject, mediaType, readBytes } from '../http/body.ts';
+import { decodeObject } from '../http/body.ts';
 import type { ResourceRequest } from '../http/request-info.ts';
 import { sendJson, sendText } from '../http/respond.ts';
 import type { JsonObject } from '../json.ts';
-import type { Catalog } from '../kinds/catalog.ts';
-import type { Resolve } from '../schema/schema.ts';
 import { methodNotAllowed, noSuchPath } from '../status.ts';
 import type { Entry, Store } from '../store/store.ts';
-import { decodeProtobuf, PROTOBUF } from '../wire/protobuf.ts';
-import type { Deleter } from './delete.ts';
 import { listOptions, type WriteOptions, writeOptions } from './options.ts';
 import { acceptedForm, Presenter } from './present.ts';
 import type { Reader } from './read.ts';
-import { type ReviewParts, review } from './reviews.ts';
-import { bind, issueToken, type SubresourceParts, scaleOf, writeScale } from './subresources.ts';
+import type { RequestBodies } from './request-body.ts';
+import { askSubresource, askVirtual, type SpecialParts } from './special.ts';
 import { subjectOf, type Target } from './target.ts';
 import { watch } from './watch.ts';
 import type { Writer, Written } from './write.ts';
 
-export interface HandlerParts {
+export interface HandlerParts extends SpecialParts {
   readonly store: Store;
-  readonly catalog: Catalog;
   readonly clock: Clock;
-  readonly resolve: Resolve;
+  readonly bodies: RequestBodies;
   readonly reader: Reader;
   readonly writer: Writer;
-  readonly deleter: Deleter;
-  readonly reviews: ReviewParts;
-  readonly subresources: SubresourceParts;
 }
 
 /** Subresources that are written like the object itself. */
@@ -66,9 +58,27 @@ export class ResourceHandler {
     const presenter = new Presenter(resource, version, acceptedForm(request.headers, url.searchParams), () =>
       this.#parts.clock.now(),
     );
-    if (resource.storage === '') return this.#virtual(target, info, request, response, url);
+    if (resource.storage === '') {
+      const reply = await askVirtual(
+        this.#parts,
+        target,
+        info.verb,
+        await this.#parts.bodies.read(request),
+        this.#options(request, url),
+      );
+      return sendJson(response, reply.status, reply.body);
+    }
     this.#checkSubresource(target);
-    if (!WHOLE.has(info.subresource)) return this.#special(target, info, request, response, url);
+    if (!WHOLE.has(info.subresource)) {
+      const reply = await askSubresource(
+        this.#parts,
+        target,
+        info.verb,
+        await this.#parts.bodies.read(request),
+        this.#options(request, url),
+      );
+      return sendJson(response, reply.status, reply.body);
+    }
     switch (info.verb) {
       case 'get':
         return sendText(response, 200, presenter.one(this.#parts.reader.get(target)), 'application/json', warnings);
@@ -99,16 +109,6 @@ export class ResourceHandler {
     return writeOptions(url.searchParams, request.headers['user-agent'] ?? '');
   }
 
-  /** The body as text, what came as protobuf as JSON, with the type that this makes it. */
-  async #read(request: IncomingMessage): Promise<{ text: string; type: string }> {
-    const type = request.headers['content-type'] ?? '';
-    const bytes = await readBytes(request);
-    if (mediaType(type) !== PROTOBUF || bytes.length === 0) return { text: bytes.toString('utf8'), type };
-    const { catalog, resolve } = this.#parts;
-    const object = decodeProtobuf(bytes, (apiVersion, kind) => modelOf(catalog, apiVersion, kind), resolve);
-    return { text: JSON.stringify(object), type: 'application/json' };
-  }
-
   #checkSubresource({ resource, version, subresource }: Target): void {
     if (subresource === '' || resource.subresources[subresource]) return;
     if (subresource === 'status' && version.status) return;
@@ -123,7 +123,7 @@ export class ResourceHandler {
     options: WriteOptions,
   ): Promise<Written> {
     const { writer } = this.#parts;
-    const { text: body, type } = await this.#read(request);
+    const { text: body, type } = await this.#parts.bodies.read(request);
     if (verb === 'patch') return writer.patch(target, type, body, options);
     const object = decodeObject(body, type);
     if (verb === 'update') return writer.update(target, object, options);
@@ -166,7 +166,7 @@ export class ResourceHandler {
     url: URL,
   ): Promise<void> {
     const { reader, deleter } = this.#parts;
-    const { text, type } = await this.#read(request);
+    const { text, type } = await this.#parts.bodies.read(request);
     const body: JsonObject = text === '' ? {} : decodeObject(text, type);
     for (const name of ['propagationPolicy', 'gracePeriodSeconds'] as const) {
       const value = url.searchParams.get(name);
@@ -189,90 +189,6 @@ export class ResourceHandler {
     }
     return sendText(response, 200, presenter.list(page.entries, page.meta));
   }
-
-  async #virtual(
-    target: Target,
-    info: ResourceRequest,
-    request: IncomingMessage,
-    response: ServerResponse,
-    url: URL,
-  ): Promise<void> {
-    if (info.verb !== 'create') throw methodNotAllowed(subjectOf(target), info.verb);
-    const { text, type } = await this.#read(request);
-    const body = decodeObject(text, type);
-    if (target.resource.kind === 'Binding') {
-      const name =
-        typeof (body['metadata'] as JsonObject | undefined)?.['name'] === 'string'
-          ? String((body['metadata'] as JsonObject)['name'])
-          : '';
-      const pods = this.#parts.catalog.find('', 'v1', 'pods')!;
-      return this.#bind({ ...target, ...pods, name }, body, request, response, url);
-    }
-    sendJson(response, 201, await review(this.#parts.reviews, target, body));
-  }
-
-  async #bind(
-    target: Target,
-    body: JsonObject,
-    request: IncomingMessage,
-    response: ServerResponse,
-    url: URL,
-  ): Promise<void> {
-    await bind(this.#parts.subresources, target, body, this.#options(request, url));
-    sendJson(response, 201, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 });
-  }
-
-  async #special(
-    target: Target,
-    info: ResourceRequest,
-    request: IncomingMessage,
-    response: ServerResponse,
-    url: URL,
-  ): Promise<void> {
-    const { subresources, deleter } = this.#parts;
-    if (info.subresource === 'scale' && info.verb === 'get')
-      return sendJson(response, 200, scaleOf(subresources, target));
-    const { text, type } = await this.#read(request);
-    const options = this.#options(request, url);
-    if (info.subresource === 'scale' && info.verb === 'patch')
-      return sendJson(
-        response,
-        200,
-        await writeScale(subresources, target, { patch: text, contentType: type }, options),
-      );
-    if (info.subresource === 'scale' && info.verb === 'update')
-      return sendJson(
-        response,
-        200,
-        await writeScale(subresources, target, { body: decodeObject(text, type) }, options),
-      );
-    if (info.verb !== 'create') throw methodNotAllowed(subjectOf(target), info.verb);
-    const body = decodeObject(text, type);
-    if (info.subresource === 'binding') return this.#bind(target, body, request, response, url);
-    if (info.subresource === 'token') return sendJson(response, 201, await issueToken(subresources, target, body));
-    if (info.subresource === 'eviction') {
-      await deleter.delete(
-        { ...target, subresource: '' },
-        (body['deleteOptions'] as JsonObject | undefined) ?? {},
-        options,
-      );
-      return sendJson(response, 201, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 });
-    }
-    throw methodNotAllowed(subjectOf(target), info.verb);
-  }
-}
-
-/** Kinds of subresources and options, which no resource is named after. */
-const OTHER_MODELS: Readonly<Record<string, string>> = {
-  DeleteOptions: 'V1DeleteOptions',
-  Eviction: 'V1Eviction',
-  Scale: 'V1Scale',
-  TokenRequest: 'AuthenticationV1TokenRequest',
-};
-
-function modelOf(catalog: Catalog, apiVersion: string, kind: string): string | undefined {
-  const [version, group = ''] = apiVersion.split('/').reverse();
-  return catalog.byKind(group, kind)?.versions.get(version ?? '')?.model ?? OTHER_MODELS[kind];
 }
 
 const deletedStatus = (target: Target, entry: Entry): JsonObject => ({
