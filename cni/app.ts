@@ -11,7 +11,7 @@ import { Readiness } from '#lib/kit/readiness.ts';
 import type { KubeClient } from '#lib/kube/client.ts';
 import { EventRecorder } from '#lib/kube/events.ts';
 import { Informer } from '#lib/kube/informer.ts';
-import { DAEMON_SET, NAMESPACE, POD } from '#lib/kube/kind.ts';
+import { DAEMON_SET, NAMESPACE, PEER_AUTHENTICATION, POD } from '#lib/kube/kind.ts';
 import { raiseFileLimit } from '#lib/linux/process.ts';
 import { assertGround } from '#lib/linux/selftest.ts';
 import { FdWatch } from '#lib/loop/fd-watch.ts';
@@ -94,7 +94,11 @@ export class App {
       selection: { fieldSelector: `spec.nodeName=${config.nodeName}` },
     });
     const namespaces = new Informer({ ...informing, kind: NAMESPACE });
+    // Not awaited: where they are not served or not allowed, old connections only live on to their limit.
+    const policies = new Informer({ ...informing, kind: PEER_AUTHENTICATION });
+    policies.start();
     const controller = new PodController({
+      ...{ policies, rootNamespace: config.systemNamespace },
       ...{ client, pods, namespaces, enroller, redirection, finder, clock, log: log.child('pods') },
       events: new EventRecorder({ client, clock, log, component: 'istio-cni-node', instance: config.podName }),
       eligibility: config,
@@ -136,6 +140,7 @@ export class App {
       controller.stop();
       pods.stop();
       namespaces.stop();
+      policies.stop();
       zds.close();
       await installer?.stop();
       if (await isBeingRemoved(options)) {

@@ -16,6 +16,7 @@ import { podUidOf } from './netns-finder.ts';
 import { type AddRequest, parseAddRequest, servePlugin } from './plugin-server.ts';
 import { addressesOf, judge, overridesOf } from './pod-view.ts';
 import { parse } from './sockets.ts';
+import { isStrict } from './strict.ts';
 
 const OPTIONS = { selectors: DEFAULT_SELECTORS, excludeNamespaces: ['kube-system'], systemNamespace: 'istio-system' };
 const MESH: Namespace = { metadata: { name: 'shop', labels: { 'istio.io/dataplane-mode': 'ambient' } } };
@@ -192,4 +193,23 @@ test('settings come from flags before the environment, and all that is wrong is 
         error.message.includes(name),
       ),
   );
+});
+
+test('the most specific PeerAuthentication decides whether a pod is strict', () => {
+  const policy = (namespace: string, mode: string, matchLabels?: Record<string, string>) => ({
+    metadata: { name: mode, namespace },
+    spec: { mtls: { mode }, ...(matchLabels ? { selector: { matchLabels } } : {}) },
+  });
+  const web = pod({ labels: { app: 'web' } });
+  const mesh = policy('istio-system', 'STRICT');
+  assert.equal(isStrict(web, [], 'istio-system'), false);
+  assert.equal(isStrict(web, [mesh], 'istio-system'), true);
+  assert.equal(isStrict(web, [mesh, policy('shop', 'PERMISSIVE')], 'istio-system'), false);
+  assert.equal(
+    isStrict(web, [policy('shop', 'PERMISSIVE'), policy('shop', 'STRICT', { app: 'web' })], 'istio-system'),
+    true,
+  );
+  assert.equal(isStrict(web, [policy('shop', 'STRICT', { app: 'other' })], 'istio-system'), false);
+  assert.equal(isStrict(web, [mesh, policy('shop', 'UNSET')], 'istio-system'), true);
+  assert.equal(isStrict(web, [policy('other', 'STRICT')], 'istio-system'), false);
 });

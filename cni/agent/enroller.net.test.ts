@@ -13,7 +13,7 @@ import { Endpoint } from '#lib/linux/address.ts';
 import { Arena } from '#lib/linux/arena.ts';
 import { accept, close, read, send } from '#lib/linux/calls.ts';
 import { POLLIN, POLLOUT } from '#lib/linux/constants.ts';
-import { EAGAIN, ECONNREFUSED } from '#lib/linux/errno.ts';
+import { EAGAIN, ECONNREFUSED, ECONNRESET } from '#lib/linux/errno.ts';
 import { received, receiveMessage, sendMessage } from '#lib/linux/message.ts';
 import { Netns, netnsIdentity } from '#lib/linux/netns.ts';
 import { applyNft } from '#lib/linux/nft.ts';
@@ -86,7 +86,7 @@ interface Rig extends AsyncDisposable {
   readonly logged: string[];
   readonly metrics: ReturnType<typeof createMetrics>;
   connect(): NodeProxy;
-  request(starting?: boolean): EnrolRequest;
+  request(starting?: boolean, strict?: boolean): EnrolRequest;
   keep(fd: number): number;
 }
 
@@ -125,8 +125,8 @@ async function rig(settings: { readonly openConnectionMs?: number; readonly leav
       proxies.push(proxy);
       return proxy;
     },
-    request: (starting = false) => ({
-      ...{ pod: POD, ips: ['10.7.0.2'], overrides: OVERRIDES, starting },
+    request: (starting = false, strict = false) => ({
+      ...{ pod: POD, ips: ['10.7.0.2'], overrides: OVERRIDES, starting, strict },
       netns: async () => Netns.open(`/run/netns/${pod.name}`),
     }),
     keep: (fd) => {
@@ -210,6 +210,30 @@ test('connections open at that moment live on, are listed, and end at the limit'
   await r.enroller.enrol(r.request());
   assert.equal(held.lock, 'both');
   assert.match((await r.metrics.text()).body, /ambit_cni_ended_connections_total 1/);
+});
+
+test('under STRICT old connections into a pod end at once, those it opened live on', async () => {
+  await using r = await rig();
+  const outside = r.keep(tcpListen(Endpoint.parse('10.7.0.1', 80)!, { netns: r.node.netns.fd }));
+  const inside = r.keep(tcpListen(Endpoint.parse('10.7.0.2', 8080)!, { netns: r.pod.netns.fd }));
+  const out = r.keep(tcpDial(Endpoint.parse('10.7.0.1', 80)!, { netns: r.pod.netns.fd }));
+  const into = r.keep(tcpDial(Endpoint.parse('10.7.0.2', 8080)!, { netns: r.node.netns.fd }));
+  pollFor([{ fd: outside, events: POLLIN }], 3000);
+  const outPeer = r.keep(accept(outside));
+  pollFor([{ fd: inside, events: POLLIN }], 3000);
+  r.keep(accept(inside));
+  const proxy = r.connect();
+  await until('the snapshot', () => proxy.told.includes('snapshotSent'));
+  await r.enroller.enrol(r.request(false, true));
+  assert.equal(r.enroller.get(POD.uid)!.lock, 'inbound');
+  assert.ok(r.logged.some((line) => line.includes('ended by STRICT') && line.includes('10.7.0.2:8080')));
+  await until('a reset', () => {
+    send(into, arena, 0, 5);
+    return read(into, arena, 0, 10) === -ECONNRESET;
+  });
+  send(out, arena, 0, 5);
+  pollFor([{ fd: outPeer, events: POLLIN }], 3000);
+  assert.equal(read(outPeer, arena, 0, 10), 5);
 });
 
 test('rules that somebody removed are found by the next look, mended, counted and logged', async () => {

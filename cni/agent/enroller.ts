@@ -18,7 +18,7 @@ import type { ZdsServer } from '../zds/server.ts';
 import { Enrolment, type PodIdentity } from './enrolment.ts';
 import type { CniMetrics } from './metrics.ts';
 import type { PodOverrides } from './pod-view.ts';
-import { type Connection, connectionsOn, openConnections } from './sockets.ts';
+import { type Connection, connectionsOn, listeningPorts, openConnections } from './sockets.ts';
 
 const PROXY_PORTS: readonly number[] = Object.values(PORTS);
 /** Connections named in one log line. */
@@ -48,6 +48,8 @@ export interface EnrolRequest {
   readonly netns: () => Promise<Netns>;
   /** By the plugin: no process of the pod runs yet, and the call must fail when it cannot be served. */
   readonly starting: boolean;
+  /** It accepts nothing but mutual TLS, so old plaintext connections into it end at once. */
+  readonly strict: boolean;
 }
 
 export class Enroller {
@@ -77,7 +79,7 @@ export class Enroller {
       await this.#verify(pod);
       if (!pod.served) await this.#serve(pod, request.starting);
       await this.#syncProbes();
-      await this.#watchOpenConnections(pod);
+      await this.#watchOpenConnections(pod, request.strict);
       this.#report();
     });
   }
@@ -275,21 +277,35 @@ export class Enroller {
     }
   }
 
-  /** Follows the connections from before the enrolment; at the limit, or when none is left, the lock closes behind them. */
-  async #watchOpenConnections(pod: Enrolment): Promise<void> {
-    if (pod.lock !== 'open' || pod.netns === undefined || pod.state === 'leaving') return;
-    const { clock, log, metrics, openConnectionMs, probes, redirection } = this.#options;
+  /**
+   * Follows the connections from before the enrolment. At the limit, or when none is left, the lock closes behind them; under STRICT it
+   * closes at once for those that came in.
+   */
+  async #watchOpenConnections(pod: Enrolment, strict: boolean): Promise<void> {
+    if (pod.lock === 'both' || pod.netns === undefined || pod.state === 'leaving') return;
+    const { clock, openConnectionMs } = this.#options;
     const now = new Set(openConnections(pod.netns).map(nameOf));
     pod.open = pod.open.filter((connection) => now.has(nameOf(connection)));
-    const overdue = clock.monotonic() - pod.since >= openConnectionMs;
-    if (pod.open.length > 0 && !overdue) return;
-    if (pod.open.length > 0) {
-      log.warn('connections from before the enrolment are ended at the limit', named(pod, pod.open));
-      metrics.endedConnections.inc(pod.open.length);
-      pod.open = [];
+    if (pod.open.length === 0) await this.#lock(pod, 'both', []);
+    else if (clock.monotonic() - pod.since >= openConnectionMs) await this.#lock(pod, 'both', pod.open, 'at the limit');
+    else if (strict && pod.lock === 'open') {
+      // Who opened it: an old connection into the pod ends at one of its listening ports.
+      const ports = listeningPorts(pod.netns);
+      const came = pod.open.filter(({ local }) => ports.has(local.port));
+      await this.#lock(pod, 'inbound', came, 'by STRICT');
     }
-    pod.lock = 'both';
-    await redirection.apply(pod.netns, pod.rules(probes));
+  }
+
+  /** Ends `ended` by the pod's lock, and says so. */
+  async #lock(pod: Enrolment, lock: Enrolment['lock'], ended: readonly Connection[], why = ''): Promise<void> {
+    const { log, metrics, probes, redirection } = this.#options;
+    if (ended.length > 0) {
+      log.warn(`connections from before the enrolment are ended ${why}`, named(pod, ended));
+      metrics.endedConnections.inc(ended.length);
+    }
+    pod.open = pod.open.filter((connection) => !ended.includes(connection));
+    pod.lock = lock;
+    if (pod.netns) await redirection.apply(pod.netns, pod.rules(probes));
   }
 
   #setState(pod: Enrolment, state: Enrolment['state']): void {

@@ -9,7 +9,7 @@ import { isKubeError } from '#lib/kube/error.ts';
 import type { EventRecorder } from '#lib/kube/events.ts';
 import type { Informer } from '#lib/kube/informer.ts';
 import { NAMESPACE, POD } from '#lib/kube/kind.ts';
-import type { Namespace, Pod } from '#lib/kube/object.ts';
+import type { GenericObject, Namespace, Pod } from '#lib/kube/object.ts';
 import { WorkQueue } from '#lib/kube/work-queue.ts';
 import type { Netns } from '#lib/linux/netns.ts';
 import type { PodRedirection } from '../rules/pod.ts';
@@ -24,6 +24,7 @@ import {
   overridesOf,
   REDIRECTION_ANNOTATION,
 } from './pod-view.ts';
+import { isStrict } from './strict.ts';
 
 /** How soon a pod on its way out is looked at again. */
 const LEAVE_LOOK_MS = 500;
@@ -37,6 +38,9 @@ export interface PodControllerOptions {
   readonly client: KubeClient;
   readonly pods: Informer<Pod>;
   readonly namespaces: Informer<Namespace>;
+  /** PeerAuthentication objects; until they are known, none is strict. */
+  readonly policies: Informer<GenericObject>;
+  readonly rootNamespace: string;
   readonly enroller: Enroller;
   readonly redirection: PodRedirection;
   readonly finder: NetnsFinder;
@@ -78,8 +82,9 @@ export class PodController {
   }
 
   start(): void {
-    const { namespaces, pods } = this.#options;
+    const { namespaces, pods, policies } = this.#options;
     this.#unsubscribe = [
+      policies.subscribe(() => this.requeueAll()),
       pods.subscribe((changes) => {
         for (const { key } of changes) this.#queue.add(key);
       }),
@@ -124,6 +129,7 @@ export class PodController {
         overrides: this.#overrides(pod),
         netns,
         starting: true,
+        strict: false,
       });
     } catch (error) {
       await this.#annotate(pod, 'pending').catch(() => undefined);
@@ -151,7 +157,7 @@ export class PodController {
   }
 
   async #join(pod: Pod): Promise<void> {
-    const { enroller } = this.#options;
+    const { enroller, policies, rootNamespace } = this.#options;
     const ips = addressesOf(pod);
     const identity = identityOf(pod);
     // Without an address its namespace cannot be told from others; an update will bring it.
@@ -163,6 +169,7 @@ export class PodController {
         overrides: this.#overrides(pod),
         netns: () => this.#find(pod),
         starting: false,
+        strict: isStrict(pod, policies.values(), rootNamespace),
       });
       await this.#annotate(pod, 'enabled');
     } catch (error) {

@@ -12,9 +12,9 @@ export interface Connection {
   readonly remote: Endpoint;
 }
 
-const ESTABLISHED = 0x01;
-const CLOSE_WAIT = 0x08;
-const FIN_WAIT = new Set([0x04, 0x05]);
+/** ESTABLISHED, FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT (include/net/tcp_states.h). */
+const LIVING: ReadonlySet<number> = new Set([0x01, 0x04, 0x05, 0x08]);
+const LISTENING: ReadonlySet<number> = new Set([0x0a]);
 const scratch = Arena.allocate(1 << 20);
 
 /** Established and half-closed connections of a namespace, those within the pod itself left out. */
@@ -31,16 +31,20 @@ export function connectionsOn(netns: Netns, ports: readonly number[]): Connectio
     .filter(({ local }) => ports.includes(local.port));
 }
 
-/** Lines of /proc/net/tcp or tcp6. */
-export function parse(text: string): Connection[] {
+/** Ports that something in the namespace listens on. */
+export function listeningPorts(netns: Netns): Set<number> {
+  const rows = ['tcp', 'tcp6'].flatMap((file) => parse(readIn(netns, `/proc/thread-self/net/${file}`), LISTENING));
+  return new Set(rows.map(({ local }) => local.port));
+}
+
+/** Lines of /proc/net/tcp or tcp6 whose state is one of `states`, those of living connections unless told. */
+export function parse(text: string, states: ReadonlySet<number> = LIVING): Connection[] {
   const found: Connection[] = [];
   for (const line of text.split('\n').slice(1)) {
     const [, local, remote, state] = line.trim().split(/\s+/);
     const code = Number.parseInt(state ?? '', 16);
     if (local === undefined || remote === undefined) continue;
-    if (code === ESTABLISHED || code === CLOSE_WAIT || FIN_WAIT.has(code)) {
-      found.push({ local: endpoint(local), remote: endpoint(remote) });
-    }
+    if (states.has(code)) found.push({ local: endpoint(local), remote: endpoint(remote) });
   }
   return found;
 }
