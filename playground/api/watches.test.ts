@@ -60,7 +60,7 @@ test('a server that comes back has the same versions, and a watch goes on where 
   }
 });
 
-test('a watch from a forgotten version answers 410', async () => {
+test('a watch from a forgotten version, or one that never was, answers 410', async () => {
   const api = await TestApi.start();
   try {
     await put(api, 'busy');
@@ -69,6 +69,8 @@ test('a watch from a forgotten version answers 410', async () => {
       await api.ok('PATCH', `${MAPS}/busy`, { body: { data: { count: String(count) } } });
     const late = await api.call('GET', `${MAPS}?watch=1&resourceVersion=${from}`);
     assert.deepEqual([late.status, late.body['reason']], [410, 'Expired']);
+    const future = await api.call('GET', `${MAPS}?watch=1&resourceVersion=1000000`);
+    assert.equal(future.status, 410);
   } finally {
     await api.close();
   }

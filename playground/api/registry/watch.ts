@@ -36,6 +36,8 @@ export function watch(
     options.resourceVersion === '' || options.resourceVersion === '0' ? undefined : Number(options.resourceVersion);
   if (from !== undefined && !Number.isInteger(from))
     throw expired(`Invalid resource version: ${options.resourceVersion}`);
+  // A version of the future comes from another life of this server: its objects have to be listed again.
+  if (from !== undefined && from > store.rv) throw expired(`too large resource version: ${from} (${store.rv})`);
   const missed = from === undefined || options.sendInitialEvents ? [] : collection.since(from);
   if (!missed) throw expired(`too old resource version: ${from} (${store.rv})`);
 
