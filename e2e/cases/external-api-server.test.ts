@@ -5,6 +5,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { stateRootOf } from '../../playground/config.ts';
+import { statePaths } from '../../playground/state.ts';
 import { eventually } from '../harness/eventually.ts';
 import { background, ROOT, tryRun } from '../harness/run.ts';
 
@@ -15,7 +17,11 @@ test('the demo’s checks pass against a separately started API server', async (
   const folder = mkdtempSync(join(tmpdir(), 'ambit-api-'));
   stack.defer(() => rmSync(folder, { recursive: true, force: true }));
   const program = join(ROOT, 'playground/api/main.ts');
-  const api = background(NODE[0], [NODE[1], program, '--data', folder, '--listen', '127.0.0.1:0']);
+  // As on a cluster whose API server stands outside: it reaches nodes through a proxy that the nodes' side offers.
+  const name = `external-${process.pid}`;
+  const { network } = statePaths(stateRootOf(process.env), name);
+  const words = ['--data', folder, '--listen', '127.0.0.1:0', '--cluster-network', network];
+  const api = background(NODE[0], [NODE[1], program, ...words]);
   stack.defer(() => api.stop());
   const kubeconfig = join(folder, 'kubeconfig');
   await eventually(
@@ -28,11 +34,15 @@ test('the demo’s checks pass against a separately started API server', async (
       ).status === 0,
   );
 
-  const { status, stdout, stderr } = await tryRun(NODE[0], [NODE[1], 'e2e/demo/main.ts', '--kubeconfig', kubeconfig], {
-    cwd: ROOT,
-    env: { KEEP: '' },
-    timeoutMs: 300_000,
-  });
+  const { status, stdout, stderr } = await tryRun(
+    NODE[0],
+    [NODE[1], 'e2e/demo/main.ts', `--name=${name}`, '--kubeconfig', kubeconfig],
+    {
+      cwd: ROOT,
+      env: { KEEP: '' },
+      timeoutMs: 300_000,
+    },
+  );
   assert.equal(status, 0, `${stdout}\n${stderr}`);
   assert.match(stdout, /9 checks, 9 passed/);
 });

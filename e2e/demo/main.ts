@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// make demo: the mesh end to end on this machine, each statement checked. `--keep` leaves it up; other words go to
-// `ambit playground up` (--kubeconfig FILE, --program NAME=COMMAND).
+// make demo: the mesh end to end on this machine, each statement checked. `--keep` leaves it up, a first
+// word `--name=NAME` names the cluster; other words go to `ambit playground up` (--kubeconfig FILE, --program NAME=COMMAND).
 import Table from 'cli-table3';
 import color from 'picocolors';
 import { Cluster } from '../harness/cluster.ts';
@@ -23,7 +23,9 @@ const CHECKS: readonly Check[] = [
   plainAgain,
 ];
 
+const NAME = '--name=';
 const words = process.argv.slice(2);
+const name = words.find((word) => word.startsWith(NAME))?.slice(NAME.length) ?? `demo-${process.pid}`;
 const keep = words.includes('--keep') || (process.env['KEEP'] ?? '') !== '';
 const started = performance.now();
 const elapsed = (): string => `${((performance.now() - started) / 1000).toFixed(0).padStart(3)} s`;
@@ -33,7 +35,8 @@ process.exitCode = await demo();
 
 async function demo(): Promise<number> {
   say('bringing up a cluster of two nodes, with the mesh installed');
-  const cluster = await Cluster.up({ name: `demo-${process.pid}`, args: words.filter((word) => word !== '--keep') });
+  const args = words.filter((word) => word !== '--keep' && !word.startsWith(NAME));
+  const cluster = await Cluster.up({ name, args });
   // An interrupt must leave as little behind as an end does.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => void cluster.down().finally(() => process.exit(130)));
