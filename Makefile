@@ -10,6 +10,7 @@ demo: setup
 	@$(RUN) demo
 
 test: setup
+	@tools/setup.sh go
 	@$(RUN) test && $(RUN) test:net && $(RUN) e2e
 
 check: setup

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Brings a machine to the point where the other targets work: npm packages when the lockfile changed, Debian packages
-# that are missing (more in $apt_extra). Says what to install where it may not do so itself.
+# that are missing (more in $apt_extra). With the word `go` it also wants Go, which judges from outside need (h2spec,
+# client-go). Says what to install where it may not do so itself.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,6 +13,11 @@ if [ ! -L node_modules ] && { ! cmp -s package-lock.json "$stamp" || [ ! -d node
   echo "setup: npm ci"
   npm ci --no-audit --no-fund --loglevel=error
   cp package-lock.json "$stamp"
+fi
+
+if [ "${1:-}" = go ] && ! go version 2>/dev/null | grep -qE 'go1\.(2[4-9]|[3-9][0-9])'; then
+  echo "setup: the end-to-end tests build h2spec and a client-go program: install Go 1.24 or later and put it on PATH" >&2
+  exit 1
 fi
 
 # program:package, by the program that proves the package is there
