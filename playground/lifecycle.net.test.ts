@@ -207,13 +207,23 @@ test('a program that is killed comes back: the API server with everything it kne
   await cluster.until('kept', 'the pod to fail', (seen) => seen.status?.phase === 'Failed');
 });
 
-test('another API server can stand in for the embedded one', async () => {
+test('another API server can stand in for the embedded one, and reaches into pods', async () => {
   const stateRoot = mkdtempSync(join(tmpdir(), 'ambit-test-'));
   const data = join(stateRoot, 'outside');
+  const { network } = statePaths(stateRoot, 'borrowed');
   const main = join(import.meta.dirname, 'api/main.ts');
   const api = spawn(
     process.execPath,
-    ['--disable-warning=ExperimentalWarning', main, '--data', data, '--listen', '127.0.0.1:0'],
+    [
+      '--disable-warning=ExperimentalWarning',
+      main,
+      '--data',
+      data,
+      '--listen',
+      '127.0.0.1:0',
+      '--cluster-network',
+      network,
+    ],
     {
       stdio: 'ignore',
     },
@@ -227,6 +237,9 @@ test('another API server can stand in for the embedded one', async () => {
     await up(config, () => undefined);
     const client = connectKube({ kubeconfig });
     assert.equal((await client.list(NODE)).items.length, 1);
+    const [pod] = (await client.list(POD)).items;
+    const log = await client.text(`/api/v1/namespaces/kube-system/pods/${pod?.metadata.name}/log`);
+    assert.match(log, /serving/);
     await down(stateRoot, 'borrowed');
     await client.close();
   } finally {
