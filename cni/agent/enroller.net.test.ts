@@ -28,7 +28,8 @@ import { HostRules } from '../rules/host.ts';
 import { NAT_TABLE } from '../rules/in-pod.ts';
 import { PodRedirection } from '../rules/pod.ts';
 import { ZdsServer } from '../zds/server.ts';
-import { Enroller, type EnrolRequest } from './enroller.ts';
+import { Enroller } from './enroller.ts';
+import type { EnrolRequest } from './enrolment.ts';
 import { createCniMetrics } from './metrics.ts';
 import { NetnsFinder } from './netns-finder.ts';
 

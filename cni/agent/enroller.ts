@@ -15,10 +15,10 @@ import type { HostRules } from '../rules/host.ts';
 import { PORTS } from '../rules/in-pod.ts';
 import type { PodRedirection } from '../rules/pod.ts';
 import type { ZdsServer } from '../zds/server.ts';
-import { Enrolment, type PodIdentity } from './enrolment.ts';
+import { Enrolment, type EnrolRequest, type PodIdentity } from './enrolment.ts';
 import type { CniMetrics } from './metrics.ts';
 import type { PodOverrides } from './pod-view.ts';
-import { type Connection, connectionsOn, listeningPorts, openConnections } from './sockets.ts';
+import { type Connection, connectionsOn, listeningPorts, nameOf, openConnections, union } from './sockets.ts';
 
 const PROXY_PORTS: readonly number[] = Object.values(PORTS);
 /** Connections named in one log line. */
@@ -38,18 +38,6 @@ export interface EnrollerOptions {
   readonly openConnectionMs: number;
   readonly leaveMs: number;
   readonly proxyWaitMs: number;
-}
-
-export interface EnrolRequest {
-  readonly pod: PodIdentity;
-  readonly ips: readonly string[];
-  readonly overrides: PodOverrides;
-  /** Opens the pod's namespace; the handle becomes the enroller's. */
-  readonly netns: () => Promise<Netns>;
-  /** By the plugin: no process of the pod runs yet, and the call must fail when it cannot be served. */
-  readonly starting: boolean;
-  /** It accepts nothing but mutual TLS, so old plaintext connections into it end at once. */
-  readonly strict: boolean;
 }
 
 export class Enroller {
@@ -230,7 +218,7 @@ export class Enroller {
       }
       await redirection.apply(netns, rules);
       // What was opened while the rules were being written is past the proxy too.
-      if (pod.lock === 'open' && !pod.captured) pod.open = union(pod.open, openConnections(netns));
+      if (pod.lock === 'open' && !pod.captured) pod.open = union(pod.open, openConnections(netns), PROXY_PORTS);
     });
     if (!pod.captured) this.#tellOpen(pod);
     pod.captured = true;
@@ -361,19 +349,6 @@ export class Enroller {
     });
     return result;
   }
-}
-
-/** Connections of both lists, those of the proxy's own sockets left out. */
-function union(one: readonly Connection[], other: readonly Connection[]): Connection[] {
-  const known = new Set(one.map(nameOf));
-  const added = other.filter(
-    (connection) => !known.has(nameOf(connection)) && !PROXY_PORTS.includes(connection.local.port),
-  );
-  return [...one, ...added];
-}
-
-function nameOf({ local, remote }: Connection): string {
-  return `${local} ${remote}`;
 }
 
 function named(pod: Enrolment, connections: readonly Connection[]): Record<string, unknown> {

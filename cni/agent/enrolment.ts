@@ -21,6 +21,19 @@ export interface PodIdentity {
   readonly serviceAccount: string;
 }
 
+/** A pod to be brought in. */
+export interface EnrolRequest {
+  readonly pod: PodIdentity;
+  readonly ips: readonly string[];
+  readonly overrides: PodOverrides;
+  /** Opens the pod's namespace; the handle becomes the enroller's. */
+  readonly netns: () => Promise<Netns>;
+  /** By the plugin: no process of the pod runs yet, and the call must fail when it cannot be served. */
+  readonly starting: boolean;
+  /** It accepts nothing but mutual TLS, so old plaintext connections into it end at once. */
+  readonly strict: boolean;
+}
+
 export class Enrolment implements ZdsPod {
   readonly uid: string;
   readonly name: string;

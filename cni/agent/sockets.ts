@@ -71,3 +71,15 @@ function readIn(netns: Netns, path: string): string {
   close(fd);
   return parts.join('');
 }
+
+/** Connections of both lists, those that end at one of `ours` left out. */
+export function union(one: readonly Connection[], other: readonly Connection[], ours: readonly number[]): Connection[] {
+  const known = new Set(one.map(nameOf));
+  const added = other.filter((connection) => !known.has(nameOf(connection)) && !ours.includes(connection.local.port));
+  return [...one, ...added];
+}
+
+/** Both ends, as logs and comparisons use them. */
+export function nameOf({ local, remote }: Connection): string {
+  return `${local} ${remote}`;
+}
