@@ -38,6 +38,7 @@ import { pending, unreadyPods } from './ready.ts';
 import { Supervised } from './supervised.ts';
 
 export const API_PORT = 6443;
+const USERS_CACHE = 'users';
 const POLL_MS = 100;
 const REBOOT_MS = 300;
 
@@ -74,8 +75,9 @@ export class ClusterApp {
     const { config, paths, report } = this.#options;
     for (const dir of [paths.run, paths.logs, paths.nodes]) mkdirSync(dir, { recursive: true, mode: 0o755 });
     mkdirSync(config.cacheDir, { recursive: true });
-    // Programs of any user keep their compiled code here, each in a folder of its own (Node names it by user).
-    chmodSync(config.cacheDir, 0o1777);
+    // Programs that do not run as root keep their compiled code apart from root's, which must trust its own.
+    mkdirSync(join(config.cacheDir, USERS_CACHE), { recursive: true });
+    chmodSync(join(config.cacheDir, USERS_CACHE), 0o1777);
     await run('mount', ['-t', 'tmpfs', '-o', 'mode=755', 'tmpfs', paths.run]);
     await makeFabric(this.plan);
     report('fabric built');
@@ -265,6 +267,7 @@ export class ClusterApp {
       visible: [...this.#visible(), CACHE_DIR],
       nodeBinDir: dirname(process.execPath),
       programEnv: { NODE_COMPILE_CACHE: CACHE_DIR },
+      userEnv: unprivileged ? {} : { NODE_COMPILE_CACHE: join(CACHE_DIR, USERS_CACHE) },
       mayChangeUser: !unprivileged,
       userxattr: unprivileged,
       logLevel: config.logLevel,

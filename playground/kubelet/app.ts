@@ -67,6 +67,7 @@ export async function startNode(config: NodeConfig): Promise<NodeApp> {
     visible: config.visible,
     nodeBinDir: config.nodeBinDir,
     programEnv: config.programEnv,
+    userEnv: config.userEnv,
     mayChangeUser: config.mayChangeUser,
     userxattr: config.userxattr,
     bytes: (namespace) => (kind, name) => {

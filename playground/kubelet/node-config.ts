@@ -20,7 +20,9 @@ export interface NodeConfig {
   readonly images: readonly ImageEntry[];
   readonly visible: readonly string[];
   readonly nodeBinDir: string;
+  /** Variables of every container, and those of containers that do not run as root. */
   readonly programEnv: Readonly<Record<string, string>>;
+  readonly userEnv: Readonly<Record<string, string>>;
   readonly mayChangeUser: boolean;
   readonly userxattr: boolean;
   readonly logLevel: string;

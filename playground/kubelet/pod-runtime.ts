@@ -43,6 +43,8 @@ export interface NodeRuntime {
   readonly nodeBinDir: string;
   /** Variables for every program of the project. */
   readonly programEnv: Readonly<Record<string, string>>;
+  /** Variables for those that do not run as root. */
+  readonly userEnv: Readonly<Record<string, string>>;
   /** False for an ordinary user's playground, which has one user id only. */
   readonly mayChangeUser: boolean;
   readonly userxattr: boolean;
@@ -124,10 +126,10 @@ export class PodRuntime {
         advice: 'add it to the image map',
       });
     }
-    const env = this.#environment(container, image);
+    const privileges = privilegesOf(pod.spec.securityContext, container.securityContext, image.user);
+    const env = this.#environment(container, image, privileges.user);
     const words = (list: readonly string[] = []): string[] => list.map((word) => expand(word, env));
     const command = commandLine(image, words(container.command), words(container.args));
-    const privileges = privilegesOf(pod.spec.securityContext, container.securityContext, image.user);
     const id = randomUUID().replaceAll('-', '') + randomUUID().replaceAll('-', '');
     const base = join(node.containerDir, `${pod.metadata.uid}-${container.name}`);
     rmSync(base, { recursive: true, force: true });
@@ -192,8 +194,8 @@ export class PodRuntime {
     return (this.pod.spec.hostname ?? this.pod.metadata.name).slice(0, 63);
   }
 
-  #environment(container: Container, image: ImageEntry): Record<string, string> {
-    const { apiService, nodeBinDir, programEnv } = this.#node;
+  #environment(container: Container, image: ImageEntry, user: number): Record<string, string> {
+    const { apiService, nodeBinDir, programEnv, userEnv } = this.#node;
     const { host, port } = apiService;
     const base: Record<string, string> = {
       PATH: `${nodeBinDir}:${DEFAULT_PATH}`,
@@ -204,6 +206,7 @@ export class PodRuntime {
       KUBERNETES_SERVICE_PORT_HTTPS: port,
       KUBERNETES_PORT: `tcp://${host}:${port}`,
       ...programEnv,
+      ...(user === 0 ? {} : userEnv),
       ...image.env,
     };
     const bytes = this.#node.bytes(this.pod.metadata.namespace ?? 'default');
