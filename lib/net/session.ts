@@ -167,6 +167,9 @@ export class Session implements H2Handler, TransportOwner, Flushable, TimerTarge
       if (filled === 0) break;
       this.#moved = true;
       if (!this.#transport.write(staging, filled)) return;
+      // At once, while the ciphertext is in the cache.
+      this.#transport.drain();
+      if ((this.state as SessionState) === 'closed') return;
       budget -= filled;
       if (budget <= 0) {
         if (this.#queue.size > 0) this.bench.loop.markDirty(this);

@@ -20,6 +20,8 @@ import type { Workbench } from './workbench.ts';
 
 /** Ciphertext one connection may bring in a turn before its neighbours are looked at. */
 const TURN_BYTES = 512 * 1024;
+/** Ciphertext read at a time; see workbench.ts. */
+const READ_BYTES = 64 * 1024;
 /** Until TCP and TLS must both be there. */
 export const SETUP_MS = 10_000;
 /** How long the other end may take to close after we have said that nothing follows. */
@@ -198,7 +200,7 @@ export class TlsTransport implements Transport, Pollable, Resumable, Flushable, 
   /** One read of the socket into the ring; the bytes, or 0. */
   #readSocket(): number {
     const tls = this.#tls;
-    const room = tls.inboundRoom();
+    const room = Math.min(tls.inboundRoom(), READ_BYTES);
     if (room === 0) return 0;
     for (;;) {
       const n = readForeign(this.#fd, tls.inboundPointer, room);
