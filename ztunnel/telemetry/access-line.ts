@@ -32,7 +32,7 @@ export function closedLine(record: ConnectionRecord, end: ConnectionEnd, format:
   pairs.push(['bytes_recv', outbound ? end.sentBytes : end.receivedBytes]);
   pairs.push(['duration', `${Math.floor(end.durationMs)}ms`]);
   if (end.policy !== undefined && end.policy !== '') pairs.push(['policy', end.policy]);
-  if (end.rule !== undefined && end.rule >= 0) pairs.push(['rule', end.rule]);
+  if (end.rule !== undefined && end.rule >= 0) pairs.push(['rule', end.rule + 1]);
   if (end.clause !== undefined && end.clause !== '') pairs.push(['clause', end.clause]);
   if (end.error !== '') pairs.push(['error', end.error]);
   return line(format, now, end.error === '' ? 'info' : 'error', 'connection complete', spanOf(record), pairs);
