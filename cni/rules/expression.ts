@@ -50,7 +50,6 @@ export const notArrivingOn = (name: string): Statement => match(meta('iifname'),
 export const leavingOn = (name: string): Statement => match(meta('oifname'), '==', name);
 export const notLeavingOn = (name: string): Statement => match(meta('oifname'), '!=', name);
 export const ownedBy = (uid: number): Statement => match(meta('skuid'), '==', uid);
-export const ofFamily = (family: 'ipv4' | 'ipv6'): Statement => match(meta('nfproto'), '==', family);
 
 export const marked = (mark: number): Statement => match(masked(meta('mark'), MARK_MASK), '==', mark);
 export const notMarked = (mark: number): Statement => match(masked(meta('mark'), MARK_MASK), '!=', mark);

@@ -31,19 +31,14 @@ export const SHUT_RDWR = 2;
 // socket(7), ip(7), ipv6(7), tcp(7)
 export const SOL_SOCKET = 1;
 export const SO_REUSEADDR = 2;
-export const SO_TYPE = 3;
 export const SO_ERROR = 4;
 export const SO_SNDBUF = 7;
-export const SO_RCVBUF = 8;
 export const SO_KEEPALIVE = 9;
 export const SO_LINGER = 13;
 export const SO_REUSEPORT = 15;
-export const SO_PEERCRED = 17;
 export const SO_MARK = 36;
-export const SO_DOMAIN = 39;
 export const SOL_IP = 0;
 export const IP_PKTINFO = 8;
-export const IP_RECVORIGDSTADDR = 20;
 export const IP_FREEBIND = 15;
 export const IP_TRANSPARENT = 19;
 export const IP_BIND_ADDRESS_NO_PORT = 24;
@@ -52,7 +47,6 @@ export const SOL_IPV6 = 41;
 export const IPV6_V6ONLY = 26;
 export const IPV6_RECVPKTINFO = 49;
 export const IPV6_PKTINFO = 50;
-export const IPV6_RECVORIGDSTADDR = 74;
 export const IPV6_TRANSPARENT = 75;
 export const IPV6_FREEBIND = 78;
 export const IP6T_SO_ORIGINAL_DST = 80;
@@ -64,23 +58,18 @@ export const TCP_KEEPCNT = 6;
 export const TCP_USER_TIMEOUT = 18;
 
 // send(2), recv(2), unix(7)
-export const MSG_PEEK = 0x2;
 export const MSG_CTRUNC = 0x8;
 export const MSG_TRUNC = 0x20;
-export const MSG_DONTWAIT = 0x40;
 export const MSG_NOSIGNAL = 0x4000;
-export const MSG_MORE = 0x8000;
 export const MSG_CMSG_CLOEXEC = 0x40000000;
 export const SCM_RIGHTS = 1;
 
 // open(2), fcntl(2)
 export const O_RDONLY = 0;
 export const O_WRONLY = 1;
-export const O_RDWR = 2;
 export const O_NONBLOCK = 0o4000;
 export const O_ASYNC = 0o20000;
 export const O_CLOEXEC = 0o2000000;
-export const F_GETFD = 1;
 export const F_SETFD = 2;
 export const F_GETFL = 3;
 export const F_SETFL = 4;
@@ -103,18 +92,13 @@ export const MAP_SHARED = 1;
 export const MAP_PRIVATE = 2;
 export const MAP_FIXED = 0x10;
 export const MAP_ANONYMOUS = 0x20;
-export const MAP_NORESERVE = 0x4000;
 
 // splice(2)
 export const SPLICE_F_MOVE = 1;
 export const SPLICE_F_NONBLOCK = 2;
-export const SPLICE_F_MORE = 4;
 
 // setns(2), prctl(2), getrlimit(2)
 export const CLONE_NEWNET = 0x40000000;
-export const PR_SET_PDEATHSIG = 1;
-export const PR_GET_PDEATHSIG = 2;
-export const PR_GET_DUMPABLE = 3;
 export const PR_SET_DUMPABLE = 4;
 export const RLIMIT_CORE = 4;
 export const RLIMIT_NOFILE = 7;

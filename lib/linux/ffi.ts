@@ -83,7 +83,6 @@ export const libc = {
   prctl: (option: number, a: bigint, b: bigint, c: bigint, d: bigint) => raw.prctl(big(option), a, b, c, d),
   getrlimit: (resource: number, out: bigint) => raw.getrlimit(big(resource), out),
   setrlimit: (resource: number, limit: bigint) => raw.setrlimit(big(resource), limit),
-  kill: (pid: number, signal: number) => raw.kill(big(pid), big(signal)),
 };
 
 /** This thread's errno: valid in the statement right after a failed call, and only there. */

@@ -35,17 +35,6 @@ export function forbidCoreDumps(): void {
   if (libc.prctl(C.PR_SET_DUMPABLE, 0n, 0n, 0n, 0n) < 0) throw callError('prctl', errnoCell[0]!, 'PR_SET_DUMPABLE');
 }
 
-/** Asks for `signal` when the parent dies; 0 takes it back. Meant for the main thread. */
-export function signalOnParentDeath(signal: number): void {
-  const failed = libc.prctl(C.PR_SET_PDEATHSIG, BigInt(signal), 0n, 0n, 0n) < 0;
-  if (failed) throw callError('prctl', errnoCell[0]!, 'PR_SET_PDEATHSIG');
-}
-
-/** kill(2). Returns 0 or a negative errno (-ESRCH when the process is gone). */
-export function sendSignal(pid: number, signal: number): number {
-  return libc.kill(pid, signal) < 0 ? -errnoCell[0]! : 0;
-}
-
 /** An eventfd, CLOEXEC and NONBLOCK. Throws SYSCALL_EMFILE. */
 export function createEventFd(): number {
   const fd = libc.eventfd(0, C.EFD_CLOEXEC | C.EFD_NONBLOCK);

@@ -101,8 +101,6 @@ export const TABLE = {
   getrlimit: { return: i, arguments: [p, p] },
   /** setrlimit(2): resource, struct rlimit. */
   setrlimit: { return: i, arguments: [p, p] },
-  /** kill(2): process, signal. */
-  kill: { return: i, arguments: [p, p] },
   /** _exit(2): status; ends the process at once, all threads with it. */
   _exit: { return: 'void', arguments: [i] },
 } as const;

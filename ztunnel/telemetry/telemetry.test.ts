@@ -53,7 +53,7 @@ test('an inbound line turns the bytes to its own view, names its peer, and says 
   assert.match(text, /bytes_sent=2000 bytes_recv=10 /);
   assert.match(
     text,
-    / policy="shop\/deny-cart" rule=0 clause="principal is .*" error="connection closed due to policy rejection: denied by \\"x\\""\n$/,
+    / policy="shop\/deny-cart" rule=1 clause="principal is .*" error="connection closed due to policy rejection: denied by \\"x\\""\n$/,
   );
 });
 
