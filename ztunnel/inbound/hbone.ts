@@ -13,7 +13,6 @@ import { ErrorCode } from '#lib/wire/h2/protocol.ts';
 import type { H2Stream } from '#lib/wire/h2/stream.ts';
 import { connectResponse, HboneStatus } from '#lib/wire/hbone.ts';
 import type { LiveConnection, Pod } from '../inpod/pod.ts';
-import { ipOf } from '../worker/address.ts';
 import type { IdentityWaiter } from '../worker/identities.ts';
 import type { MeshWait } from '../worker/mesh-waits.ts';
 import type { WorkloadFacts } from '../worker/workload-facts.ts';
@@ -38,7 +37,10 @@ export class HboneServer {
       this.#pod.runtime.admission.leave();
       return;
     }
-    const ends = { peerIp: ipOf(this.#peer), peerPort: this.#peer.port, localIp: ipOf(this.#local) };
+    const { ips, settings } = this.#pod.runtime;
+    const [peerIp, localIp] = [ips.of(this.#peer), ips.of(this.#local)];
+    const peerText = peerIp.withPort(this.#peer.port);
+    const ends = { peerIp, peerText, localIp, localText: localIp.withPort(settings.ports.hbone) };
     new Arrival(this.#pod, fd, ends).begin();
   }
 }
@@ -97,10 +99,9 @@ class Arrival implements LiveConnection, IdentityWaiter {
   kill(error: string): void {
     if (this.#over) return;
     closeFd(this.#fd);
-    const { admission, telemetry, settings } = this.#pod.runtime;
+    const { admission, telemetry } = this.#pod.runtime;
     admission.leave();
-    const { peerIp, peerPort, localIp } = this.#ends;
-    telemetry.earlyDeny('inbound', peerIp.withPort(peerPort), localIp.withPort(settings.ports.hbone), error);
+    telemetry.earlyDeny('inbound', this.#ends.peerText, this.#ends.localText, error);
     this.#done();
   }
 
@@ -158,14 +159,11 @@ class InboundTunnel implements SessionOwner {
   onStreamGone(): void {}
 
   onSessionEnd(session: Session, cause: string): void {
-    const { admission, telemetry, settings } = this.#pod.runtime;
+    const { admission, telemetry } = this.#pod.runtime;
     admission.leave();
     telemetry.tunnel(-1);
     // A tunnel that never came to be is somebody knocking with the wrong key: that is told.
-    if (!this.#usable) {
-      const here = this.#ends.localIp.withPort(settings.ports.hbone);
-      telemetry.earlyDeny('inbound', this.#ends.peerIp.withPort(this.#ends.peerPort), here, cause);
-    }
+    if (!this.#usable) telemetry.earlyDeny('inbound', this.#ends.peerText, this.#ends.localText, cause);
     this.#pod.sessionGone(session);
   }
 }

@@ -30,8 +30,10 @@ type Delivery = Extract<InboundVerdict, { kind: 'deliver' }>;
 /** The TCP peer and the pod's address of a tunnel, known once for all its streams. */
 export interface TunnelEnds {
   readonly peerIp: Ip;
-  readonly peerPort: number;
   readonly localIp: Ip;
+  /** `ip:port` of both, as logs tell them. */
+  readonly peerText: string;
+  readonly localText: string;
 }
 
 export class InboundStream implements StreamUser, AccessOwner, DialOwner, LedgerOwner, LiveConnection {
@@ -95,7 +97,7 @@ export class InboundStream implements StreamUser, AccessOwner, DialOwner, Ledger
 
   #classify(headers: HeaderBlock, local: WorkloadFacts, delivery: Delivery): void {
     const { runtime } = this.#pod;
-    const { peerIp, peerPort, localIp } = this.#ends;
+    const { peerIp, peerText, localText } = this.#ends;
     const uri = this.#session.peer?.uri ?? '';
     const identity = runtime.memory.identity(uri);
     const forwarded = headers.get('forwarded');
@@ -114,10 +116,10 @@ export class InboundStream implements StreamUser, AccessOwner, DialOwner, Ledger
       direction: 'inbound',
       traceId: trace ?? traceIdOf(runtime.traceIds.next()),
       security: 'mutual_tls',
-      sourceAddress: peerIp.withPort(peerPort),
+      sourceAddress: peerText,
       source: party,
       sourceIdentity: uri,
-      destinationAddress: localIp.withPort(runtime.settings.ports.hbone),
+      destinationAddress: localText,
       hboneAddress: headers.authority,
       destination: local.party,
       destinationIdentity: local.uri,
@@ -220,9 +222,8 @@ export class InboundStream implements StreamUser, AccessOwner, DialOwner, Ledger
   }
 
   #refuseEarly(status: number, error: string): void {
-    const { peerIp, peerPort, localIp } = this.#ends;
     this.#answer(status);
-    this.#ledger.denyEarly(peerIp.withPort(peerPort), localIp.withPort(this.#pod.runtime.settings.ports.hbone), error);
+    this.#ledger.denyEarly(this.#ends.peerText, this.#ends.localText, error);
   }
 
   /** A final answer that is no 200: the stream ends with it, whatever the client still says. */
@@ -244,7 +245,7 @@ export class InboundStream implements StreamUser, AccessOwner, DialOwner, Ledger
     if (this.#ledger.closed) return;
     this.#stream.userData = undefined;
     this.#session.streamGone();
-    if (this.#ledger.record === null) this.#ledger.denyEarly(this.#ends.peerIp.text, this.#ends.localIp.text, error);
+    if (this.#ledger.record === null) this.#ledger.denyEarly(this.#ends.peerText, this.#ends.localText, error);
     else this.#ledger.close('-', error);
   }
 }

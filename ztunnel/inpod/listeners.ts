@@ -8,11 +8,11 @@ import { close as closeFd } from '#lib/linux/calls.ts';
 import { type ListenOptions, localAddress, originalDestination, peerAddress, tcpListen } from '#lib/linux/socket.ts';
 import { migrateListeners } from '#lib/linux/sysctl.ts';
 import { Acceptor } from '#lib/loop/acceptor.ts';
+import type { Ip } from '#lib/mesh/ip.ts';
 import { Socket } from '#lib/net/socket.ts';
 import { HboneServer } from '../inbound/hbone.ts';
 import { InboundPlain } from '../inbound/plain.ts';
 import { OutboundConnection } from '../outbound/connection.ts';
-import { ipOf } from '../worker/address.ts';
 import { DnsServer } from './dns-server.ts';
 import type { Pod } from './pod.ts';
 
@@ -87,8 +87,8 @@ function listenTransparently(pod: Pod, at: Endpoint, options: ListenOptions): nu
 type Captured = new (
   pod: Pod,
   socket: Socket,
-  source: { readonly ip: ReturnType<typeof ipOf>; readonly port: number },
-  ip: ReturnType<typeof ipOf>,
+  source: { readonly ip: Ip; readonly port: number },
+  ip: Ip,
   port: number,
 ) => { begin(): void; onSocket(socket: Socket): void };
 
@@ -105,8 +105,9 @@ function acceptor(pod: Pod, connection: Captured): (fd: number) => void {
       return;
     }
     const socket = new Socket(pod.runtime.loop, fd, NOBODY);
-    const source = { ip: ipOf(peer), port: peer.port };
-    const made = new connection(pod, socket, source, ipOf(destination), destination.port);
+    const { ips } = pod.runtime;
+    const source = { ip: ips.of(peer), port: peer.port };
+    const made = new connection(pod, socket, source, ips.of(destination), destination.port);
     socket.owner = made;
     made.begin();
   };

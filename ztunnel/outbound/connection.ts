@@ -193,6 +193,7 @@ export class OutboundConnection
   onConnected(socket: Socket): void {
     this.#dial = null;
     this.#joined = new SocketJoin(this.#pod.runtime.bench, this.#socket, socket, this.#ledger);
+    this.#settled();
   }
 
   onDialFailed(errno: number): void {
@@ -269,6 +270,7 @@ export class OutboundConnection
     if (headers.status === HboneStatus.ok && !endStream) {
       this.#joined = new TunnelStream(session, stream, this.#socket, this.#ledger);
       this.#forgetStream();
+      this.#settled();
       return;
     }
     session.h2.resetStream(stream, ErrorCode.cancel);
@@ -394,6 +396,15 @@ export class OutboundConnection
 
   onOver(): void {
     this.#pod.delete(this);
+  }
+
+  /** No other endpoint will be tried: what led here need not live as long as the connection. */
+  #settled(): void {
+    this.#verdict = null;
+    this.#local = null;
+    this.#target = null;
+    this.#tried = null;
+    this.#lastError = '';
   }
 
   /** Lets go of whatever is being waited for. */

@@ -11,6 +11,7 @@ import type { H2Settings } from '#lib/wire/h2/settings.ts';
 import type { ToMain, WorkerSettings } from '../control.ts';
 import type { Pod } from '../inpod/pod.ts';
 import type { SharedMesh } from '../state/shared-mesh.ts';
+import type { IpMemory } from './address.ts';
 import type { Identities } from './identities.ts';
 import type { LiveInbound } from './live-inbound.ts';
 import type { MeshWaits } from './mesh-waits.ts';
@@ -25,6 +26,7 @@ export interface Runtime {
   readonly mesh: SharedMesh;
   readonly identities: Identities;
   readonly memory: WorkloadMemory;
+  readonly ips: IpMemory;
   readonly telemetry: Telemetry;
   readonly waits: MeshWaits;
   readonly liveInbound: LiveInbound;

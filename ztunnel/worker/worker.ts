@@ -24,6 +24,7 @@ import {
 import { PodListeners } from '../inpod/listeners.ts';
 import { Pod } from '../inpod/pod.ts';
 import { SharedMesh } from '../state/shared-mesh.ts';
+import { IpMemory } from './address.ts';
 import { Identities } from './identities.ts';
 import { DRAINED } from './ledger.ts';
 import { LiveInbound } from './live-inbound.ts';
@@ -236,6 +237,7 @@ export class DataPlane implements WorkerProgram {
       mesh,
       identities,
       memory: new WorkloadMemory(),
+      ips: new IpMemory(),
       telemetry: new Telemetry({
         counters,
         log,
