@@ -2,6 +2,7 @@
 // What idle connections cost: memory of the proxies with and without 9,000 of them, and what they do to the requests of
 // others. Rounds with and without alternate. node e2e/load/idle.ts [COUNT]
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import Table from 'cli-table3';
 import { eventually } from '../harness/eventually.ts';
 import { background, ROOT } from '../harness/run.ts';
@@ -14,6 +15,8 @@ import { familyOf, pssMb } from './usage.ts';
 const COUNT = Number(process.argv[2] ?? 9000);
 const ROUNDS = 3;
 const SECONDS = 2;
+/** Tunnels give the rings of their busy time back after 5 to 10 s of silence; before that nobody would call them idle. */
+const SETTLE_MS = 11_000;
 
 interface Sample {
   /** Proportional memory of each proxy, all its processes, in MB: the server's first. */
@@ -53,6 +56,7 @@ async function main(): Promise<void> {
     const idle = background(hold, words);
     try {
       await eventually(`${COUNT} idle connections`, () => /open/.test(idle.output()), { withinMs: 60_000 });
+      await setTimeout(SETTLE_MS);
       withIdle.push(await sample(fabric, peer.pids, http));
       if (/cut/.test(idle.output())) throw new Error('idle connections were cut');
     } finally {

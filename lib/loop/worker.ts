@@ -5,9 +5,10 @@ import { writeSync } from 'node:fs';
 import { AmbitError } from '#lib/kit/error.ts';
 import { O_NONBLOCK } from '#lib/linux/constants.ts';
 import { openHomeNetns } from '#lib/linux/netns.ts';
-import { addStatusFlags, closeOnExec, forbidCoreDumps, raiseFileLimit, releaseFreeMemory } from '#lib/linux/process.ts';
+import { addStatusFlags, closeOnExec, forbidCoreDumps, raiseFileLimit } from '#lib/linux/process.ts';
 import { assertGround } from '#lib/linux/selftest.ts';
 import { Channel } from './channel.ts';
+import { Housekeeping, nodeHeap } from './housekeeping.ts';
 import { Loop, type TurnObserver } from './loop.ts';
 import { Counters } from './shared/counters.ts';
 import { LogProducer } from './shared/log-ring.ts';
@@ -20,9 +21,6 @@ export const WORKER_FLAG = '--data-plane=';
 
 /** The loop beats at least this often, so that the main process can see it live. */
 export const BEAT_MS = 250;
-
-/** How often free memory goes back to the kernel: optimising a hot function takes megabytes that malloc would keep for ever. */
-const RELEASE_MS = 2_000;
 
 /** Kinds of flight recorder entries that the loop itself writes; programs use numbers from 16. */
 export const LOOP_EVENTS = Object.freeze({ turn: 1, slowTurn: 2, message: 3, stop: 4 });
@@ -94,7 +92,8 @@ export function runWorker(argument: WorkerArgument, start: (context: WorkerConte
 
   const vitals = Vitals.open(descriptors.vitals, { writable: true });
   const recorder = Recorder.open(descriptors.recorder, { writable: true });
-  const loop = new Loop({ observer: new Instruments(vitals, recorder) });
+  const instruments = new Instruments(vitals, recorder);
+  const loop = new Loop({ observer: instruments });
   let exitCode = 0;
   const stop = (code = 0) => {
     exitCode = code;
@@ -116,13 +115,7 @@ export function runWorker(argument: WorkerArgument, start: (context: WorkerConte
   });
   const beat: TimerTarget = { onTimer: () => void loop.after(BEAT_MS, beat) };
   loop.after(BEAT_MS, beat);
-  const release: TimerTarget = {
-    onTimer: () => {
-      releaseFreeMemory();
-      loop.after(RELEASE_MS, release);
-    },
-  };
-  loop.after(RELEASE_MS, release);
+  instruments.housekeeping = new Housekeeping(loop, nodeHeap());
   program = start({
     index,
     loop,
@@ -145,6 +138,7 @@ export function runWorker(argument: WorkerArgument, start: (context: WorkerConte
 class Instruments implements TurnObserver {
   readonly #vitals: Vitals;
   readonly #recorder: Recorder;
+  housekeeping: Housekeeping | null = null;
 
   constructor(vitals: Vitals, recorder: Recorder) {
     this.#vitals = vitals;
@@ -153,6 +147,7 @@ class Instruments implements TurnObserver {
 
   onTurn(events: number, busyMs: number, flushed: number): void {
     this.#vitals.onTurn(events, busyMs, flushed);
+    this.housekeeping?.onTurn(events, busyMs);
     if (busyMs >= SLOW_TURN_MS) this.#recorder.note(performance.now(), LOOP_EVENTS.slowTurn, events, busyMs, flushed);
   }
 }
