@@ -32,7 +32,7 @@ export function listenOn(at: Endpoint, netns?: number): { fd: number; endpoint: 
 
 /** Takes every connection that comes to the listening `fd`. */
 export function acceptAll(loop: Loop, fd: number, onConnection: (fd: number) => void): Acceptor {
-  return new Acceptor(loop, fd, { onConnection, onRefused: () => {} }, new Admission(20_000));
+  return new Acceptor(loop, fd, { onConnection, onRefused: () => {} }, new Admission(Number.MAX_SAFE_INTEGER));
 }
 
 /** A stream that waits: for a dial (exit) or for the answer (entry). */
