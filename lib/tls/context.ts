@@ -38,8 +38,8 @@ export interface TlsContextOptions {
 }
 
 const DEFAULT_REKEY_RECORDS = 2 ** 24;
-/** TLS 1.3 suites in order of preference, as the other data planes of the mesh have them. */
-const CIPHERS = 'TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256';
+/** TLS 1.3 suites in order of preference: both are beyond reach, and the first costs a third less processor time. */
+const CIPHERS = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384';
 /** Intermediates between leaf and root; meshes use none or one. */
 const VERIFY_DEPTH = 4;
 const MAX_CHAIN_BYTES = 64n * 1024n;
