@@ -224,7 +224,6 @@ export class PodRuntime {
     builder.mount('sysfs', '/sys');
     if (existsSync('/sys/fs/cgroup')) builder.bind('/sys/fs/cgroup', '/sys/fs/cgroup', { recursive: true });
     builder.bind('/dev', '/dev', { recursive: true });
-    for (const folder of node.visible) builder.bind(folder, folder, { recursive: true });
     const etc = this.#etcFiles();
     builder.bind(etc.resolv, '/etc/resolv.conf');
     builder.bind(etc.hosts, '/etc/hosts');
@@ -244,6 +243,8 @@ export class PodRuntime {
       const recursive = volume.hostPath !== undefined || mountPropagation !== undefined;
       builder.bind(source, mountPath, { readOnly: ro === true, recursive });
     }
+    // Last, so that a volume at /tmp does not hide a checkout that lies below it.
+    for (const folder of node.visible) builder.bind(folder, folder, { recursive: true });
     return builder;
   }
 
