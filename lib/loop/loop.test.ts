@@ -141,7 +141,7 @@ test('a timer wakes the loop', () => {
     while (fired === 0 && performance.now() - start < 2000) loop.turn(1000);
     assert.equal(fired, 1);
     const took = performance.now() - start;
-    assert.ok(took >= 29 && took < 5000, `fired after ${took} ms`);
+    assert.ok(took >= 29 && took < 500, `fired after ${took} ms`);
   });
 });
 
