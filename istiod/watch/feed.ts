@@ -4,6 +4,7 @@
 import type { Graph } from '#lib/collections/graph.ts';
 import type { Informer } from '#lib/kube/informer.ts';
 import type { KubeObject } from '#lib/kube/object.ts';
+import { INPUT_NAMES, type InputName, type InputObject, type ModelInputs } from '#lib/model/inputs.ts';
 
 /** The side of a source that is written. */
 interface Sink<T> {
@@ -12,7 +13,7 @@ interface Sink<T> {
 }
 
 /** Copies an informer's objects into a source, from now on. */
-export function feed<T extends KubeObject>(graph: Graph, informer: Informer<T>, source: Sink<T>): void {
+function feed<T extends KubeObject>(graph: Graph, informer: Informer<T>, source: Sink<T>): void {
   informer.subscribe((changes) =>
     graph.batch(() => {
       for (const change of changes) {
@@ -21,4 +22,13 @@ export function feed<T extends KubeObject>(graph: Graph, informer: Informer<T>, 
       }
     }),
   );
+}
+
+/** Informers of every kind among the model's inputs. */
+export type InputInformers = { readonly [N in InputName]: Informer<InputObject<N> & KubeObject> };
+
+/** Copies every kind into its source. Pods come last, so that what they read is there. */
+export function feedInputs(graph: Graph, informers: InputInformers, inputs: ModelInputs): void {
+  const names = [...INPUT_NAMES].sort((a, b) => Number(a === 'pods') - Number(b === 'pods'));
+  for (const name of names) feed(graph, informers[name] as Informer<KubeObject>, inputs[name] as Sink<KubeObject>);
 }

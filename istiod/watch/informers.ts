@@ -18,6 +18,9 @@ import {
   POD,
   SERVICE,
   SERVICE_ACCOUNT,
+  SERVICE_ENTRY,
+  WORKLOAD_ENTRY,
+  WORKLOAD_GROUP,
 } from '#lib/kube/kind.ts';
 import type { KubeObject, Node, Pod } from '#lib/kube/object.ts';
 import type { IstiodMetrics } from '../metrics.ts';
@@ -75,6 +78,9 @@ export function createInformers(options: InformersOptions) {
     serviceAccounts: make(SERVICE_ACCOUNT),
     authorizationPolicies: make(AUTHORIZATION_POLICY),
     peerAuthentications: make(PEER_AUTHENTICATION),
+    serviceEntries: make(SERVICE_ENTRY),
+    workloadEntries: make(WORKLOAD_ENTRY),
+    workloadGroups: make(WORKLOAD_GROUP),
     gateways: make(GATEWAY),
     gatewayClasses: make(GATEWAY_CLASS),
     rootConfigMaps: make(CONFIG_MAP, { selection: named(options.rootConfigMap) }),

@@ -15,7 +15,7 @@ import type { ObjectReport } from '#lib/model/report/report.ts';
 import type { IstiodConfig } from '../config.ts';
 import type { IstiodMetrics } from '../metrics.ts';
 import type { Push } from '../push/push.ts';
-import { feed } from './feed.ts';
+import { feedInputs } from './feed.ts';
 import type { Informers } from './informers.ts';
 import { readMeshConfig } from './mesh-config.ts';
 
@@ -65,16 +65,7 @@ export class MeshModel {
     informers.meshConfig.subscribe((changes) => {
       for (const change of changes) this.#configure(change.op === 'set' ? change.object : undefined);
     });
-    feed(this.#graph, informers.namespaces, this.#inputs.namespaces);
-    feed(this.#graph, informers.nodes, this.#inputs.nodes);
-    feed(this.#graph, informers.services, this.#inputs.services);
-    feed(this.#graph, informers.serviceAccounts, this.#inputs.serviceAccounts);
-    feed(this.#graph, informers.authorizationPolicies, this.#inputs.authorizationPolicies);
-    feed(this.#graph, informers.peerAuthentications, this.#inputs.peerAuthentications);
-    feed(this.#graph, informers.gateways, this.#inputs.gateways);
-    feed(this.#graph, informers.gatewayClasses, this.#inputs.gatewayClasses);
-    feed(this.#graph, informers.endpointSlices, this.#inputs.endpointSlices);
-    feed(this.#graph, informers.pods, this.#inputs.pods);
+    feedInputs(this.#graph, informers, this.#inputs);
   }
 
   get settings(): MeshSettings {

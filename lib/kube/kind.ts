@@ -58,6 +58,10 @@ export const PEER_AUTHENTICATION = kindOf('security.istio.io', 'v1', 'PeerAuthen
 export const GATEWAY = kindOf('gateway.networking.k8s.io', 'v1', 'Gateway', 'gateways');
 export const GATEWAY_CLASS = kindOf('gateway.networking.k8s.io', 'v1', 'GatewayClass', 'gatewayclasses', false);
 
+export const SERVICE_ENTRY = kindOf('networking.istio.io', 'v1', 'ServiceEntry', 'serviceentries');
+export const WORKLOAD_ENTRY = kindOf('networking.istio.io', 'v1', 'WorkloadEntry', 'workloadentries');
+export const WORKLOAD_GROUP = kindOf('networking.istio.io', 'v1', 'WorkloadGroup', 'workloadgroups');
+
 /** `v1` or `group/version`. */
 export function apiVersionOf(kind: Kind<KubeObject>): string {
   return kind.group === '' ? kind.version : `${kind.group}/${kind.version}`;

@@ -6,6 +6,7 @@
 import type { Collection, Source } from '#lib/collections/collection.ts';
 import type { Graph } from '#lib/collections/graph.ts';
 import { DEFAULT_SETTINGS, type MeshSettings, SETTINGS } from './mesh-settings.ts';
+import type { ServiceEntry, WorkloadEntry, WorkloadGroup } from './object/entry.ts';
 import type {
   CustomObject,
   EndpointSlice,
@@ -20,57 +21,64 @@ import type { AuthorizationPolicy } from './policy/authorization-spec.ts';
 import type { PeerAuthentication } from './policy/peer-authentication.ts';
 import type { Gateway } from './waypoint/gateway.ts';
 
-/** A collection for each kind, in the form of some wrapper. */
-export interface ModelInputs {
-  readonly settings: Source<MeshSettings>;
-  readonly namespaces: Source<Namespace>;
-  readonly nodes: Source<Node>;
-  readonly pods: Source<Pod>;
-  readonly services: Source<Service>;
-  readonly endpointSlices: Source<EndpointSlice>;
-  readonly serviceAccounts: Source<ServiceAccount>;
-  readonly authorizationPolicies: Source<AuthorizationPolicy>;
-  readonly peerAuthentications: Source<PeerAuthentication>;
-  readonly gateways: Source<Gateway>;
-  readonly gatewayClasses: Source<CustomObject>;
+/** What objects of a list do not say of themselves. The type parameter is carried at compile time only. */
+interface InputKind<T extends KubeObject> {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly shape?: T;
 }
 
-/** The kinds among the inputs, with what objects of a list do not say of themselves. */
-export const INPUT_KINDS: Readonly<
-  Record<Exclude<keyof ModelInputs, 'settings'>, { readonly apiVersion: string; readonly kind: string }>
-> = {
-  namespaces: { apiVersion: 'v1', kind: 'Namespace' },
-  nodes: { apiVersion: 'v1', kind: 'Node' },
-  pods: { apiVersion: 'v1', kind: 'Pod' },
-  services: { apiVersion: 'v1', kind: 'Service' },
-  endpointSlices: { apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice' },
-  serviceAccounts: { apiVersion: 'v1', kind: 'ServiceAccount' },
-  authorizationPolicies: { apiVersion: 'security.istio.io/v1', kind: 'AuthorizationPolicy' },
-  peerAuthentications: { apiVersion: 'security.istio.io/v1', kind: 'PeerAuthentication' },
-  gateways: { apiVersion: 'gateway.networking.k8s.io/v1', kind: 'Gateway' },
-  gatewayClasses: { apiVersion: 'gateway.networking.k8s.io/v1', kind: 'GatewayClass' },
+function input<T extends KubeObject>(apiVersion: string, kind: string): InputKind<T> {
+  return { apiVersion, kind };
+}
+
+const GATEWAY_API = 'gateway.networking.k8s.io/v1';
+const NETWORKING = 'networking.istio.io/v1';
+const SECURITY = 'security.istio.io/v1';
+
+/** The kinds among the inputs. A new kind is a line here, and one in istiod/watch/informers.ts. */
+export const INPUT_KINDS = {
+  namespaces: input<Namespace>('v1', 'Namespace'),
+  nodes: input<Node>('v1', 'Node'),
+  pods: input<Pod>('v1', 'Pod'),
+  services: input<Service>('v1', 'Service'),
+  endpointSlices: input<EndpointSlice>('discovery.k8s.io/v1', 'EndpointSlice'),
+  serviceAccounts: input<ServiceAccount>('v1', 'ServiceAccount'),
+  authorizationPolicies: input<AuthorizationPolicy>(SECURITY, 'AuthorizationPolicy'),
+  peerAuthentications: input<PeerAuthentication>(SECURITY, 'PeerAuthentication'),
+  serviceEntries: input<ServiceEntry>(NETWORKING, 'ServiceEntry'),
+  workloadEntries: input<WorkloadEntry>(NETWORKING, 'WorkloadEntry'),
+  workloadGroups: input<WorkloadGroup>(NETWORKING, 'WorkloadGroup'),
+  gateways: input<Gateway>(GATEWAY_API, 'Gateway'),
+  gatewayClasses: input<CustomObject>(GATEWAY_API, 'GatewayClass'),
+} as const;
+
+export type InputName = keyof typeof INPUT_KINDS;
+
+/** What an input holds. */
+export type InputObject<N extends InputName> = NonNullable<(typeof INPUT_KINDS)[N]['shape']>;
+
+/** A source for each kind, and the mesh's settings. */
+export type ModelInputs = { readonly settings: Source<MeshSettings> } & {
+  readonly [N in InputName]: Source<InputObject<N>>;
 };
 
+export const INPUT_NAMES = Object.keys(INPUT_KINDS) as readonly InputName[];
+
+/** `endpointSlices` as people read it. */
+function title(name: InputName): string {
+  return name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+}
+
 export function createInputs(graph: Graph, settings: MeshSettings = DEFAULT_SETTINGS): ModelInputs {
-  const inputs: ModelInputs = {
-    settings: graph.source('settings'),
-    namespaces: graph.source('namespaces'),
-    nodes: graph.source('nodes'),
-    pods: graph.source('pods'),
-    services: graph.source('services'),
-    endpointSlices: graph.source('endpoint slices'),
-    serviceAccounts: graph.source('service accounts'),
-    authorizationPolicies: graph.source('authorization policies'),
-    peerAuthentications: graph.source('peer authentications'),
-    gateways: graph.source('gateways'),
-    gatewayClasses: graph.source('gateway classes'),
-  };
+  const kinds = Object.fromEntries(INPUT_NAMES.map((name) => [name, graph.source<KubeObject>(title(name))]));
+  const inputs = { settings: graph.source<MeshSettings>('settings'), ...kinds } as ModelInputs;
   inputs.settings.set(SETTINGS, settings);
   return inputs;
 }
 
 /** The same object with the apiVersion and kind of its input. */
-export function asKind<T extends KubeObject>(object: T, of: Exclude<keyof ModelInputs, 'settings'>): T {
+export function asKind<T extends KubeObject>(object: T, of: InputName): T {
   return { ...object, apiVersion: object.apiVersion ?? INPUT_KINDS[of].apiVersion, kind: INPUT_KINDS[of].kind };
 }
 
