@@ -49,3 +49,10 @@ test('a host-network workload is not meant by its node’s address', () => {
   index.setWorkload(workload({ name: 'agent', ips: ['192.168.0.1'], hostNetwork: true }));
   deepEqual(index.resolve('/192.168.0.1'), []);
 });
+
+test('the keys of a resource are those that mean it', () => {
+  const index = setUp();
+  deepEqual(index.keysOf(UID), ['/10.0.0.1', WEB, '/10.96.0.1', '/10.97.0.0/16']);
+  for (const key of index.keysOf(UID)) deepEqual(index.resolve(key).includes(UID), true);
+  deepEqual(index.keysOf(WEB), ['/10.96.0.1', '/10.97.0.0/16']);
+});

@@ -58,6 +58,14 @@ export class AddressIndex {
     return service === undefined ? [] : aliasesOfService(service);
   }
 
+  /** Every key, beside its own name, that means the resource: its aliases, and those of the services it is behind. */
+  keysOf(name: string): readonly string[] {
+    const workload = this.#workloads.get(name);
+    if (workload === undefined) return this.aliases(name);
+    const services = [...workload.services.keys()];
+    return [...aliasesOfWorkload(workload), ...services, ...services.flatMap((key) => this.aliases(key))];
+  }
+
   /** Names meant by `key`, those that come with them included; empty when there are none. */
   resolve(key: string): readonly string[] {
     if (this.#workloads.has(key)) return [key];

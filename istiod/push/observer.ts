@@ -34,9 +34,9 @@ export function createObserver(options: {
 }): ServerObserver {
   const { clock, log, metrics } = options;
   return {
-    opened(peer, identity) {
+    opened(peer) {
       metrics.connectedClients.inc({ version: metadataText(peer, 'ISTIO_VERSION') || 'unknown' });
-      log.info('client connected', { node: peerName(peer), identity });
+      log.info('client connected', { node: peerName(peer), identity: peer.identity || 'unauthenticated' });
     },
     closed(peer) {
       metrics.connectedClients.dec({ version: metadataText(peer, 'ISTIO_VERSION') || 'unknown' });
@@ -75,9 +75,9 @@ export function createObserver(options: {
           log.debug('subscribed', () => ({ node: peerName(peer), type }));
       }
     },
-    refused(peer, reason) {
+    refused(nodeId, reason) {
       metrics.internalErrors.inc();
-      log.warn('stream refused', { node: peer === undefined ? 'unknown' : peer.id, reason });
+      log.warn('stream refused', { node: nodeId ?? 'unknown', reason });
     },
   };
 }

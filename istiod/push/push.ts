@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// From changes of the model to responses on the wire: two channels, one debouncer, one delta server.
+// From changes of the model to responses on the wire: a channel for each type, one debouncer, one delta
+// server. Whoever serves a type of its own asks for a channel before the first client is let in.
 
 import type { Clock } from '#lib/kit/clock.ts';
 import type { Logger } from '#lib/kit/log.ts';
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from '#lib/xds/resource.ts';
 import { type Admission, type Caller, DeltaServer } from '#lib/xds/server.ts';
-import type { ResourceSource } from '#lib/xds/server-stream.ts';
 import type { IstiodMetrics } from '../metrics.ts';
 import { AddressIndex } from './address-index.ts';
-import { Channel, type Resource } from './channel.ts';
+import { Channel, type ChannelOptions } from './channel.ts';
 import { Debounce } from './debounce.ts';
-import { createObserver, metadataText } from './observer.ts';
+import { createObserver, metadataText, shortType } from './observer.ts';
 
 export interface PushOptions {
   readonly clock: Clock;
@@ -29,8 +29,10 @@ export interface PushOptions {
 export class Push {
   readonly server: DeltaServer;
   readonly index = new AddressIndex();
-  readonly #addresses: Channel;
-  readonly #authorizations: Channel;
+  /** Workloads and services as they go out; `index` must know them too. */
+  readonly addresses: Channel;
+  readonly policies: Channel;
+  readonly #channels: Channel[] = [];
   readonly #debounce: Debounce;
   readonly #options: PushOptions;
   #startedAt: number;
@@ -45,11 +47,7 @@ export class Push {
       maxMs: options.debounceMaxMs,
       fire: (merged, waitedMs) => this.#fire(merged, waitedMs),
     });
-    const changed = (): void => this.#debounce.change();
-    this.#addresses = new Channel(ADDRESS_TYPE, changed, (name) => this.index.aliases(name));
-    this.#authorizations = new Channel(AUTHORIZATION_TYPE, changed);
     this.server = new DeltaServer({
-      sources: [this.#addressSource(), this.#authorizationSource()],
       clock,
       log,
       observer: createObserver({ clock, log, metrics, pushStartedAt: () => this.#startedAt }),
@@ -58,29 +56,31 @@ export class Push {
       admit: options.admit,
       ready: options.ready,
     });
+    const { index } = this;
+    this.addresses = this.channel({
+      typeUrl: ADDRESS_TYPE,
+      trigger: 'ambient',
+      aliases: (name) => index.aliases(name),
+      lookup: {
+        resolve: (key) => index.resolve(key),
+        keysOf: (name) => index.keysOf(name),
+        always: (peer) => index.onNode(metadataText(peer, 'NODE_NAME')),
+      },
+    });
+    this.policies = this.channel({ typeUrl: AUTHORIZATION_TYPE, trigger: 'config' });
   }
 
-  /** A workload or a service as it goes out; `index` must know it too. */
-  setAddress(resource: Resource): void {
-    this.#addresses.set(resource);
-  }
-
-  removeAddress(name: string): void {
-    this.#addresses.remove(name);
-  }
-
-  setPolicy(resource: Resource): void {
-    this.#authorizations.set(resource);
-  }
-
-  removePolicy(name: string): void {
-    this.#authorizations.remove(name);
+  /** A channel for one more type; from now on clients may subscribe to it. */
+  channel(options: ChannelOptions): Channel {
+    const channel = new Channel(options, () => this.#debounce.change());
+    this.#channels.push(channel);
+    this.server.serve(channel);
+    return channel;
   }
 
   /** Takes in what has gathered without waiting: at the start, before the first client is let in. */
   flush(): void {
-    this.#addresses.flush();
-    this.#authorizations.flush();
+    for (const channel of this.#channels) channel.flush();
   }
 
   stop(): void {
@@ -90,34 +90,17 @@ export class Push {
 
   #fire(merged: number, waitedMs: number): void {
     const { clock, log, metrics } = this.#options;
-    // Both are taken in before anybody is told, so that no client sees a workload without the policies it names.
-    const addresses = this.#addresses.flush();
-    const authorizations = this.#authorizations.flush();
-    if (!addresses && !authorizations) return;
+    // All are taken in before anybody is told, so that no client sees a workload without the policies it names.
+    const changed = this.#channels.filter((channel) => channel.flush());
+    if (changed.length === 0) return;
     metrics.debounceTime.observe(waitedMs / 1000);
-    if (addresses) metrics.pushTriggers.inc({ type: 'ambient' });
-    if (authorizations) metrics.pushTriggers.inc({ type: 'config' });
+    for (const { trigger } of changed) metrics.pushTriggers.inc({ type: trigger });
     this.#startedAt = clock.monotonic();
     this.server.push();
     log.debug('pushing', () => ({
       changes: merged,
       waitedMs: Math.round(waitedMs),
-      addresses: this.#addresses.log.size,
-      policies: this.#authorizations.log.size,
+      types: changed.map(({ typeUrl }) => shortType(typeUrl)),
     }));
-  }
-
-  #addressSource(): ResourceSource {
-    return {
-      typeUrl: ADDRESS_TYPE,
-      log: this.#addresses.log,
-      resolve: (key) => this.index.resolve(key),
-      always: (peer) => this.index.onNode(metadataText(peer, 'NODE_NAME')),
-    };
-  }
-
-  #authorizationSource(): ResourceSource {
-    const { log } = this.#authorizations;
-    return { typeUrl: AUTHORIZATION_TYPE, log, resolve: (key) => (log.get(key) === undefined ? [] : [key]) };
   }
 }

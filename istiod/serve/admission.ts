@@ -24,8 +24,7 @@ export async function admitStream(call: StreamCaller, options: AdmissionOptions)
     const reason = `node id ${JSON.stringify(id)} is not <type>~<ip>~<name>.<namespace>~<domain> with a known type`;
     return { ok: false, code: Code.INVALID_ARGUMENT, reason };
   }
-  if (!(call.port === 'tls' ? options.authenticate : options.authenticatePlaintext))
-    return { ok: true, identity: 'unauthenticated' };
+  if (!(call.port === 'tls' ? options.authenticate : options.authenticatePlaintext)) return { ok: true, identity: '' };
   const result = await options.authenticator.authenticate(call.metadata);
   switch (result.kind) {
     case 'unavailable':

@@ -114,11 +114,11 @@ function syncz(stream: StreamStatus, clusterId: string): unknown {
 function connections(streams: readonly StreamStatus[]): unknown {
   return {
     totalClients: streams.length,
-    clients: streams.map(({ connectedAtMs, identity, peer, remote }) => ({
+    clients: streams.map(({ connectedAtMs, peer, remote }) => ({
       connectionId: peer.id,
       connectedAt: new Date(connectedAtMs).toISOString(),
       address: remote,
-      identity,
+      identity: peer.identity || 'unauthenticated',
     })),
   };
 }

@@ -123,8 +123,8 @@ export class MeshModel {
     });
     addressResources.subscribe((changes) => {
       for (const { after, key } of changes) {
-        if (after === undefined) push.removeAddress(key);
-        else push.setAddress(after);
+        if (after === undefined) push.addresses.remove(key);
+        else push.addresses.set(after);
       }
     });
     reports.subscribe((changes) => {
@@ -137,8 +137,8 @@ export class MeshModel {
     });
     authorizationResources.subscribe((changes) => {
       for (const { after, key } of changes) {
-        if (after === undefined) push.removePolicy(key);
-        else push.setPolicy(after);
+        if (after === undefined) push.policies.remove(key);
+        else push.policies.set(after);
       }
       metrics.inboundUpdates.inc({ type: 'config' }, changes.length);
     });

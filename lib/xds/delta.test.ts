@@ -3,9 +3,11 @@
 
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { test } from 'node:test';
+import { create, toBinary } from '@bufbuild/protobuf';
 import { Client, status as Code, credentials, Server, ServerCredentials, type ServiceError } from '@grpc/grpc-js';
 import { type Clock, systemClock } from '#lib/kit/clock.ts';
 import { createLogger } from '#lib/kit/log.ts';
+import { DeltaDiscoveryRequestSchema } from '#lib/proto/gen/discovery_pb.ts';
 import { until } from '#lib/testkit/until.ts';
 import { DeltaClient } from './client.ts';
 import type { Rejection, Subscription } from './client-state.ts';
@@ -33,11 +35,10 @@ async function startServer(
   const events: string[] = [];
   let count = 0;
   const delta = new DeltaServer({
-    sources: [{ typeUrl: ADDRESS_TYPE, log, resolve: (key) => (log.get(key) === undefined ? [] : [key]) }],
     clock,
     log: quiet,
     observer: {
-      opened: (peer, identity) => events.push(`opened ${peer.id.split('~')[0]} ${identity}`),
+      opened: ({ id, identity }) => events.push(`opened ${id.split('~')[0]} ${identity}`),
       closed: () => events.push('closed'),
       sent: (_, { resources, removed }) => events.push(`sent ${resources} ${removed}`),
       received: (_, note) => events.push(note.kind === 'nacked' ? `nacked ${note.error}` : note.kind),
@@ -49,6 +50,8 @@ async function startServer(
       admit?.(metadata.get('authorization')[0]?.toString()) ?? { ok: true, identity: 'tester' },
     ready,
   });
+  const resolve = (key: string) => (log.get(key) === undefined ? [] : [key]);
+  delta.serve({ typeUrl: ADDRESS_TYPE, view: () => ({ log, resolve }) });
   const server = new Server({ 'grpc.max_receive_message_length': -1 });
   const service = delta.service('plaintext');
   server.addService(service.definition, service.implementation);
@@ -109,7 +112,7 @@ test('a client gets all, follows changes, and the server sees it synced', async 
   server.set(entry('a', 2));
   await until('the change', () => client.held.get('a') === 2);
   await until('synced', () => server.delta.streams()[0]?.types[0]?.synced);
-  equal(server.delta.streams()[0]?.identity, 'tester');
+  equal(server.delta.streams()[0]?.peer.identity, 'tester');
 });
 
 test('twenty thousand resources come in one response', async () => {
@@ -190,11 +193,23 @@ test('a burst of changes reaches a client as its newest state, in few responses'
 test('a stream that never says who it is ends by itself', async () => {
   const clock: Clock = { ...systemClock, after: (ms, fn) => systemClock.after(ms / 1000, fn) };
   await using server = await startServer(new ResourceLog(), { clock });
+  using raw = openRaw(server);
+  equal((await raw.ended).code, Code.DEADLINE_EXCEEDED);
+});
+
+test('a stream whose first request has no node id is refused', async () => {
+  await using server = await startServer(new ResourceLog());
+  using raw = openRaw(server);
+  raw.stream.write(Buffer.from(toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema))));
+  equal((await raw.ended).code, Code.INVALID_ARGUMENT);
+});
+
+/** A stream on which a test writes bytes itself. */
+function openRaw(server: Awaited<ReturnType<typeof startServer>>) {
   const client = new Client(`127.0.0.1:${server.port}`, credentials.createInsecure());
   const { path } = server.delta.service('plaintext').definition.deltaAggregatedResources;
   const same = (bytes: Buffer) => bytes;
   const stream = client.makeBidiStreamRequest(path, same, same);
-  const error = await new Promise<ServiceError>((resolve) => stream.on('error', resolve).on('data', () => undefined));
-  equal(error.code, Code.DEADLINE_EXCEEDED);
-  client.close();
-});
+  const ended = new Promise<ServiceError>((resolve) => stream.on('error', resolve).on('data', () => undefined));
+  return { stream, ended, [Symbol.dispose]: () => client.close() };
+}

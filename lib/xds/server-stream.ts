@@ -14,16 +14,26 @@ import type { ResourceLog } from './resource-log.ts';
 export interface Peer {
   readonly id: string;
   readonly metadata: JsonObject;
+  /** What authentication has proven, a SPIFFE URI; empty where none is asked for. */
+  readonly identity: string;
 }
 
-/** Where the resources of a type come from, and what an on-demand client means by a key. */
+/** Where the resources of a type come from. */
 export interface ResourceSource {
   readonly typeUrl: string;
+  /** What this peer may see of them; undefined when it may not have the type. Asked once a stream. */
+  view(peer: Peer): ResourceView | undefined;
+}
+
+/** The resources of a type as a set of clients sees them, and what an on-demand client means by a key. */
+export interface ResourceView {
   readonly log: ResourceLog;
   /** Names of the resources meant by `key` and of those that come with it; empty when there are none. */
   resolve(key: string): readonly string[];
+  /** The keys, beside its own name, by which a client may have asked for the resource. */
+  keysOf?(name: string): readonly string[];
   /** Names an on-demand client gets without asking, e.g. those of its own node. */
-  always?(peer: Peer): readonly string[];
+  always?(): readonly string[];
 }
 
 export interface ServerResponse {
@@ -35,9 +45,10 @@ export interface ServerResponse {
 }
 
 /** What a request led to. `note` is for metrics and logs. */
-export type Received =
-  | { readonly kind: 'refused'; readonly reason: string }
-  | { readonly kind: 'taken'; readonly note: RequestNote; readonly response: ServerResponse | undefined };
+export interface Received {
+  readonly note: RequestNote;
+  readonly response: ServerResponse | undefined;
+}
 
 export type RequestNote =
   | { readonly kind: 'subscribed'; readonly typeUrl: string }
@@ -58,7 +69,8 @@ export interface TypeStatus {
 }
 
 interface TypeState {
-  readonly source: ResourceSource;
+  readonly typeUrl: string;
+  readonly view: ResourceView;
   wildcard: boolean;
   /** Keys the client asked for; meaningful when not wildcard. */
   readonly keys: Set<string>;
@@ -72,6 +84,7 @@ interface TypeState {
 }
 
 export interface ServerStreamOptions {
+  readonly peer: Peer;
   readonly sources: ReadonlyMap<string, ResourceSource>;
   /** A fresh unique text for each response. */
   readonly nonce: () => string;
@@ -82,64 +95,57 @@ export interface ServerStreamOptions {
 export class ServerStream {
   readonly #options: ServerStreamOptions;
   readonly #types = new Map<string, TypeState>();
-  #peer: Peer | undefined;
 
   constructor(options: ServerStreamOptions) {
     this.#options = options;
   }
 
-  /** Undefined before the first request. */
-  get peer(): Peer | undefined {
-    return this.#peer;
+  get peer(): Peer {
+    return this.#options.peer;
   }
 
   status(): TypeStatus[] {
     return [...this.#types.values()].map((state) => ({
-      typeUrl: state.source.typeUrl,
+      typeUrl: state.typeUrl,
       wildcard: state.wildcard,
       sentNonce: state.sentNonce,
       ackedNonce: state.ackedNonce,
       lastError: state.lastError,
-      synced: !state.awaitingAck && state.lastError === '' && state.generation === state.source.log.generation,
+      synced: !state.awaitingAck && state.lastError === '' && state.generation === state.view.log.generation,
     }));
   }
 
   receive(request: DeltaDiscoveryRequest): Received {
-    if (this.#peer === undefined) {
-      if (request.node === undefined || request.node.id === '') {
-        return { kind: 'refused', reason: 'the first request names no node.id' };
-      }
-      this.#peer = { id: request.node.id, metadata: request.node.metadata ?? {} };
-    }
     const { typeUrl } = request;
     const state = this.#types.get(typeUrl);
     if (state !== undefined) return this.#later(state, request);
-    const source = this.#options.sources.get(typeUrl);
-    if (source === undefined) return this.#unknown(request);
-    return { kind: 'taken', note: { kind: 'subscribed', typeUrl }, response: this.#first(source, request) };
+    const view = this.#options.sources.get(typeUrl)?.view(this.peer);
+    if (view === undefined) return this.#unknown(request);
+    return { note: { kind: 'subscribed', typeUrl }, response: this.#first(view, request) };
   }
 
   /** Responses for what has changed since each type was last told, of those types whose client is ready for more. */
   push(): ServerResponse[] | 'too-far-behind' {
     const responses: ServerResponse[] = [];
     for (const state of this.#types.values()) {
-      if (state.awaitingAck || state.generation === state.source.log.generation) continue;
-      const difference = state.source.log.since(state.generation);
+      if (state.awaitingAck || state.generation === state.view.log.generation) continue;
+      const difference = state.view.log.since(state.generation);
       if (difference === undefined) return 'too-far-behind';
       const response = state.wildcard
         ? this.#respond(state, difference.changed, difference.removed, true)
-        : this.#pushOnDemand(state, new Set(difference.changed.map(({ name }) => name)), difference.removed);
+        : this.#pushOnDemand(state, difference.changed, difference.removed);
       if (response !== undefined) responses.push(response);
     }
     return responses;
   }
 
-  #first(source: ResourceSource, request: DeltaDiscoveryRequest): ServerResponse | undefined {
+  #first(view: ResourceView, request: DeltaDiscoveryRequest): ServerResponse | undefined {
     const subscribe = new Set(request.resourceNamesSubscribe);
     const star = subscribe.delete('*');
     const onDemand = request.resourceNamesUnsubscribe.includes('*');
     const state: TypeState = {
-      source,
+      typeUrl: request.typeUrl,
+      view,
       wildcard: !onDemand && (star || subscribe.size === 0),
       keys: subscribe,
       names: new Set(),
@@ -149,14 +155,14 @@ export class ServerStream {
       awaitingAck: false,
       lastError: '',
     };
-    this.#types.set(source.typeUrl, state);
+    this.#types.set(state.typeUrl, state);
     const held = request.initialResourceVersions;
     if (!state.wildcard) {
       for (const name of Object.keys(held)) state.keys.add(name);
       return this.#answerOnDemand(state, state.keys, held);
     }
-    const removed = Object.keys(held).filter((name) => source.log.get(name) === undefined);
-    const changed = [...source.log.entries()].filter(({ name, version }) => held[name] !== version);
+    const removed = Object.keys(held).filter((name) => view.log.get(name) === undefined);
+    const changed = [...view.log.entries()].filter(({ name, version }) => held[name] !== version);
     return this.#respond(state, changed, removed, false);
   }
 
@@ -172,11 +178,11 @@ export class ServerStream {
     for (const key of added) state.keys.add(key);
     if (wantsAll && !state.wildcard) {
       state.wildcard = true;
-      return { kind: 'taken', note, response: this.#respond(state, [...state.source.log.entries()], [], false) };
+      return { note, response: this.#respond(state, [...state.view.log.entries()], [], false) };
     }
-    if (added.size === 0) return { kind: 'taken', note, response: undefined };
+    if (added.size === 0) return { note, response: undefined };
     // A wildcard client has them already; it still gets an answer to what it asked.
-    return { kind: 'taken', note, response: this.#answerOnDemand(state, added, {}) };
+    return { note, response: this.#answerOnDemand(state, added, {}) };
   }
 
   #acknowledge(state: TypeState, request: DeltaDiscoveryRequest): RequestNote {
@@ -196,38 +202,47 @@ export class ServerStream {
   /** Answers with what the keys mean; a key that means nothing is named as removed. */
   #answerOnDemand(state: TypeState, keys: Iterable<string>, held: Readonly<Record<string, string>>): ServerResponse {
     const removed: string[] = [];
-    const names = new Set<string>(state.source.always?.(this.#peer!) ?? []);
+    const names = new Set<string>(state.view.always?.() ?? []);
     for (const key of keys) {
-      const found = state.source.resolve(key);
+      const found = state.view.resolve(key);
       if (found.length === 0) removed.push(key);
       for (const name of found) names.add(name);
     }
     const entries: ResourceEntry[] = [];
     for (const name of names) {
-      const entry = state.source.log.get(name);
+      const entry = state.view.log.get(name);
       if (entry === undefined) continue;
       state.names.add(name);
       if (held[name] !== entry.version) entries.push(entry);
     }
     // A first answer brings the client up to this generation; later ones leave the rest to the next push.
-    if (state.sentNonce === '') state.generation = state.source.log.generation;
+    if (state.sentNonce === '') state.generation = state.view.log.generation;
     return this.#send(state, entries, removed);
   }
 
-  #pushOnDemand(state: TypeState, changed: Set<string>, removed: readonly string[]): ServerResponse | undefined {
-    const wanted = new Set<string>(state.source.always?.(this.#peer!) ?? []);
-    for (const key of state.keys) for (const name of state.source.resolve(key)) wanted.add(name);
-    for (const name of state.names) wanted.add(name);
-    const gone = removed.filter((name) => state.names.delete(name));
-    const entries: ResourceEntry[] = [];
-    for (const name of wanted) {
-      const entry = state.source.log.get(name);
-      if (entry === undefined || (state.names.has(name) && !changed.has(name))) continue;
-      state.names.add(name);
-      entries.push(entry);
+  /** Looks at what changed only, so that it costs the same however much the client has asked for. */
+  #pushOnDemand(
+    state: TypeState,
+    changed: readonly ResourceEntry[],
+    removed: readonly string[],
+  ): ServerResponse | undefined {
+    const { keys, names, view } = state;
+    const gone = removed.filter((name) => names.delete(name));
+    const entries = new Map<string, ResourceEntry>();
+    const take = (name: string): void => {
+      const entry = view.log.get(name);
+      if (entry === undefined) return;
+      names.add(name);
+      entries.set(name, entry);
+    };
+    for (const { name } of changed) {
+      const asked = keys.has(name) || (view.keysOf?.(name).some((key) => keys.has(key)) ?? false);
+      if (asked) for (const other of view.resolve(name)) if (other === name || !names.has(other)) take(other);
+      if (!asked && names.has(name)) take(name);
     }
-    state.generation = state.source.log.generation;
-    return entries.length === 0 && gone.length === 0 ? undefined : this.#send(state, entries, gone);
+    for (const name of view.always?.() ?? []) if (!names.has(name)) take(name);
+    state.generation = view.log.generation;
+    return entries.size === 0 && gone.length === 0 ? undefined : this.#send(state, [...entries.values()], gone);
   }
 
   #respond(
@@ -236,12 +251,13 @@ export class ServerStream {
     removed: readonly string[],
     isPush: boolean,
   ): ServerResponse | undefined {
-    state.generation = state.source.log.generation;
+    state.generation = state.view.log.generation;
     return isPush && changed.length === 0 && removed.length === 0 ? undefined : this.#send(state, changed, removed);
   }
 
   #send(state: TypeState, entries: readonly ResourceEntry[], removed: readonly string[]): ServerResponse {
-    const { log, typeUrl } = state.source;
+    const { typeUrl } = state;
+    const { log } = state.view;
     const all = state.wildcard && entries.length === log.size && entries.length > 0;
     const fields = all
       ? [log.allFields()]
@@ -262,10 +278,10 @@ export class ServerStream {
   #unknown(request: DeltaDiscoveryRequest): Received {
     const { typeUrl } = request;
     const note: RequestNote = { kind: 'unknown-type', typeUrl };
-    if (request.responseNonce !== '') return { kind: 'taken', note, response: undefined };
+    if (request.responseNonce !== '') return { note, response: undefined };
     const nonce = this.#options.nonce();
     const bytes = this.#encode(typeUrl, nonce, '0', Object.keys(request.initialResourceVersions), []);
-    return { kind: 'taken', note, response: { typeUrl, nonce, bytes, resources: 0, removed: 0 } };
+    return { note, response: { typeUrl, nonce, bytes, resources: 0, removed: 0 } };
   }
 
   #encode(

@@ -14,7 +14,7 @@ import {
 import { grpcService } from '#lib/proto/grpc.ts';
 import {
   type Peer,
-  type Received,
+  type RequestNote,
   type ResourceSource,
   type ServerResponse,
   ServerStream,
@@ -34,7 +34,7 @@ export type PortKind = 'tls' | 'plaintext';
 /** What is known about a caller before it is let in. */
 export interface Caller {
   readonly metadata: Metadata;
-  readonly peer: Peer;
+  readonly peer: Omit<Peer, 'identity'>;
   /** `address:port`. */
   readonly remote: string;
   /** Which port it came by, as `service` was told. */
@@ -47,15 +47,15 @@ export type Admission =
 
 /** Metrics and logs hang in here. */
 export interface ServerObserver {
-  opened(peer: Peer, identity: string): void;
+  opened(peer: Peer): void;
   closed(peer: Peer): void;
   sent(peer: Peer, response: ServerResponse, tookMs: number): void;
-  received(peer: Peer, note: Extract<Received, { kind: 'taken' }>['note']): void;
-  refused(peer: Peer | undefined, reason: string): void;
+  received(peer: Peer, note: RequestNote): void;
+  /** @param nodeId undefined when the caller did not say */
+  refused(nodeId: string | undefined, reason: string): void;
 }
 
 export interface DeltaServerOptions {
-  readonly sources: readonly ResourceSource[];
   readonly clock: Clock;
   readonly log: Logger;
   readonly observer: ServerObserver;
@@ -68,7 +68,6 @@ export interface DeltaServerOptions {
 
 export interface StreamStatus {
   readonly peer: Peer;
-  readonly identity: string;
   readonly remote: string;
   readonly connectedAtMs: number;
   readonly types: readonly TypeStatus[];
@@ -93,11 +92,11 @@ function deltaService() {
 
 interface Connection {
   readonly call: Call;
-  readonly stream: ServerStream;
+  /** Set when the stream is let in. */
+  stream: ServerStream | undefined;
   readonly remote: string;
   readonly port: PortKind;
   readonly connectedAtMs: number;
-  identity: string;
   phase: 'new' | 'admitting' | 'open' | 'closed';
   readonly waiting: DeltaDiscoveryRequest[];
   /** The transport's buffer is full: nothing is sent until it drains. */
@@ -106,14 +105,18 @@ interface Connection {
 
 export class DeltaServer {
   readonly #options: DeltaServerOptions;
-  readonly #sources: ReadonlyMap<string, ResourceSource>;
+  readonly #sources = new Map<string, ResourceSource>();
   readonly #connections = new Set<Connection>();
   readonly #due = new Set<Connection>();
   #scheduled = false;
 
   constructor(options: DeltaServerOptions) {
     this.#options = options;
-    this.#sources = new Map(options.sources.map((source) => [source.typeUrl, source]));
+  }
+
+  /** Adds a type; call it before clients come. */
+  serve(source: ResourceSource): void {
+    this.#sources.set(source.typeUrl, source);
   }
 
   /** The service to add to the gRPC server of one port. */
@@ -134,15 +137,9 @@ export class DeltaServer {
   }
 
   streams(): StreamStatus[] {
-    return [...this.#connections]
-      .filter(({ phase }) => phase === 'open')
-      .map(({ stream, identity, remote, connectedAtMs }) => ({
-        peer: stream.peer!,
-        identity,
-        remote,
-        connectedAtMs,
-        types: stream.status(),
-      }));
+    return [...this.#connections].flatMap(({ stream, remote, connectedAtMs }) =>
+      stream === undefined ? [] : [{ peer: stream.peer, remote, connectedAtMs, types: stream.status() }],
+    );
   }
 
   /** Ends every stream; clients go to another replica or come back. */
@@ -152,14 +149,13 @@ export class DeltaServer {
   }
 
   #accept(call: Call, port: PortKind): void {
-    const { clock, controlPlane, nonce } = this.#options;
+    const { clock } = this.#options;
     const connection: Connection = {
       call,
-      stream: new ServerStream({ sources: this.#sources, nonce, controlPlane }),
+      stream: undefined,
       remote: call.getPeer(),
       port,
       connectedAtMs: clock.now(),
-      identity: '',
       phase: 'new',
       waiting: [],
       blocked: false,
@@ -186,7 +182,7 @@ export class DeltaServer {
   #onRequest(connection: Connection, request: DeltaDiscoveryRequest): void {
     switch (connection.phase) {
       case 'open':
-        this.#handle(connection, request);
+        this.#handle(connection, connection.stream!, request);
         return;
       case 'closed':
         return;
@@ -206,37 +202,35 @@ export class DeltaServer {
     }
   }
 
-  async #admit(connection: Connection, peer: Peer): Promise<void> {
-    const { admit, observer } = this.#options;
+  async #admit(connection: Connection, node: Caller['peer']): Promise<void> {
+    const { admit, controlPlane, nonce, observer } = this.#options;
     const { call, port, remote } = connection;
     let admission: Admission;
     try {
-      admission = await admit({ metadata: call.metadata, peer, remote, port });
+      admission = await admit({ metadata: call.metadata, peer: node, remote, port });
     } catch (error) {
       admission = { ok: false, code: Code.UNAVAILABLE, reason: describeError(error) };
     }
     if (connection.phase !== 'admitting') return;
     if (!admission.ok) {
-      observer.refused(peer, admission.reason);
+      observer.refused(node.id, admission.reason);
       this.#fail(connection, admission.code, admission.reason);
       return;
     }
     connection.phase = 'open';
-    connection.identity = admission.identity;
-    observer.opened(peer, admission.identity);
-    for (const request of connection.waiting.splice(0)) this.#handle(connection, request);
+    const peer: Peer = { ...node, identity: admission.identity };
+    const stream = new ServerStream({ peer, sources: this.#sources, nonce, controlPlane });
+    connection.stream = stream;
+    observer.opened(peer);
+    for (const request of connection.waiting.splice(0)) this.#handle(connection, stream, request);
   }
 
-  #handle(connection: Connection, request: DeltaDiscoveryRequest): void {
-    const received = connection.stream.receive(request);
-    if (received.kind === 'refused') {
-      this.#fail(connection, Code.INVALID_ARGUMENT, received.reason);
-      return;
-    }
-    this.#options.observer.received(connection.stream.peer!, received.note);
+  #handle(connection: Connection, stream: ServerStream, request: DeltaDiscoveryRequest): void {
+    const { note, response } = stream.receive(request);
+    this.#options.observer.received(stream.peer, note);
     // Answers to requests are written even when the transport is busy: there is at most one for each request.
-    if (received.response !== undefined) this.#write(connection, received.response);
-    if (received.note.kind === 'acked' || received.note.kind === 'nacked') this.#push(connection);
+    if (response !== undefined) this.#write(connection, stream.peer, response);
+    if (note.kind === 'acked' || note.kind === 'nacked') this.#push(connection);
   }
 
   #schedule(): void {
@@ -256,34 +250,34 @@ export class DeltaServer {
   }
 
   #push(connection: Connection): void {
-    if (connection.phase !== 'open' || connection.blocked) return;
-    const responses = connection.stream.push();
+    const { stream } = connection;
+    if (connection.phase !== 'open' || stream === undefined || connection.blocked) return;
+    const responses = stream.push();
     if (responses === 'too-far-behind') {
       this.#fail(connection, Code.UNAVAILABLE, 'this client has fallen too far behind: reconnect');
       return;
     }
-    for (const response of responses) this.#write(connection, response);
+    for (const response of responses) this.#write(connection, stream.peer, response);
   }
 
-  #write(connection: Connection, response: ServerResponse): void {
+  #write(connection: Connection, peer: Peer, response: ServerResponse): void {
     const { clock, observer } = this.#options;
     const started = clock.monotonic();
     if (!connection.call.write(response.bytes)) connection.blocked = true;
-    observer.sent(connection.stream.peer!, response, clock.monotonic() - started);
+    observer.sent(peer, response, clock.monotonic() - started);
   }
 
   #fail(connection: Connection, code: Code, details: string): void {
-    if (connection.phase === 'new') this.#options.observer.refused(connection.stream.peer, details);
+    if (connection.phase === 'new') this.#options.observer.refused(undefined, details);
     this.#close(connection, () => connection.call.emit('error', { code, details }));
   }
 
   #close(connection: Connection, end: () => void = () => undefined): void {
     if (connection.phase === 'closed') return;
-    const wasOpen = connection.phase === 'open';
     connection.phase = 'closed';
     this.#connections.delete(connection);
     this.#due.delete(connection);
-    if (wasOpen) this.#options.observer.closed(connection.stream.peer!);
+    if (connection.stream !== undefined) this.#options.observer.closed(connection.stream.peer);
     end();
   }
 }
