@@ -19,6 +19,7 @@ import { Enroller } from './agent/enroller.ts';
 import { kubeletUid, openRuntimeNetns } from './agent/host.ts';
 import { createCniMetrics } from './agent/metrics.ts';
 import { NetnsFinder } from './agent/netns-finder.ts';
+import { type PodPage, podPages } from './agent/pages.ts';
 import { servePlugin } from './agent/plugin-server.ts';
 import { PodController } from './agent/pod-controller.ts';
 import type { CniConfig } from './config.ts';
@@ -59,7 +60,9 @@ export class App {
     const figures = createCniMetrics(metrics);
     const readiness = new Readiness();
     const ambientReady = readiness.hold('ambient server');
-    const servers = await serveAdmin(config, readiness, metrics, () => enroller.list());
+    const servers = await serveAdmin(config, readiness, metrics, () =>
+      podPages(enroller.list(), clock.monotonic(), config.openConnectionMs),
+    );
 
     const finder = new NetnsFinder(config.hostProc);
     const redirection = new PodRedirection();
@@ -159,11 +162,7 @@ async function serveAdmin(
   config: CniConfig,
   readiness: Readiness,
   metrics: ReturnType<typeof createMetrics>,
-  pods: () => Iterable<{
-    readonly key: string;
-    readonly state: string;
-    readonly open: readonly { local: unknown; remote: unknown }[];
-  }>,
+  pods: () => readonly PodPage[],
 ): Promise<AdminServer[]> {
   const health = await serveHttp({
     host: '',
@@ -182,14 +181,7 @@ async function serveAdmin(
         const { body, contentType } = await metrics.text();
         return { type: contentType, body };
       },
-      '/debug/pods': () =>
-        json(
-          [...pods()].map(({ key, open, state }) => ({
-            pod: key,
-            state,
-            open: open.map(({ local, remote }) => `${local} ${remote}`),
-          })),
-        ),
+      '/debug/pods': () => json(pods()),
     },
   });
   return [health, monitoring];

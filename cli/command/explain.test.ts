@@ -37,20 +37,57 @@ const PODS = [
   pod('shop', 'catalog-1', 'catalog', 'n1', '10.1.1.2'),
   pod('shop', 'price-1', 'price', 'n1', '10.1.1.3'),
   pod('shop', 'web-1', 'web', 'n2', '10.1.2.2'),
+  pod('istio-system', 'cni-1', 'istio-cni-node', 'n1', '10.0.0.1'),
+  pod('istio-system', 'cni-2', 'istio-cni-node', 'n2', '10.0.0.2'),
 ];
 
+/** What the agents answer to `/debug/pods`: price-1 dialled web's address before it was enrolled, and something else. */
+const AGENTS: Readonly<Record<string, unknown>> = {
+  'cni-1': [
+    { pod: 'shop/catalog-1', state: 'enrolled', open: [] },
+    {
+      pod: 'shop/price-1',
+      state: 'enrolled',
+      endsInMs: 3_000_000,
+      open: [
+        { local: '10.1.1.3:4001', remote: '10.96.0.1:8080' },
+        { local: '10.1.1.3:4002', remote: '10.1.9.9:5432' },
+      ],
+    },
+  ],
+  'cni-2': [
+    {
+      pod: 'shop/web-1',
+      state: 'enrolled',
+      endsInMs: 2_400_000,
+      open: [
+        { local: '10.1.2.2:8080', remote: '10.1.1.3:4001' },
+        { local: '10.1.2.2:8080', remote: '10.1.1.2:4000' },
+      ],
+    },
+  ],
+};
+
+const page = (agent: string) => ({ status: 200, body: JSON.stringify(AGENTS[agent]) });
+
 /** A cluster whose node proxies all know VIEW. */
-function cluster(asked: string[] = [], instead?: (request: PodRequest) => { status: number; body: string }): Cluster {
+function cluster(
+  asked: string[] = [],
+  instead?: (request: PodRequest) => { status: number; body: string },
+  agent?: (name: string) => { status: number; body: string },
+): Cluster {
   return {
     namespace: 'shop',
     istioNamespace: 'istio-system',
     pods: async (namespace, selector) =>
       PODS.filter(
-        ({ metadata }) => metadata.namespace === namespace && selector === `app=${metadata.labels?.['app'] ?? ''}`,
+        ({ metadata }) =>
+          metadata.namespace === namespace && selector?.split('=')[1] === (metadata.labels?.['app'] ?? ''),
       ),
     pod: async (namespace, name) =>
       PODS.find(({ metadata }) => metadata.namespace === namespace && metadata.name === name),
     request: async (to, _port, request) => {
+      if (request.path === '/debug/pods') return agent?.(to.metadata.name) ?? page(to.metadata.name);
       asked.push(to.metadata.name);
       if (instead !== undefined) return instead(request);
       const query = new URL(request.path, 'http://z').searchParams;
@@ -100,4 +137,24 @@ test('what the proxy cannot answer reaches the user, and a proxy that cannot exp
   await rejects(explain(cluster(), 'price-1', 'nothing:80'), /istio-system\/zt-1: nothing is no service of the mesh/);
   const old = cluster([], () => ({ status: 404, body: '' }));
   await rejects(explain(old, 'price-1', 'web:80'), /istio-system\/zt-1 cannot explain/);
+});
+
+test('connections that live on after the enrolment are listed once, by what both agents know', async () => {
+  const full = await explain(cluster(), 'price-1', 'web.shop:8080');
+  equal(full.pastProxy.length, 1);
+  match(
+    explanationText(full, false),
+    /before the enrolment.*\n {2}10.1.1.3:4001 -> 10.1.2.2:8080, seen in shop\/price-1 and shop\/web-1, ends within 40 min/,
+  );
+  // Two more ends, each known on one side only.
+  const other = await explain(cluster(), 'catalog-1', 'web.shop:8080');
+  equal(other.pastProxy.map(({ client, server }) => `${client} ${server}`).join(), '10.1.1.2:4000 10.1.2.2:8080');
+});
+
+test('an agent that cannot tell of older connections is named, and the rest is explained', async () => {
+  const broken = cluster([], undefined, (name) => (name === 'cni-2' ? { status: 404, body: '' } : page(name)));
+  const full = await explain(broken, 'price-1', 'web.shop:8080');
+  equal(full.allowed, true);
+  equal(full.pastProxy.length, 1);
+  match(explanationText(full, false), /not known on n2: cni-2 answered 404/);
 });

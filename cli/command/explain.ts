@@ -5,7 +5,9 @@
 import { Command } from 'commander';
 import pc from 'picocolors';
 import { AmbitError } from '#lib/kit/error.ts';
+import type { Pod } from '#lib/kube/object.ts';
 import { type Cluster, findPod, withCluster } from '../cluster.ts';
+import { type End, type PastProxy, pastProxy } from '../cni/past-proxy.ts';
 import type { CliIo } from '../io.ts';
 import { type Format, formatValue, outputOption } from '../print/format.ts';
 import { askExplain, type Explanation, type ExplanationPart } from '../ztunnel/explanation.ts';
@@ -26,6 +28,10 @@ export interface FullExplanation {
   readonly outbound: ExplanationPart & { readonly node: string };
   /** Decided by the proxy of the destination's node; absent when no proxy guards it. */
   readonly inbound?: ExplanationPart & { readonly node: string; readonly workload: string };
+  /** Such connections that are older than the enrolment: what is told above does not hold for them. */
+  readonly pastProxy: readonly PastProxy[];
+  /** Nodes whose agent could not be asked for those, with the reason. */
+  readonly unasked: Readonly<Record<string, string>>;
 }
 
 export function explainCommand(io: CliIo, exit: (code: number) => void): Command {
@@ -49,13 +55,41 @@ export async function explain(cluster: Cluster, from: string, to: string): Promi
   const name = `${client.metadata.namespace}/${client.metadata.name}`;
   const dialled = await destination(cluster, to);
   const near = await askExplain(cluster, await ztunnelOfNode(cluster, node), name, dialled);
-  const common = { from: name, to, outbound: { ...near.outbound, node } };
+  const old = await olderConnections(cluster, client, near, to);
+  const common = { from: name, to, outbound: { ...near.outbound, node }, ...old };
   const end = near.outbound.verdict.workload;
   if (near.inbound === undefined || end === undefined) return { ...common, allowed: near.allowed };
   // What lets a connection in is what the destination's own proxy knows, which may be older or newer.
   const far = end.node === node ? near : await farSide(cluster, end.node, name, dialled, near);
   const inbound = { ...(far.inbound ?? near.inbound), node: end.node, workload: `${end.namespace}/${end.name}` };
   return { ...common, allowed: near.outbound.verdict.kind !== 'drop' && inbound.verdict.allow !== false, inbound };
+}
+
+/** What both ends' node agents know of connections from before the enrolment. */
+async function olderConnections(
+  cluster: Cluster,
+  client: Pod,
+  near: Explanation,
+  to: string,
+): Promise<Pick<FullExplanation, 'pastProxy' | 'unasked'>> {
+  const port = to.slice(to.lastIndexOf(':') + 1);
+  const { authority, workload } = near.outbound.verdict;
+  const dialled = near.address.includes(':') ? `[${near.address}]:${port}` : `${near.address}:${port}`;
+  const ends: End[] = [{ pod: client, dials: [dialled, ...(authority === undefined ? [] : [authority])] }];
+  const server = workload === undefined ? undefined : await cluster.pod(workload.namespace, workload.name);
+  if (server?.spec?.nodeName !== undefined) {
+    const served = (authority ?? dialled).split(':').at(-1);
+    ends.push({ pod: server, serves: { port: Number(served), clients: addresses(client) } });
+  }
+  const unasked: Record<string, string> = {};
+  const found = await pastProxy(cluster, ends, (node, why) => {
+    unasked[node] = why;
+  });
+  return { pastProxy: found, unasked };
+}
+
+function addresses({ status }: Pod): string[] {
+  return [status?.podIP ?? '', ...(status?.podIPs ?? []).map(({ ip }) => ip ?? '')].filter((ip) => ip !== '');
 }
 
 /** The destination proxy's answer, if it means the same destination; a balancer there may have drawn another. */
@@ -83,7 +117,7 @@ async function destination(cluster: Cluster, to: string): Promise<string> {
 /** The answer for people: decision first, then the proof of each half. */
 export function explanationText(answer: FullExplanation, color: boolean): string {
   const paint = pc.createColors(color);
-  const { allowed, from, inbound, outbound, to } = answer;
+  const { allowed, from, inbound, outbound, pastProxy: old, to, unasked } = answer;
   const lines = [`${allowed ? paint.green('ALLOWED') : paint.red('DENIED')}  ${from} -> ${to}`, ''];
   const half = (title: string, part: ExplanationPart): void => {
     lines.push(paint.bold(title), `  ${part.text}`, ...part.lines.map((line) => `    ${line}`), '');
@@ -91,5 +125,19 @@ export function explanationText(answer: FullExplanation, color: boolean): string
   half(`Outbound, decided on ${outbound.node}`, outbound);
   if (inbound !== undefined) half(`Inbound at ${inbound.workload}, decided on ${inbound.node}`, inbound);
   else if (allowed) lines.push('No node proxy guards the destination: none of its policies is enforced there.', '');
+  if (old.length > 0) {
+    lines.push(paint.bold('Open since before the enrolment, past the proxies: in clear, judged by no policy'));
+    for (const { client, endsInMs, seenIn, server } of old) {
+      lines.push(`  ${client} -> ${server}, seen in ${seenIn.join(' and ')}, ends within ${duration(endsInMs)}`);
+    }
+    lines.push('');
+  }
+  for (const [node, why] of Object.entries(unasked)) {
+    lines.push(`Connections from before the enrolment are not known on ${node}: ${why}`, '');
+  }
   return lines.join('\n');
+}
+
+function duration(ms: number): string {
+  return ms < 120_000 ? `${Math.ceil(ms / 1000)} s` : `${Math.ceil(ms / 60_000)} min`;
 }

@@ -13,6 +13,8 @@ export interface ExplanationPart {
     readonly reason?: string;
     readonly allow?: boolean;
     readonly policy?: string;
+    /** `ip:port` that a tunnel is asked for. */
+    readonly authority?: string;
     readonly workload?: { readonly name: string; readonly namespace: string; readonly node: string };
   };
   /** One sentence. */

@@ -9,6 +9,7 @@ export const enrolled: Check = {
   run: async ({ cluster, shop }) => {
     const before = await cluster.pods('shop');
     let listed = 0;
+    let explained = '';
     const requests = await shop.undisturbed(async () => {
       await cluster.kubectl('label', 'namespace', 'shop', 'istio.io/dataplane-mode=ambient');
       await eventually('every pod to be enrolled', async () =>
@@ -16,6 +17,7 @@ export const enrolled: Check = {
       );
       await shop.busy(20);
       listed = await livingOn(cluster);
+      explained = await explainedOn(cluster);
     });
     const after = await cluster.pods('shop');
     for (const pod of before) {
@@ -23,7 +25,8 @@ export const enrolled: Check = {
       expect(now !== undefined && now.restarts === pod.restarts, `pod ${pod.name} was restarted or replaced`);
     }
     expect(listed > 0, 'the connections that live on are listed nowhere');
-    return `${requests} requests, none failed; ${listed} connections live on and are listed`;
+    expect(/Open since before the enrolment/.test(explained), `explain does not list them:\n${explained}`);
+    return `${requests} requests, none failed; ${listed} connections live on, logged and told by explain`;
   },
 };
 
@@ -31,6 +34,12 @@ export const enrolled: Check = {
 async function livingOn(cluster: Parameters<Check['run']>[0]['cluster']): Promise<number> {
   const logs = await cluster.kubectl('logs', '-n', 'istio-system', '-l', 'k8s-app=istio-cni-node', '--tail=-1');
   return logs.split('\n').filter((line) => line.includes('connection lives on')).length;
+}
+
+async function explainedOn(cluster: Parameters<Check['run']>[0]['cluster']): Promise<string> {
+  const [shopper] = await cluster.pods('shop', 'app=shopper');
+  const { stdout, stderr } = await cluster.ambit('explain', '--from', `shop/${shopper!.name}`, '--to', 'web.shop:8080');
+  return `${stdout}${stderr}`;
 }
 
 export const sourceKept: Check = {
