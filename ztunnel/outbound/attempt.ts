@@ -4,10 +4,10 @@
 import type { Ip } from '#lib/mesh/ip.ts';
 import type { Workload } from '#lib/mesh/workload.ts';
 import type { Socket } from '#lib/net/socket.ts';
+import type { WorkloadFacts } from '#lib/proxy/worker/workload-facts.ts';
 import type { Pod } from '../inpod/pod.ts';
 import type { ResponseFlag } from '../telemetry/connection.ts';
 import type { Ledger } from '../worker/ledger.ts';
-import type { WorkloadFacts } from '../worker/workload-facts.ts';
 
 /** What an attempt knows of the connection it serves. */
 export interface Captured {

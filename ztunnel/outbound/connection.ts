@@ -16,12 +16,12 @@ import { outboundText } from '#lib/mesh/reason.ts';
 import type { OutboundVerdict } from '#lib/mesh/verdict.ts';
 import type { Workload, WorkloadUid } from '#lib/mesh/workload.ts';
 import type { Socket, SocketOwner } from '#lib/net/socket.ts';
+import type { WorkloadFacts } from '#lib/proxy/worker/workload-facts.ts';
 import type { ConnectionInfo } from '../control.ts';
 import type { LiveConnection, Pod } from '../inpod/pod.ts';
 import type { ResponseFlag } from '../telemetry/connection.ts';
 import { Ledger, type LedgerOwner } from '../worker/ledger.ts';
 import type { MeshWait } from '../worker/mesh-waits.ts';
-import type { WorkloadFacts } from '../worker/workload-facts.ts';
 import type { Attempt, AttemptOwner, Joined } from './attempt.ts';
 import { type Way, wayTo } from './way.ts';
 

@@ -7,7 +7,7 @@ import type { PlainVerdict } from '#lib/mesh/verdict.ts';
 import { Dial, type DialOwner } from '#lib/net/dial.ts';
 import type { Socket } from '#lib/net/socket.ts';
 import { SocketJoin } from '#lib/net/socket-join.ts';
-import { endpointOf } from '../worker/address.ts';
+import { endpointOf } from '#lib/proxy/worker/address.ts';
 import type { Attempt, AttemptOwner, Captured } from './attempt.ts';
 import { outboundRecord } from './record.ts';
 

@@ -6,12 +6,12 @@
 //                    ▲─────────┘ lost, refused unseen
 import type { TunnelWaiter } from '#lib/net/pool.ts';
 import type { Session } from '#lib/net/session.ts';
+import type { IdentityWaiter } from '#lib/proxy/worker/identities.ts';
 import type { HeaderBlock } from '#lib/wire/h2/headers.ts';
 import type { H2Stream } from '#lib/wire/h2/stream.ts';
 import { HboneStatus } from '#lib/wire/hbone.ts';
 import type { Pod } from '../inpod/pod.ts';
 import type { ResponseFlag } from '../telemetry/connection.ts';
-import type { IdentityWaiter } from '../worker/identities.ts';
 import { type ConnectOwner, ConnectStream } from './connect-stream.ts';
 import type { PeerTarget } from './tunnel.ts';
 

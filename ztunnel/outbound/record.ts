@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What metrics and the access log are told of an outbound connection.
+
 import type { Service } from '#lib/mesh/service.ts';
-import type { ConnectionRecord, Party, Security } from '../telemetry/connection.ts';
+import type { Party } from '#lib/proxy/telemetry/party.ts';
+import type { ConnectionRecord, Security } from '../telemetry/connection.ts';
 import { traceIdOf } from '../worker/trace-ids.ts';
 import type { Captured } from './attempt.ts';
 
