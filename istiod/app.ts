@@ -17,6 +17,7 @@ import { PodIndex } from './ca/pod-index.ts';
 import { RootConfigMaps } from './ca/root-config-maps.ts';
 import { CertificateService } from './ca/service.ts';
 import type { IstiodConfig } from './config.ts';
+import { followGateways, GatewayController, gatewayTargets } from './gateway/gateway.ts';
 import { createIstiodMetrics } from './metrics.ts';
 import { Push } from './push/push.ts';
 import { admitStream } from './serve/admission.ts';
@@ -99,8 +100,19 @@ export class App {
       ready: () => readiness.ready(),
     });
     const model = new MeshModel({ config, informers, push, metrics: figures, log: log.child('model') });
-    const status = createStatus({ client, clock, config, informers, log: log.child('status') });
+    const targets = gatewayTargets(informers, model);
+    const status = createStatus({ client, clock, config, informers, targets, log: log.child('status') });
     model.onReport((id, report) => status.writer.report(id, report));
+    followGateways(model, status.objects);
+    const gateways = new GatewayController({
+      client,
+      clock,
+      random,
+      config,
+      informers,
+      mesh: model,
+      log: log.child('gateway'),
+    });
     const pods = new PodIndex();
     informers.pods.subscribe((changes) => pods.apply(changes));
 
@@ -124,6 +136,7 @@ export class App {
       stopped.abort();
       rootMaps?.stop();
       if (config.writeStatus) await status.leader.stop();
+      await gateways.stop();
       push.stop();
       await Promise.all(grpcPorts.map((port) => port.close(config.shutdownMs)));
       for (const informer of Object.values(informers)) informer.stop();
@@ -193,6 +206,7 @@ export class App {
       });
       rootMaps.start();
       if (config.writeStatus) status.leader.start();
+      gateways.start();
       const ports = { http: http.port, grpc: plain.port, secureGrpc: secure.port, monitoring: monitoring.port };
       log.info('ready', { ...ports, cluster: config.clusterId, trustDomain });
       return new App(ports, close);

@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander';
 import { ConfigReader, parseDuration } from '#lib/kit/config.ts';
 import { AmbitError } from '#lib/kit/error.ts';
 import { LEVELS, type Level } from '#lib/kit/log.ts';
+import { VERSION } from '#lib/kit/version.ts';
 import { DEFAULT_TRUST_DOMAIN } from '#lib/mesh/identity.ts';
 
 /** Cluster id of a mesh of one cluster. */
@@ -67,6 +68,16 @@ export interface IstiodConfig {
   /** Config map in istiod's namespace with the mesh's settings under the key `mesh`. */
   readonly meshConfigMap: string;
   readonly writeStatus: boolean;
+  /** Whether what Gateways need is run for them. */
+  readonly deployGateways: boolean;
+  /** Whether GatewayClasses that are missing are created. */
+  readonly createGatewayClasses: boolean;
+  /** Leaves Gateways of Istio's own classes to an Istio in the same cluster. */
+  readonly ownClassesOnly: boolean;
+  /** Image of the proxies that are run for Gateways. */
+  readonly proxyImage: string;
+  /** Name of istiod's own Service. */
+  readonly serviceName: string;
   readonly shutdownMs: number;
 }
 
@@ -186,6 +197,11 @@ export function readConfig(
     rootConfigMap: env.string('PILOT_CA_CERT_CONFIGMAP', 'istio-ca-root-cert'),
     meshConfigMap: env.string('AMBIT_MESH_CONFIGMAP', 'istio'),
     writeStatus: env.boolean('AMBIENT_ENABLE_STATUS', true),
+    deployGateways: env.boolean('PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER', true),
+    createGatewayClasses: env.boolean('PILOT_ENABLE_GATEWAY_API_GATEWAYCLASS_CONTROLLER', true),
+    ownClassesOnly: env.boolean('AMBIT_OWN_GATEWAY_CLASSES_ONLY', false),
+    proxyImage: env.string('AMBIT_WAYPOINT_IMAGE', `ambit/waypoint:${VERSION}`),
+    serviceName: env.string('AMBIT_ISTIOD_SERVICE', 'istiod'),
     shutdownMs: duration('shutdownDuration', 10_000),
   };
   for (const account of config.trustedNodeAccounts) {

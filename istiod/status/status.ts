@@ -18,6 +18,7 @@ import { Leader } from '#lib/kube/leader.ts';
 import { SERVICE_MANAGER, WAYPOINT_POLICY_MANAGER, ZTUNNEL_POLICY_MANAGER } from '#lib/model/report/report.ts';
 import type { IstiodConfig } from '../config.ts';
 import type { Informers } from '../watch/informers.ts';
+import { ObjectStatusWriter, type StatusTarget } from './object-status.ts';
 import { conditionTarget, StatusWriter } from './writer.ts';
 
 const LEASE = 'ambit-status-leader';
@@ -29,9 +30,11 @@ export interface StatusOptions {
   readonly log: Logger;
   readonly config: IstiodConfig;
   readonly informers: Informers;
+  /** Kinds whose status is more than conditions. */
+  readonly targets: Readonly<Record<string, StatusTarget>>;
 }
 
-export function createStatus({ client, clock, config, informers, log }: StatusOptions) {
+export function createStatus({ client, clock, config, informers, log, targets }: StatusOptions) {
   const events = new EventRecorder({ client, clock, log, component: 'istiod', instance: config.podName });
   const writer = new StatusWriter({
     client,
@@ -56,6 +59,7 @@ export function createStatus({ client, clock, config, informers, log }: StatusOp
       ServiceAccount: SERVICE_ACCOUNT,
     },
   });
+  const objects = new ObjectStatusWriter({ client, clock, log, targets });
   const leader = new Leader({
     client,
     clock,
@@ -63,7 +67,10 @@ export function createStatus({ client, clock, config, informers, log }: StatusOp
     namespace: config.namespace,
     name: LEASE,
     identity: config.podName,
-    lead: (signal) => writer.lead(signal),
+    lead: (signal) => {
+      writer.lead(signal);
+      objects.lead(signal);
+    },
   });
-  return { writer, leader };
+  return { writer, objects, leader };
 }

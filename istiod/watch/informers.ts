@@ -8,14 +8,17 @@ import { Informer } from '#lib/kube/informer.ts';
 import {
   AUTHORIZATION_POLICY,
   CONFIG_MAP,
+  DEPLOYMENT,
   ENDPOINT_SLICE,
   GATEWAY,
   GATEWAY_CLASS,
+  HORIZONTAL_POD_AUTOSCALER,
   type Kind,
   NAMESPACE,
   NODE,
   PEER_AUTHENTICATION,
   POD,
+  POD_DISRUPTION_BUDGET,
   SERVICE,
   SERVICE_ACCOUNT,
   SERVICE_ENTRY,
@@ -23,6 +26,8 @@ import {
   WORKLOAD_GROUP,
 } from '#lib/kube/kind.ts';
 import type { KubeObject, Node, Pod } from '#lib/kube/object.ts';
+import { DEFAULTS_FOR_CLASS } from '#lib/model/gateway/parameters.ts';
+import { GATEWAY_MANAGED } from '#lib/model/object/names.ts';
 import type { IstiodMetrics } from '../metrics.ts';
 
 export type Informers = ReturnType<typeof createInformers>;
@@ -83,6 +88,12 @@ export function createInformers(options: InformersOptions) {
     workloadGroups: make(WORKLOAD_GROUP),
     gateways: make(GATEWAY),
     gatewayClasses: make(GATEWAY_CLASS),
+    deployments: make(DEPLOYMENT, { selection: { labelSelector: GATEWAY_MANAGED } }),
+    autoscalers: make(HORIZONTAL_POD_AUTOSCALER, { selection: { labelSelector: GATEWAY_MANAGED } }),
+    disruptionBudgets: make(POD_DISRUPTION_BUDGET, { selection: { labelSelector: GATEWAY_MANAGED } }),
+    gatewayDefaults: make(CONFIG_MAP, {
+      selection: { labelSelector: DEFAULTS_FOR_CLASS, namespace: options.namespace },
+    }),
     rootConfigMaps: make(CONFIG_MAP, { selection: named(options.rootConfigMap) }),
     meshConfig: make(CONFIG_MAP, { selection: named(options.meshConfigMap, options.namespace) }),
   };

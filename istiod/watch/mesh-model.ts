@@ -51,6 +51,10 @@ export class MeshModel {
       discoverySelectors: [],
       autoAllowWaypoints: config.autoAllowWaypoints,
       dryRunPolicies: config.dryRunPolicies,
+      ownClassesOnly: config.ownClassesOnly,
+      proxyImage: config.proxyImage,
+      systemNamespace: config.namespace,
+      istiodService: config.serviceName,
     };
     this.#graph = new Graph((collection, key, error) =>
       log.error('an object could not be taken in; what was known of it stays', {
@@ -70,6 +74,11 @@ export class MeshModel {
 
   get settings(): MeshSettings {
     return this.#inputs.settings.get(SETTINGS) ?? this.#defaults;
+  }
+
+  /** Where the ConfigMaps go that Gateways name as their parameters. */
+  get gatewayParameters(): ModelInputs['gatewayParameters'] {
+    return this.#inputs.gatewayParameters;
   }
 
   /** Calls the listener with what is to be told about an object, by `Kind namespace/name`, now and at each change. */

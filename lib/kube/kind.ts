@@ -52,6 +52,13 @@ export const ENDPOINT_SLICE = kindOf<EndpointSlice>('discovery.k8s.io', 'v1', 'E
 export const LEASE = kindOf<Lease>('coordination.k8s.io', 'v1', 'Lease', 'leases');
 export const TOKEN_REVIEW = kindOf<TokenReview>('authentication.k8s.io', 'v1', 'TokenReview', 'tokenreviews', false);
 export const DEPLOYMENT = kindOf('apps', 'v1', 'Deployment', 'deployments');
+export const HORIZONTAL_POD_AUTOSCALER = kindOf(
+  'autoscaling',
+  'v2',
+  'HorizontalPodAutoscaler',
+  'horizontalpodautoscalers',
+);
+export const POD_DISRUPTION_BUDGET = kindOf('policy', 'v1', 'PodDisruptionBudget', 'poddisruptionbudgets');
 export const DAEMON_SET = kindOf('apps', 'v1', 'DaemonSet', 'daemonsets');
 export const AUTHORIZATION_POLICY = kindOf('security.istio.io', 'v1', 'AuthorizationPolicy', 'authorizationpolicies');
 export const PEER_AUTHENTICATION = kindOf('security.istio.io', 'v1', 'PeerAuthentication', 'peerauthentications');

@@ -5,6 +5,7 @@
 
 import type { Collection, Source } from '#lib/collections/collection.ts';
 import type { Graph } from '#lib/collections/graph.ts';
+import type { ConfigMap } from './gateway/parameters.ts';
 import { DEFAULT_SETTINGS, type MeshSettings, SETTINGS } from './mesh-settings.ts';
 import type { ServiceEntry, WorkloadEntry, WorkloadGroup } from './object/entry.ts';
 import type {
@@ -51,6 +52,8 @@ export const INPUT_KINDS = {
   workloadGroups: input<WorkloadGroup>(NETWORKING, 'WorkloadGroup'),
   gateways: input<Gateway>(GATEWAY_API, 'Gateway'),
   gatewayClasses: input<CustomObject>(GATEWAY_API, 'GatewayClass'),
+  /** Of all ConfigMaps those with parameters for the Gateways of a class. */
+  gatewayDefaults: input<ConfigMap>('v1', 'ConfigMap'),
 } as const;
 
 export type InputName = keyof typeof INPUT_KINDS;
@@ -58,8 +61,8 @@ export type InputName = keyof typeof INPUT_KINDS;
 /** What an input holds. */
 export type InputObject<N extends InputName> = NonNullable<(typeof INPUT_KINDS)[N]['shape']>;
 
-/** A source for each kind, and the mesh's settings. */
-export type ModelInputs = { readonly settings: Source<MeshSettings> } & {
+/** A source for each kind, the mesh's settings, and the ConfigMaps that Gateways name as their parameters. */
+export type ModelInputs = { readonly settings: Source<MeshSettings>; readonly gatewayParameters: Source<ConfigMap> } & {
   readonly [N in InputName]: Source<InputObject<N>>;
 };
 
@@ -72,7 +75,11 @@ function title(name: InputName): string {
 
 export function createInputs(graph: Graph, settings: MeshSettings = DEFAULT_SETTINGS): ModelInputs {
   const kinds = Object.fromEntries(INPUT_NAMES.map((name) => [name, graph.source<KubeObject>(title(name))]));
-  const inputs = { settings: graph.source<MeshSettings>('settings'), ...kinds } as ModelInputs;
+  const inputs = {
+    settings: graph.source<MeshSettings>('settings'),
+    gatewayParameters: graph.source<ConfigMap>('gateway parameters'),
+    ...kinds,
+  } as ModelInputs;
   inputs.settings.set(SETTINGS, settings);
   return inputs;
 }

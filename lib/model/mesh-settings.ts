@@ -22,6 +22,13 @@ export interface MeshSettings {
   readonly autoAllowWaypoints: boolean;
   /** Policies marked dry-run are sent (AMBIENT_ENABLE_DRY_RUN_AUTHORIZATION_POLICY). */
   readonly dryRunPolicies: boolean;
+  /** Gateways of Istio's own classes are left to an Istio beside (AMBIT_OWN_GATEWAY_CLASSES_ONLY). */
+  readonly ownClassesOnly: boolean;
+  /** Image of the proxies that are run for Gateways (AMBIT_WAYPOINT_IMAGE). */
+  readonly proxyImage: string;
+  /** Where istiod runs, and the name of its Service: what those proxies connect to. */
+  readonly systemNamespace: string;
+  readonly istiodService: string;
 }
 
 export const DEFAULT_SETTINGS: MeshSettings = {
@@ -34,6 +41,10 @@ export const DEFAULT_SETTINGS: MeshSettings = {
   discoverySelectors: [],
   autoAllowWaypoints: false,
   dryRunPolicies: false,
+  ownClassesOnly: false,
+  proxyImage: 'ambit/waypoint:0.1.0',
+  systemNamespace: 'istio-system',
+  istiodService: 'istiod',
 };
 
 /** Key of the one item in the settings' collection. */

@@ -15,6 +15,7 @@ import type { Graph } from '#lib/collections/graph.ts';
 import type { Policy } from '#lib/mesh/policy.ts';
 import type { Service as MeshService } from '#lib/mesh/service.ts';
 import type { Workload } from '#lib/mesh/workload.ts';
+import { createGateways, type GatewayCollections } from './gateway/gateways.ts';
 import type { EffectiveSettings, ModelInputs } from './inputs.ts';
 import { createPolicies } from './policy/policies.ts';
 import { createReports, type ObjectReport } from './report/reports.ts';
@@ -40,6 +41,8 @@ export interface Model {
   readonly addressResources: Collection<EncodedResource>;
   /** Policies as Authorization resources, by resource name. */
   readonly authorizationResources: Collection<EncodedResource>;
+  /** What is to run for Gateways, and what they and their classes are told. */
+  readonly gateways: GatewayCollections;
   /** What the authors of objects are told, by `Kind namespace/name`. */
   readonly reports: Collection<ObjectReport>;
 }
@@ -103,6 +106,7 @@ export function createModel(graph: Graph, inputs: ModelInputs, schemas = new Sch
       graph.map('service resources', meshServices.services, encodeService, BY_VERSION),
     ]),
     authorizationResources: graph.map('authorization resources', policies, encodePolicy, BY_VERSION),
+    gateways: createGateways(graph, { inputs, settings, gateways, pods, services }),
     reports: createReports(graph, {
       schemas,
       inputs,

@@ -304,15 +304,19 @@ function filterOf(place: Place, query: URLSearchParams): (object: Stored) => boo
   const fields = pairs(query.get('fieldSelector'));
   return (object) =>
     (place.namespace === undefined || object.metadata.namespace === place.namespace) &&
-    labels.every(([key, value]) => object.metadata.labels?.[key] === value) &&
+    // A selector without a value asks whether the label is there.
+    labels.every(([key, value]) =>
+      value === undefined ? key in (object.metadata.labels ?? {}) : object.metadata.labels?.[key] === value,
+    ) &&
     fields.every(([path, value]) => fieldAt(object, path) === value);
 }
 
-function pairs(selector: string | null): [string, string][] {
+function pairs(selector: string | null): [string, string | undefined][] {
   return (selector ?? '')
     .split(',')
     .filter((part) => part !== '')
-    .map((part) => part.split('=') as [string, string]);
+    .map((part) => part.split('=') as [string, string?])
+    .map(([key, value]) => [key, value]);
 }
 
 function fieldAt(object: unknown, path: string): unknown {

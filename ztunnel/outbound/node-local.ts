@@ -8,7 +8,7 @@ import type { Ip } from '#lib/mesh/ip.ts';
 import { accessText } from '#lib/mesh/reason.ts';
 import type { AccessVerdict, HboneVerdict } from '#lib/mesh/verdict.ts';
 import { Dial, type DialOwner } from '#lib/net/dial.ts';
-import type { Socket } from '#lib/net/socket.ts';
+import type { Socket, SocketOwner } from '#lib/net/socket.ts';
 import { SocketJoin } from '#lib/net/socket-join.ts';
 import type { JoinOwner } from '#lib/net/tunnel-stream.ts';
 import type { ConnectionInfo } from '../control.ts';
@@ -16,15 +16,25 @@ import { Access, type AccessOwner, denialText } from '../inbound/access.ts';
 import { dialApplication } from '../inbound/application.ts';
 import type { LiveConnection, Pod } from '../inpod/pod.ts';
 import { Ledger, type LedgerOwner, POLICY_CHANGED } from '../worker/ledger.ts';
-import { traceIdOf } from '../worker/trace-ids.ts';
-import type { Attempt, AttemptOwner, Captured, Joined } from './attempt.ts';
-import { outboundRecord } from './record.ts';
+import type { WorkloadFacts } from '../worker/workload-facts.ts';
 
-export class NodeLocal implements Attempt, Joined, AccessOwner, DialOwner, JoinOwner, LedgerOwner, LiveConnection {
-  readonly #captured: Captured;
-  readonly #owner: AttemptOwner;
-  readonly #verdict: HboneVerdict;
-  readonly #there: Pod;
+export interface NodeLocalOptions {
+  readonly from: Pod;
+  readonly there: Pod;
+  readonly verdict: HboneVerdict;
+  readonly client: Socket;
+  readonly source: { readonly ip: Ip; readonly port: number };
+  readonly local: WorkloadFacts;
+  readonly peer: WorkloadFacts;
+  readonly traceId: string;
+  /** The source's books. */
+  readonly outbound: Ledger;
+  /** It did not come to be; nothing was sent or read. `retry`: another endpoint may do. */
+  readonly onRefused: (error: string, retry: boolean) => void;
+}
+
+export class NodeLocal implements SocketOwner, AccessOwner, DialOwner, JoinOwner, LedgerOwner, LiveConnection {
+  readonly #options: NodeLocalOptions;
   readonly #ip: Ip;
   readonly #port: number;
   readonly #inbound: Ledger;
@@ -44,27 +54,20 @@ export class NodeLocal implements Attempt, Joined, AccessOwner, DialOwner, JoinO
     );
   }
 
-  /** `there` is the destination's pod, and {@link NodeLocal.possible}. */
-  constructor(captured: Captured, owner: AttemptOwner, verdict: HboneVerdict, there: Pod) {
-    this.#captured = captured;
-    this.#owner = owner;
-    this.#verdict = verdict;
-    this.#there = there;
-    this.#ip = verdict.destination.ip!;
-    this.#port = verdict.destination.port;
-    this.#inbound = new Ledger(there.runtime, 'inbound', true, this);
-    there.add(this);
+  constructor(options: NodeLocalOptions) {
+    this.#options = options;
+    this.#ip = options.verdict.destination.ip!;
+    this.#port = options.verdict.destination.port;
+    this.#inbound = new Ledger(options.there.runtime, 'inbound', true, this);
+    options.there.add(this);
   }
 
   begin(): void {
-    const { source, local, traceparent, ledger } = this.#captured;
-    const { authority, service, workload } = this.#verdict;
-    const { runtime } = this.#there;
-    const peer = runtime.memory.of(workload);
-    ledger.open(outboundRecord(this.#captured, 'node_local', authority, '', peer, service));
+    const { there, source, local, peer, traceId, verdict, client } = this.#options;
+    client.owner = this;
     this.#inbound.open({
       direction: 'inbound',
-      traceId: traceIdOf(traceparent),
+      traceId,
       security: 'node_local',
       sourceAddress: source.ip.withPort(source.port),
       source: local.party,
@@ -73,7 +76,7 @@ export class NodeLocal implements Attempt, Joined, AccessOwner, DialOwner, JoinO
       hboneAddress: '',
       destination: peer.party,
       destinationIdentity: peer.uri,
-      service: service ?? servedService(runtime.mesh, peer.workload, this.#port, ''),
+      service: verdict.service ?? servedService(there.runtime.mesh, peer.workload, this.#port, ''),
     });
     const flow = {
       sourceIp: source.ip,
@@ -81,67 +84,78 @@ export class NodeLocal implements Attempt, Joined, AccessOwner, DialOwner, JoinO
       destinationIp: this.#ip,
       destinationPort: this.#port,
     };
-    this.#access = new Access(this.#there, peer.workload, flow, this);
+    this.#access = new Access(there, peer.workload, flow, this);
     this.#access.begin();
   }
 
   onVerdict(verdict: AccessVerdict): void {
     if (this.#inbound.closed) return;
+    const { there, source, onRefused } = this.#options;
     if (!verdict.allow) {
-      this.#denied(denialText(accessText(verdict)), verdict);
+      this.#inbound.close('DENY', denialText(accessText(verdict)), verdict);
+      onRefused('http status: 401', false);
       return;
     }
-    const { loop, settings } = this.#there.runtime;
-    const fd = dialApplication(this.#there, this.#ip, this.#port, this.#captured.source.ip);
+    const fd = dialApplication(there, this.#ip, this.#port, source.ip);
     if (fd < 0) this.onDialFailed(-fd);
-    else this.#dial = new Dial(loop, fd, this, settings.connectTimeoutMs);
+    else this.#dial = new Dial(there.runtime.loop, fd, this, there.runtime.settings.connectTimeoutMs);
   }
 
   onDenied(verdict: AccessVerdict): void {
     if (this.#inbound.closed) return;
     if (this.#joined !== null) this.#joined.kill(POLICY_CHANGED);
-    else this.#denied(POLICY_CHANGED, verdict);
+    else {
+      this.#inbound.close('DENY', POLICY_CHANGED, verdict);
+      this.#options.onRefused('http status: 401', false);
+    }
   }
 
   onConnected(socket: Socket): void {
     this.#dial = null;
-    this.#joined = new SocketJoin(this.#there.runtime.bench, this.#captured.socket, socket, this);
-    this.#owner.onJoined(this);
+    this.#joined = new SocketJoin(this.#options.there.runtime.bench, this.#options.client, socket, this);
   }
 
   onDialFailed(errno: number): void {
     this.#dial = null;
-    this.#failed(`connection failed: ${errnoName(errno)}`);
+    const error = `connection failed: ${errnoName(errno)}`;
+    this.#inbound.close('CONNECT', error);
+    this.#options.onRefused(error, true);
+  }
+
+  onSocket(socket: Socket): void {
+    if (socket.ending && socket.broken()) this.kill('');
   }
 
   onBytesOut(n: number): void {
-    this.#captured.ledger.onBytesOut(n);
+    this.#options.outbound.onBytesOut(n);
     this.#inbound.onBytesOut(n);
   }
 
   onBytesIn(n: number): void {
-    this.#captured.ledger.onBytesIn(n);
+    this.#options.outbound.onBytesIn(n);
     this.#inbound.onBytesIn(n);
   }
 
   onJoinEnd(error: string): void {
     this.#inbound.onJoinEnd(error);
-    this.#captured.ledger.onJoinEnd(error);
+    this.#options.outbound.onJoinEnd(error);
   }
 
   kill(error: string): void {
-    if (this.#joined !== null) this.#joined.kill(error);
-    else if (!this.#inbound.closed) this.#failed(error);
-  }
-
-  cancel(error: string): void {
+    if (this.#joined !== null) {
+      this.#joined.kill(error);
+      return;
+    }
+    if (this.#inbound.closed) return;
+    this.#options.client.abort();
     this.#inbound.close('-', error);
+    this.#options.outbound.close('-', error);
   }
 
   info(): ConnectionInfo | null {
-    const { source } = this.#captured;
+    const { there, source } = this.#options;
     return {
-      pod: this.#there.info.uid,
+      pod: there.info.uid,
       direction: 'inbound',
       src: source.ip.withPort(source.port),
       originalDst: null,
@@ -155,16 +169,6 @@ export class NodeLocal implements Attempt, Joined, AccessOwner, DialOwner, JoinO
     this.#access?.end();
     this.#dial?.cancel();
     this.#dial = null;
-    this.#there.delete(this);
-  }
-
-  #denied(error: string, verdict: AccessVerdict): void {
-    this.#inbound.close('DENY', error, verdict);
-    this.#owner.onAttemptFailed('CONNECT', 'http status: 401', undefined);
-  }
-
-  #failed(error: string): void {
-    this.#inbound.close('CONNECT', error);
-    this.#owner.onAttemptFailed('CONNECT', error, this.#verdict.workload);
+    this.#options.there.delete(this);
   }
 }

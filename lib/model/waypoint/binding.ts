@@ -5,6 +5,7 @@
 
 import type { Collection, Fetch } from '#lib/collections/collection.ts';
 import type { WeightedWaypoint } from '#lib/mesh/gateway-address.ts';
+import { WAYPOINT_MANAGERS } from '../gateway/classes.ts';
 import * as names from '../object/names.ts';
 import type { KubeObject, Namespace } from '../object/object.ts';
 import { labelsOf } from '../object/object.ts';
@@ -62,7 +63,7 @@ export function bindWaypoint(
 ): WaypointBinding {
   const space = fetch.get(namespaces, request.namespace);
   const managed = labelsOf(request.object)[names.GATEWAY_MANAGED];
-  if (managed === 'istio.io-mesh-controller' || managed === 'istio.io-eastwest-controller') return UNBOUND;
+  if (managed !== undefined && WAYPOINT_MANAGERS.has(managed)) return UNBOUND;
   const asked = requestOf(request, space);
   if (asked === undefined) return UNBOUND;
   const field = `metadata.labels[${names.USE_WAYPOINT}]`;

@@ -6,6 +6,7 @@ import type { TimerTarget } from '#lib/loop/timer-wheel.ts';
 import { TlsContext } from '#lib/tls/context.ts';
 import { fingerprint } from '#lib/tls/peer.ts';
 import { pemBlocks } from '#lib/wire/pem.ts';
+import type { ToMain } from '../control.ts';
 
 /** Told once, either way, maybe before `obtain` returns. */
 export interface IdentityWaiter {
@@ -37,13 +38,12 @@ class Deadline implements TimerTarget {
 
 export class Identities {
   readonly #loop: Loop;
-  readonly #want: (identity: string) => void;
+  readonly #toMain: (message: ToMain) => void;
   readonly #held = new Map<string, Held>();
 
-  /** `want` asks the main process for a certificate. */
-  constructor(loop: Loop, want: (identity: string) => void) {
+  constructor(loop: Loop, toMain: (message: ToMain) => void) {
     this.#loop = loop;
-    this.#want = want;
+    this.#toMain = toMain;
   }
 
   /** The context of `identity` if it is here. */
@@ -64,7 +64,7 @@ export class Identities {
     }
     held.waiters.push(waiter);
     if (held.waiters.length > 1) return;
-    this.#want(identity);
+    this.#toMain({ kind: 'identity-wanted', identity });
     const { waiters } = held;
     this.#loop.after(WAIT_MS, new Deadline(() => this.#expire(held, waiters)));
   }

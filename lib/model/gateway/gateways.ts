@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// All Gateways that are ours, as collections: what is to run for each, and what its status says.
+
+import type { Collection, Fetch } from '#lib/collections/collection.ts';
+import type { Graph } from '#lib/collections/graph.ts';
+import type { Problem } from '#lib/kit/result.ts';
+import type { EffectiveSettings, ModelInputs, SettingsCollection } from '../inputs.ts';
+import { GATEWAY_NAME, REVISION } from '../object/names.ts';
+import { type CustomObject, label, namespaceOf, type Pod, type Service } from '../object/object.ts';
+import { settingsIn } from '../scope.ts';
+import type { Gateway } from '../waypoint/gateway.ts';
+import { type GatewayProfile, profileOf, profiles } from './classes.ts';
+import { condition, type GatewayStatus, gatewayStatus, isSupplied, type StatusCondition } from './gateway-status.ts';
+import { type ConfigMap, defaultsOfClass, type Overlays, parametersOf, readOverlays } from './parameters.ts';
+import { type PlannedObject, renderGateway } from './render.ts';
+import { objectName } from './render-metadata.ts';
+
+export interface GatewaySources {
+  readonly inputs: ModelInputs;
+  readonly settings: SettingsCollection;
+  readonly gateways: Collection<Gateway>;
+  readonly pods: Collection<Pod>;
+  readonly services: Collection<Service>;
+}
+
+/** What is to run for a Gateway. */
+export interface GatewayPlan {
+  readonly namespace: string;
+  readonly gateway: string;
+  readonly uid: string;
+  readonly profile: GatewayProfile;
+  /** Empty when the parameters cannot be used: what runs then goes on as it is. */
+  readonly objects: readonly PlannedObject[];
+  readonly problems: readonly Problem[];
+}
+
+export interface GatewayCollections {
+  /** Gateways whose proxies istiod runs, by key. */
+  readonly plans: Collection<GatewayPlan>;
+  /** By the Gateway's key. */
+  readonly statuses: Collection<GatewayStatus>;
+  /** By the GatewayClass's name. */
+  readonly classStatuses: Collection<readonly StatusCondition[]>;
+}
+
+interface OwnGateway {
+  readonly gateway: Gateway;
+  readonly profile: GatewayProfile;
+}
+
+export function createGateways(graph: Graph, sources: GatewaySources): GatewayCollections {
+  const { gateways, inputs, pods, services, settings } = sources;
+  const own = graph.map('own gateways', gateways, (gateway, _key, fetch): OwnGateway | undefined => {
+    const mesh = settingsIn(settings, fetch);
+    const gatewayClass = fetch.get(inputs.gatewayClasses, gateway.spec?.gatewayClassName ?? '');
+    const profile = profileOf(gateway, gatewayClass, profiles(mesh.ownClassesOnly));
+    return profile !== undefined && isOfRevision(gateway, mesh, inputs, fetch) ? { gateway, profile } : undefined;
+  });
+  const plans = graph.map('gateway plans', own, ({ gateway, profile }, _key, fetch): GatewayPlan | undefined => {
+    if (isSupplied(gateway)) return undefined;
+    const overlays = overlaysFor(gateway, inputs, settings, fetch);
+    const { name: gatewayName, uid = '' } = gateway.metadata;
+    const common = { namespace: namespaceOf(gateway), gateway: gatewayName, uid, profile };
+    if (!overlays.ok) return { ...common, objects: [], problems: overlays.problems };
+    const objects = renderGateway(gateway, profile, overlays.value, renderSettings(settingsIn(settings, fetch)));
+    return { ...common, objects, problems: [] };
+  });
+  const podsOf = graph.index('pods by gateway', pods, (pod) => {
+    const name = label(pod, GATEWAY_NAME);
+    return name === undefined ? [] : [`${namespaceOf(pod)}/${name}`];
+  });
+  const statuses = graph.map(
+    'gateway statuses',
+    own,
+    ({ gateway }, key, fetch): GatewayStatus =>
+      gatewayStatus(gateway, {
+        service: fetch.get(services, `${namespaceOf(gateway)}/${objectName(gateway)}`),
+        serving: fetch.lookup(podsOf, key).some(isReady),
+        problems: fetch.get(plans, key)?.problems ?? [],
+        domain: settingsIn(settings, fetch).domain,
+      }),
+  );
+  const classStatuses = graph.map('gateway class statuses', inputs.gatewayClasses, (object, _key, fetch) =>
+    isOwnClass(object, settingsIn(settings, fetch)) ? CLASS_CONDITIONS : undefined,
+  );
+  return { plans, statuses, classStatuses };
+}
+
+const CLASS_CONDITIONS: readonly StatusCondition[] = [
+  condition('Accepted', true, 'Accepted', 'Handled by Ambit controller'),
+];
+
+function isOwnClass(object: CustomObject, { ownClassesOnly }: EffectiveSettings): boolean {
+  return profiles(ownClassesOnly).some(({ controllerName }) => controllerName === object.spec?.['controllerName']);
+}
+
+/** The Gateway's revision, else its Namespace's; none is everybody's. */
+function isOfRevision(gateway: Gateway, mesh: EffectiveSettings, inputs: ModelInputs, fetch: Fetch): boolean {
+  if (mesh.revision === '') return true;
+  const space = fetch.get(inputs.namespaces, namespaceOf(gateway));
+  const wanted = label(gateway, REVISION) ?? (space && label(space, REVISION));
+  return wanted === undefined || wanted === mesh.revision;
+}
+
+function overlaysFor(
+  gateway: Gateway,
+  inputs: ModelInputs,
+  settings: SettingsCollection,
+  fetch: Fetch,
+): { readonly ok: true; readonly value: Overlays } | { readonly ok: false; readonly problems: readonly Problem[] } {
+  const ref = parametersOf(gateway);
+  if (!ref.ok) return ref;
+  const named = ref.value === undefined ? undefined : parametersNamed(ref.value, inputs, fetch);
+  if (ref.value !== undefined && named === undefined) {
+    const problem = { field: 'spec.infrastructure.parametersRef', message: `ConfigMap ${ref.value} does not exist` };
+    return { ok: false, problems: [{ ...problem, fix: 'create it, or leave the reference out' }] };
+  }
+  const { systemNamespace } = settingsIn(settings, fetch);
+  const shared = [...fetch.all(inputs.gatewayDefaults).values()].filter((map) => namespaceOf(map) === systemNamespace);
+  return readOverlays([defaultsOfClass(shared, gateway.spec?.gatewayClassName ?? ''), named]);
+}
+
+function parametersNamed(key: string, inputs: ModelInputs, fetch: Fetch): ConfigMap | undefined {
+  return fetch.get(inputs.gatewayParameters, key) ?? fetch.get(inputs.gatewayDefaults, key);
+}
+
+function renderSettings(mesh: EffectiveSettings) {
+  const { clusterId, domain, istiodService, network, proxyImage, revision, systemNamespace, trustDomain } = mesh;
+  return {
+    image: proxyImage,
+    systemNamespace,
+    istiod: istiodService,
+    domain,
+    trustDomain,
+    clusterId,
+    network,
+    revision,
+  };
+}
+
+function isReady(pod: Pod): boolean {
+  return (
+    pod.metadata.deletionTimestamp === undefined &&
+    pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true
+  );
+}
