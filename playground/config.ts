@@ -5,14 +5,15 @@ import { join, resolve } from 'node:path';
 import { ConfigReader } from '#lib/kit/config.ts';
 import { AmbitError } from '#lib/kit/error.ts';
 import { formatProblem, type Problem } from '#lib/kit/result.ts';
-import { MAX_NODES } from './fabric/plan.ts';
-import { PROGRAMS, type ProgramName } from './image-map.ts';
+import { MAX_NODES, planCluster } from './fabric/plan.ts';
+import { PROGRAMS, type ProgramName, type ReplacedPrograms } from './image-map.ts';
 
 export interface UpFlags {
   readonly name: string;
   readonly nodes: string;
   readonly program: readonly string[];
   readonly image: readonly string[];
+  readonly manifest: readonly string[];
   readonly kubeconfig?: string | undefined;
   readonly keep: boolean;
   readonly mesh: boolean;
@@ -22,10 +23,11 @@ export interface UpFlags {
 export interface PlaygroundConfig {
   readonly name: string;
   readonly nodes: number;
-  /** Replaced programs: name → command. */
-  readonly programs: Readonly<Partial<Record<ProgramName, readonly string[]>>>;
+  readonly programs: ReplacedPrograms;
   /** Further images: name or pattern → command. */
   readonly images: readonly { readonly image: string; readonly command: readonly string[] }[];
+  /** Files applied with the cluster's own manifests, absolute. */
+  readonly manifests: readonly string[];
   /** A kubeconfig of another API server, absolute; undefined starts the embedded one. */
   readonly kubeconfig: string | undefined;
   /** Leave everything for inspection when `up` fails. */
@@ -68,16 +70,22 @@ export function configOf(flags: UpFlags, env: NodeJS.ProcessEnv, project: string
   const seconds = Number(flags.timeout);
   if (!(seconds > 0))
     bad('--timeout', `${flags.timeout} is no number of seconds`, `write for example ${DEFAULT_TIMEOUT_SECONDS}`);
-  const programs: Partial<Record<ProgramName, readonly string[]>> = {};
+  const programs: Partial<Record<string, readonly string[]>> = {};
   for (const text of flags.program) {
-    const [name, command] = assignment(text);
+    const [replaced, command] = assignment(text);
+    const [name = '', node] = replaced.split('@');
     if (!PROGRAMS.includes(name as ProgramName) || command.length === 0) {
       bad(
         '--program',
         `${text} names no program to replace`,
-        `write NAME=COMMAND with NAME one of ${PROGRAMS.join(', ')}`,
+        `write NAME=COMMAND or NAME@NODE=COMMAND with NAME one of ${PROGRAMS.join(', ')}`,
       );
-    } else programs[name as ProgramName] = command;
+    } else if (
+      node !== undefined &&
+      !(nodes <= MAX_NODES && planCluster(nodes).nodes.some((each) => each.name === node))
+    ) {
+      bad('--program', `${text}: there is no node ${node}`, `write node-1 to node-${nodes}`);
+    } else programs[replaced] = command;
   }
   const images = flags.image.flatMap((text) => {
     const [image, command] = assignment(text);
@@ -85,6 +93,9 @@ export function configOf(flags: UpFlags, env: NodeJS.ProcessEnv, project: string
     bad('--image', `${text} maps no image`, 'write IMAGE=COMMAND');
     return [];
   });
+  const manifests = flags.manifest.map((file) => resolve(file));
+  for (const file of manifests)
+    if (!existsSync(file)) bad('--manifest', `${file} does not exist`, 'name a file of Kubernetes objects');
   const kubeconfig = flags.kubeconfig === undefined ? undefined : resolve(flags.kubeconfig);
   if (kubeconfig !== undefined && !existsSync(kubeconfig))
     bad('--kubeconfig', `${kubeconfig} does not exist`, 'name a kubeconfig file');
@@ -95,7 +106,7 @@ export function configOf(flags: UpFlags, env: NodeJS.ProcessEnv, project: string
   }
   const reader = new ConfigReader((name) => env[name]);
   return {
-    ...{ name: flags.name, nodes, programs, images, kubeconfig, keep: flags.keep, mesh: flags.mesh },
+    ...{ name: flags.name, nodes, programs, images, manifests, kubeconfig, keep: flags.keep, mesh: flags.mesh },
     timeoutMs: seconds * 1000,
     stateRoot: stateRootOf(env),
     cacheDir: reader.string('NODE_COMPILE_CACHE', join(project, 'node_modules/.cache/ambit/compile')),

@@ -36,8 +36,9 @@ await runMain(async (argv, env) => {
 
   command('up', 'build a cluster and install the mesh; returns when all is ready')
     .option('--nodes <n>', 'number of nodes', '2')
-    .option('--program <name=command>', `replace a program (${PROGRAMS.join(', ')})`, collect, [])
+    .option('--program <name[@node]=command>', `replace ${PROGRAMS.join(', ')}, on one node or on all`, collect, [])
     .option('--image <image=command>', 'what an image name stands for; may be repeated', collect, [])
+    .option('--manifest <file>', 'further objects to install with the cluster; may be repeated', collect, [])
     .option('--kubeconfig <file>', 'use another API server instead of the embedded one')
     .option('--no-mesh', 'leave the mesh out')
     .option('--keep', 'when it fails, leave everything for inspection', false)

@@ -28,7 +28,16 @@ export async function eventually<T>(
 }
 
 export function testConfig(stateRoot: string, name: string, nodes: number): PlaygroundConfig {
-  const flags = { name, nodes: String(nodes), program: [], image: [], keep: false, mesh: false, timeout: '60' };
+  const flags = {
+    name,
+    nodes: String(nodes),
+    program: [],
+    image: [],
+    manifest: [],
+    keep: false,
+    mesh: false,
+    timeout: '60',
+  };
   return configOf(flags, { ...process.env, AMBIT_PLAYGROUND_DIR: stateRoot }, join(import.meta.dirname, '..'));
 }
 

@@ -31,7 +31,7 @@ import type { NodeConfig } from '../kubelet/node-config.ts';
 import { SYSTEM_PATH } from '../requirements.ts';
 import type { StatePaths } from '../state.ts';
 import { forward } from './forward.ts';
-import { Installer, type Manifest, readManifests } from './install.ts';
+import { Installer, type Manifest, parseManifests, readManifests } from './install.ts';
 import { accessAt, readAccess } from './kubeconfig.ts';
 import { serveNetworkSocket } from './network-socket.ts';
 import { pending, unreadyPods } from './ready.ts';
@@ -263,7 +263,7 @@ export class ClusterApp {
       apiService: { host: this.plan.apiServiceIp, port: '443' },
       ...(config.kubeconfig === undefined ? {} : { apiEndpoint: `${this.plan.fabric.ipv4}:${API_PORT}` }),
       ...(group === undefined ? {} : { nodeGroup: join(group, node.name) }),
-      images: imageMap({ ...config, node: process.execPath }),
+      images: imageMap(node.name, { ...config, node: process.execPath }),
       visible: [...this.#visible(), CACHE_DIR],
       nodeBinDir: dirname(process.execPath),
       programEnv: { NODE_COMPILE_CACHE: CACHE_DIR },
@@ -277,7 +277,8 @@ export class ClusterApp {
   #manifests(): Manifest[] {
     const { config } = this.#options;
     const folders = ['manifests/playground', ...(config.mesh ? ['manifests/crds', 'manifests/install'] : [])];
-    return folders.flatMap((folder) => readManifests(join(config.project, folder)));
+    const own = folders.flatMap((folder) => readManifests(join(config.project, folder)));
+    return [...own, ...config.manifests.flatMap((file) => parseManifests(readFileSync(file, 'utf8'), file))];
   }
 
   async #untilReady(manifests: readonly Manifest[]): Promise<void> {
