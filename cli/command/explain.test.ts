@@ -73,7 +73,7 @@ const page = (agent: string) => ({ status: 200, body: JSON.stringify(AGENTS[agen
 /** A cluster whose node proxies all know VIEW. */
 function cluster(
   asked: string[] = [],
-  instead?: (request: PodRequest) => { status: number; body: string },
+  instead?: (request: PodRequest, proxy: string) => { status: number; body: string } | undefined,
   agent?: (name: string) => { status: number; body: string },
 ): Cluster {
   return {
@@ -89,7 +89,8 @@ function cluster(
     request: async (to, _port, request) => {
       if (request.path === '/debug/pods') return agent?.(to.metadata.name) ?? page(to.metadata.name);
       asked.push(to.metadata.name);
-      if (instead !== undefined) return instead(request);
+      const other = instead?.(request, to.metadata.name);
+      if (other !== undefined) return other;
       const query = new URL(request.path, 'http://z').searchParams;
       const result = answer(VIEW, query.get('from') ?? '', query.get('to') ?? '', {
         outbound: { network: '', clusterRanges: [], unknownCluster: 'pass' },
@@ -137,6 +138,18 @@ test('what the proxy cannot answer reaches the user, and a proxy that cannot exp
   await rejects(explain(cluster(), 'price-1', 'nothing:80'), /istio-system\/zt-1: nothing is no service of the mesh/);
   const old = cluster([], () => ({ status: 404, body: '' }));
   await rejects(explain(old, 'price-1', 'web:80'), /istio-system\/zt-1 cannot explain/);
+});
+
+test('where the destination’s proxy is another implementation’s, the client’s says what it knows', async () => {
+  const asked: string[] = [];
+  const mixed = cluster(asked, (_request, proxy) => (proxy === 'zt-2' ? { status: 404, body: '' } : undefined));
+  const full = await explain(mixed, 'shop/catalog-1', 'web.shop:8080');
+  equal(full.allowed, false);
+  equal(asked.join(), 'zt-1,zt-2');
+  match(
+    explanationText(full, false),
+    /Inbound at shop\/web-1, as n1 knows it: istio-system\/zt-2 cannot explain.*\n {2}.*shop\/no-catalog.*rule 1/,
+  );
 });
 
 test('connections that live on after the enrolment are listed once, by what both agents know', async () => {

@@ -26,8 +26,15 @@ export interface FullExplanation {
   readonly allowed: boolean;
   /** Decided by the proxy of the client's node. */
   readonly outbound: ExplanationPart & { readonly node: string };
-  /** Decided by the proxy of the destination's node; absent when no proxy guards it. */
-  readonly inbound?: ExplanationPart & { readonly node: string; readonly workload: string };
+  /**
+   * Decided by the proxy of the destination's node; absent when no proxy guards it. Where that one cannot be asked,
+   * what the client's proxy would decide in its place, and why.
+   */
+  readonly inbound?: ExplanationPart & {
+    readonly node: string;
+    readonly workload: string;
+    readonly insteadOf?: string;
+  };
   /** Such connections that are older than the enrolment: what is told above does not hold for them. */
   readonly pastProxy: readonly PastProxy[];
   /** Nodes whose agent could not be asked for those, with the reason. */
@@ -61,7 +68,11 @@ export async function explain(cluster: Cluster, from: string, to: string): Promi
   if (near.inbound === undefined || end === undefined) return { ...common, allowed: near.allowed };
   // What lets a connection in is what the destination's own proxy knows, which may be older or newer.
   const far = end.node === node ? near : await farSide(cluster, end.node, name, dialled, near);
-  const inbound = { ...(far.inbound ?? near.inbound), node: end.node, workload: `${end.namespace}/${end.name}` };
+  const workload = `${end.namespace}/${end.name}`;
+  const inbound =
+    typeof far === 'string'
+      ? { ...near.inbound, node, workload, insteadOf: far }
+      : { ...(far.inbound ?? near.inbound), node: end.node, workload };
   return { ...common, allowed: near.outbound.verdict.kind !== 'drop' && inbound.verdict.allow !== false, inbound };
 }
 
@@ -92,16 +103,24 @@ function addresses({ status }: Pod): string[] {
   return [status?.podIP ?? '', ...(status?.podIPs ?? []).map(({ ip }) => ip ?? '')].filter((ip) => ip !== '');
 }
 
-/** The destination proxy's answer, if it means the same destination; a balancer there may have drawn another. */
+/**
+ * The destination proxy's answer, if it means the same destination; a balancer there may have drawn another. Text when
+ * another implementation's proxy runs there, which cannot explain.
+ */
 async function farSide(
   cluster: Cluster,
   node: string,
   from: string,
   to: string,
   near: Explanation,
-): Promise<Explanation> {
-  const far = await askExplain(cluster, await ztunnelOfNode(cluster, node), from, to);
-  return far.outbound.verdict.workload?.name === near.outbound.verdict.workload?.name ? far : near;
+): Promise<Explanation | string> {
+  try {
+    const far = await askExplain(cluster, await ztunnelOfNode(cluster, node), from, to);
+    return far.outbound.verdict.workload?.name === near.outbound.verdict.workload?.name ? far : near;
+  } catch (error) {
+    if (error instanceof AmbitError && error.code === 'EXPLAIN_UNSUPPORTED') return error.message;
+    throw error;
+  }
 }
 
 /** `namespace/pod:port` becomes an address; everything else is the proxy's to look up. */
@@ -123,7 +142,9 @@ export function explanationText(answer: FullExplanation, color: boolean): string
     lines.push(paint.bold(title), `  ${part.text}`, ...part.lines.map((line) => `    ${line}`), '');
   };
   half(`Outbound, decided on ${outbound.node}`, outbound);
-  if (inbound !== undefined) half(`Inbound at ${inbound.workload}, decided on ${inbound.node}`, inbound);
+  if (inbound?.insteadOf !== undefined)
+    half(`Inbound at ${inbound.workload}, as ${inbound.node} knows it: ${inbound.insteadOf}`, inbound);
+  else if (inbound !== undefined) half(`Inbound at ${inbound.workload}, decided on ${inbound.node}`, inbound);
   else if (allowed) lines.push('No node proxy guards the destination: none of its policies is enforced there.', '');
   if (old.length > 0) {
     lines.push(paint.bold('Open since before the enrolment, past the proxies: in clear, judged by no policy'));
