@@ -17,6 +17,16 @@ interface Report {
   readonly failures: readonly string[];
 }
 
+export interface Disturbance {
+  readonly succeeded: number;
+  readonly failed: number;
+  readonly broken: number;
+  /** What failed, a line for each kind of traffic. */
+  readonly trouble: readonly string[];
+  /** The first failures, in the shopper's words. */
+  readonly failures: readonly string[];
+}
+
 export class Shop {
   readonly #cluster: Cluster;
 
@@ -71,18 +81,30 @@ export class Shop {
 
   /** Does something while the shopper is busy. Gives how many requests succeeded meanwhile; throws when one failed or a connection broke. */
   async undisturbed(during: () => Promise<void>): Promise<number> {
+    const { succeeded, trouble, failures } = await this.disturbance(during);
+    if (trouble.length > 0) throw new Error(`${trouble.join('; ')}\n${failures.slice(0, 5).join('\n')}`);
+    return succeeded;
+  }
+
+  /** Does something while the shopper is busy, and gives how the traffic fared meanwhile. */
+  async disturbance(during: () => Promise<void>): Promise<Disturbance> {
     const before = await this.report();
     await during();
     const after = await this.report();
-    const trouble = KINDS.flatMap((kind) => {
-      const failed = after.tallies[kind].failed - before.tallies[kind].failed;
-      const broken = after.tallies[kind].broken - before.tallies[kind].broken;
-      return failed + broken === 0 ? [] : [`${kind}: ${failed} failed, ${broken} broken`];
-    });
-    if (trouble.length > 0) {
-      throw new Error(`${trouble.join('; ')}\n${after.failures.slice(before.failures.length).slice(0, 5).join('\n')}`);
-    }
-    return KINDS.reduce((sum, kind) => sum + after.tallies[kind].ok - before.tallies[kind].ok, 0);
+    const changes = KINDS.map((kind) => ({
+      kind,
+      ok: after.tallies[kind].ok - before.tallies[kind].ok,
+      failed: after.tallies[kind].failed - before.tallies[kind].failed,
+      broken: after.tallies[kind].broken - before.tallies[kind].broken,
+    }));
+    const sum = (field: 'ok' | 'failed' | 'broken'): number => changes.reduce((all, change) => all + change[field], 0);
+    return {
+      ...{ succeeded: sum('ok'), failed: sum('failed'), broken: sum('broken') },
+      trouble: changes
+        .filter(({ failed, broken }) => failed + broken > 0)
+        .map(({ kind, failed, broken }) => `${kind}: ${failed} failed, ${broken} broken`),
+      failures: after.failures.slice(before.failures.length),
+    };
   }
 
   async #ask(method: string, path: string): Promise<Report> {
