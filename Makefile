@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/node_modules/.bin:/usr/sbin:/sbin:$(PATH)
 RUN := NODE_OPTIONS=--disable-warning=ExperimentalWarning npm run --silent
 
-.PHONY: demo test check bench fuzz gen clean setup
+.PHONY: demo test check bench interop fuzz gen clean setup
 
 demo: setup
 	@$(RUN) demo
@@ -19,6 +19,9 @@ check: setup
 bench: setup
 	@apt_extra="haproxy iperf3 wrk" tools/setup.sh
 	@$(RUN) bench
+
+interop: setup
+	@$(RUN) interop
 
 fuzz: setup
 	@$(RUN) fuzz

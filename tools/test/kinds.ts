@@ -12,7 +12,7 @@ export function filesOf(kind: Kind, root: string): string[] {
   const all = (pattern: string): string[] => globSync(pattern, { cwd: root }).sort();
   switch (kind) {
     case 'unit':
-      return all('{lib,ztunnel,waypoint,istiod,cni,cli,playground,tools,e2e/load,e2e/harness}/**/*.test.ts').filter(
+      return all('{lib,ztunnel,waypoint,istiod,cni,cli,playground,tools,e2e/load,e2e/harness,e2e/interop}/**/*.test.ts').filter(
         (file) => !file.endsWith('.net.test.ts'),
       );
     case 'net':
