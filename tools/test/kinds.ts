@@ -12,9 +12,9 @@ export function filesOf(kind: Kind, root: string): string[] {
   const all = (pattern: string): string[] => globSync(pattern, { cwd: root }).sort();
   switch (kind) {
     case 'unit':
-      return all('{lib,ztunnel,waypoint,istiod,cni,cli,playground,tools,e2e/load,e2e/harness,e2e/interop}/**/*.test.ts').filter(
-        (file) => !file.endsWith('.net.test.ts'),
-      );
+      return all(
+        '{lib,ztunnel,waypoint,istiod,cni,cli,playground,tools,e2e/load,e2e/harness,e2e/interop}/**/*.test.ts',
+      ).filter((file) => !file.endsWith('.net.test.ts'));
     case 'net':
       return all('{lib,ztunnel,waypoint,istiod,cni,cli,playground}/**/*.net.test.ts');
     case 'e2e':
