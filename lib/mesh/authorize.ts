@@ -9,7 +9,7 @@ import { matchingRule } from './match.ts';
 import { ruleHitText, ruleMissText } from './match-text.ts';
 import type { Policy } from './policy.ts';
 import type { Recorder } from './proof.ts';
-import type { AccessVerdict, DryRunOutcome } from './verdict.ts';
+import type { AccessVerdict, DryRunOf, DryRunOutcome } from './verdict.ts';
 import type { MeshView } from './view.ts';
 import { describeWorkload, type Workload } from './workload.ts';
 
@@ -42,7 +42,7 @@ export function describePolicy(key: string): string {
 }
 
 /** The smallest thing that would have let a denied connection in. */
-function wayIn(policy: Policy, rule: number, flow: InboundFlow): string {
+function wayIn(policy: Judged, rule: number, flow: InboundFlow): string {
   const name = policy.key.slice(policy.key.indexOf('/') + 1);
   if (name === STATIC_STRICT || name.startsWith(CONVERTED)) {
     return flow.identity === undefined
@@ -158,26 +158,29 @@ function bound(view: MeshView, local: Workload, policies: Policy[]): string {
   return missing;
 }
 
+/** A policy of either layer. */
+export type Judged = Pick<Policy, 'key' | 'dryRun' | 'rules'> & { readonly action: string };
+
 /** The first enforced policy of `action` that matches. Dry-run ones are judged on the way and reported. */
-function evaluate(
-  action: 'allow' | 'deny',
-  policies: readonly Policy[],
+export function evaluate<P extends Judged>(
+  action: P['action'],
+  policies: readonly P[],
   flow: InboundFlow,
-  dryRun: DryRunOutcome[],
+  dryRun: DryRunOf<P['action']>[],
   rec: Recorder,
-): Policy | undefined {
-  let decisive: Policy | undefined;
+): P | undefined {
+  let decisive: P | undefined;
   for (const policy of policies) {
     if (policy.action !== action || (decisive !== undefined && !policy.dryRun)) continue;
     const rule = matchingRule(policy, flow);
-    if (rec.enabled) prove(policy, rule, flow, rec);
+    if (rec.enabled) provePolicy(policy, rule, flow, rec);
     if (policy.dryRun) dryRun.push({ policy: policy.key, action, matched: rule >= 0 });
     else if (rule >= 0) decisive = policy;
   }
   return decisive;
 }
 
-function prove(policy: Policy, matched: number, flow: InboundFlow, rec: Recorder): void {
+export function provePolicy(policy: Judged, matched: number, flow: InboundFlow, rec: Recorder): void {
   const object = describePolicy(policy.key);
   const effect = policy.dryRun ? `${policy.action.toUpperCase()}, dry run` : policy.action.toUpperCase();
   if (policy.rules.length === 0) {

@@ -3,6 +3,7 @@
 // A connection as decisions see it: what the client dialled, and what arrives at the destination.
 
 import type { Cidr } from './cidr.ts';
+import type { RequestView } from './http/request.ts';
 import type { Identity } from './identity.ts';
 import type { Ip } from './ip.ts';
 import type { Workload, WorkloadUid } from './workload.ts';
@@ -35,4 +36,6 @@ export interface InboundFlow {
   readonly identity: Identity | undefined;
   readonly destinationIp: Ip;
   readonly destinationPort: number;
+  /** Of layer 7; never set at a node proxy. */
+  readonly request?: RequestView;
 }

@@ -5,6 +5,7 @@
 // disagree with the verdict.
 
 import type { InboundFlow } from './flow.ts';
+import { httpReadings, type Reading } from './http/http-match-text.ts';
 import {
   hitOf,
   ipHolds,
@@ -24,13 +25,6 @@ import {
   type ServiceAccountMatch,
   type StringMatch,
 } from './policy.ts';
-
-/** One attribute of a match: what it wants, whether the connection satisfies it, what the connection had. */
-interface Reading {
-  readonly wants: string;
-  readonly holds: boolean;
-  readonly has: string;
-}
 
 /** Stands for presence: whatever value there is. */
 const ANY = '*';
@@ -64,7 +58,8 @@ function readings(match: Match, flow: InboundFlow): Reading[] {
       has: `the port is ${flow.destinationPort}`,
     })),
   ];
-  return all.filter((one) => one !== undefined);
+  const l4 = all.filter((one) => one !== undefined);
+  return match.http === undefined ? l4 : [...l4, ...httpReadings(match.http, flow.request)];
 }
 
 function reading<T>(

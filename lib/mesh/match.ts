@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The match algebra of L4 policies, without a verdict in it. One function a kind of attribute, each a loop over a
+// The match algebra of policies, without a verdict in it. One function a kind of attribute, each a loop over a
 // short list: this runs for every inbound connection and again for every live one when a policy changes.
 //
 //   policy = OR of rules        no rules: matches nothing
@@ -11,6 +11,7 @@
 
 import type { Cidr } from './cidr.ts';
 import type { InboundFlow } from './flow.ts';
+import { httpHolds } from './http/http-match.ts';
 import type { Identity } from './identity.ts';
 import type { Ip } from './ip.ts';
 import {
@@ -25,7 +26,7 @@ import {
 } from './policy.ts';
 
 /** Index of the first rule that matches, −1 when none does. */
-export function matchingRule(policy: Policy, flow: InboundFlow): number {
+export function matchingRule(policy: Pick<Policy, 'rules'>, flow: InboundFlow): number {
   const { rules } = policy;
   for (let i = 0; i < rules.length; i++) if (ruleMatches(rules[i]!, flow)) return i;
   return -1;
@@ -56,7 +57,8 @@ export function matchHits(match: Match, flow: InboundFlow): boolean {
     serviceAccountHolds(match.serviceAccounts, identity) &&
     ipHolds(match.sourceIps, flow.sourceIp) &&
     ipHolds(match.destinationIps, flow.destinationIp) &&
-    portHolds(match.destinationPorts, flow.destinationPort)
+    portHolds(match.destinationPorts, flow.destinationPort) &&
+    (match.http === undefined || (flow.request !== undefined && httpHolds(match.http, flow.request)))
   );
 }
 

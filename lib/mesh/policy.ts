@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An L4 authorisation policy, ready to be matched. A policy is an OR of rules, a rule an AND of clauses, a clause an
+// An authorisation policy, ready to be matched. A policy is an OR of rules, a rule an AND of clauses, a clause an
 // OR of matches, a match an AND over its attribute kinds. Emptiness has a meaning on every level (see authorize.ts).
 
 import type { Cidr } from './cidr.ts';
+import type { HttpConditions } from './http/conditions.ts';
 
 export type StringMatch =
   | { readonly kind: 'exact'; readonly value: string }
@@ -29,6 +30,8 @@ export interface Match {
   readonly sourceIps: Condition<Cidr>;
   readonly destinationIps: Condition<Cidr>;
   readonly destinationPorts: Condition<number>;
+  /** Of layer 7; never set at a node proxy. */
+  readonly http?: HttpConditions;
 }
 
 export interface Clause {
@@ -71,7 +74,8 @@ export function isEmptyMatch(match: Match): boolean {
     blank(match.serviceAccounts) &&
     blank(match.sourceIps) &&
     blank(match.destinationIps) &&
-    blank(match.destinationPorts)
+    blank(match.destinationPorts) &&
+    match.http === undefined
   );
 }
 

@@ -141,8 +141,10 @@ export interface AccessVerdict {
   readonly dryRun: readonly DryRunOutcome[];
 }
 
-export interface DryRunOutcome {
+export interface DryRunOf<Action> {
   readonly policy: string;
-  readonly action: 'allow' | 'deny';
+  readonly action: Action;
   readonly matched: boolean;
 }
+
+export type DryRunOutcome = DryRunOf<'allow' | 'deny'>;

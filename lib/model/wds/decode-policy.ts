@@ -56,7 +56,8 @@ export function decodePolicy(message: Authorization): Result<DecodedPolicy> {
   return { ok: true, value: { policy, problems } };
 }
 
-function readMatch(message: MatchMessage, field: string, action: Policy['action'], problems: Problem[]): Match {
+/** A match of layer 4; see above for what becomes of entries that cannot be read. */
+export function readMatch(message: MatchMessage, field: string, action: Policy['action'], problems: Problem[]): Match {
   const before = problems.length;
   // What a lost entry would have added cannot be known, so a denial is not narrowed by the rest of its list.
   const all = <T>(read: T[], wanted: number): T[] => (read.length < wanted && action === 'deny' ? [] : read);

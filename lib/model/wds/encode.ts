@@ -47,7 +47,11 @@ export interface EncodedResource {
 }
 
 function encoded<D extends DescMessage>(name: string, schema: D, message: MessageInitShape<D>): EncodedResource {
-  const bytes = toBinary(schema, create(schema, message));
+  return versioned(name, toBinary(schema, create(schema, message)));
+}
+
+/** Bytes under their name, with their version. */
+export function versioned(name: string, bytes: Uint8Array): EncodedResource {
   return { name, bytes, version: createHash('sha256').update(bytes).digest('hex').slice(0, 16) };
 }
 
@@ -163,7 +167,8 @@ export function encodePolicy(policy: Policy): EncodedResource {
   return encoded(policy.key, AuthorizationSchema, message);
 }
 
-function matchMessage(match: Match): MessageInitShape<typeof MatchSchema> {
+/** A match of layer 4 as its message. */
+export function matchMessage(match: Match): MessageInitShape<typeof MatchSchema> {
   return {
     namespaces: match.namespaces.any.map(stringMessage),
     notNamespaces: match.namespaces.none.map(stringMessage),

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a waypoint or gateway is itself: ambit.waypoint.v1.Waypoint as plain values.
+
+import type { HeaderValue, Retry, Target } from './route-table.ts';
+
+export type PathNormalisation = 'base' | 'merge-slashes' | 'decode-and-merge-slashes' | 'none';
+
+export interface ListenerTls {
+  readonly mode: 'terminate' | 'passthrough';
+  readonly certificates: readonly { readonly chain: Uint8Array; readonly key: Uint8Array }[];
+  readonly caCertificates: Uint8Array;
+  readonly clientCertificate: 'none' | 'required' | 'optional' | 'any';
+}
+
+export interface Listener {
+  readonly name: string;
+  readonly port: number;
+  /** HBONE, HTTP, HTTPS, TLS, TCP. */
+  readonly protocol: string;
+  readonly hostname: string;
+  /** Name of a route table; '' for HBONE, whose tables are the services'. */
+  readonly routeTable: string;
+  readonly tls: ListenerTls | undefined;
+}
+
+export interface ProxyHeaders {
+  readonly forwardedPort: boolean;
+  readonly forwardedHost: boolean;
+  readonly noRequestId: boolean;
+  readonly noAttemptCount: boolean;
+  readonly passServer: boolean;
+  readonly noDebug: boolean;
+}
+
+/** Something outside the mesh's services that logs, traces or questions go to. */
+export interface Provider {
+  readonly name: string;
+  readonly kind:
+    | 'file-log'
+    | 'otlp-trace'
+    | 'zipkin-trace'
+    | 'otlp-log'
+    | 'ext-authz-grpc'
+    | 'ext-authz-http'
+    | 'prometheus';
+  readonly target: Target | undefined;
+  readonly path: string;
+  readonly format: string;
+  readonly json: boolean;
+  readonly timeoutMs: number;
+  readonly failOpen: boolean;
+  readonly statusOnError: number;
+  readonly requestHeaders: readonly string[];
+  readonly upstreamHeaders: readonly string[];
+  readonly denyHeaders: readonly string[];
+  readonly allowHeaders: readonly string[];
+  readonly extraHeaders: readonly HeaderValue[];
+  readonly bodyBytes: number;
+  readonly bodyPartial: boolean;
+  readonly jsonFields: Readonly<Record<string, string>>;
+}
+
+export interface WaypointSettings {
+  /** `<namespace>/<name>` of the Gateway. */
+  readonly name: string;
+  readonly listeners: readonly Listener[];
+  readonly pathNormalisation: PathNormalisation;
+  readonly defaultRetry: Retry | undefined;
+  readonly headers: ProxyHeaders | undefined;
+  readonly providers: readonly Provider[];
+  readonly forwardClientIdentity: boolean;
+  readonly trustedProxies: number;
+}
