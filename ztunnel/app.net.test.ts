@@ -8,12 +8,12 @@ import { test } from 'node:test';
 import { stringify } from 'yaml';
 import { Endpoint } from '#lib/linux/address.ts';
 import { Loop } from '#lib/loop/loop.ts';
+import { dumpPolicy, dumpWorkload } from '#lib/proxy/admin/dump.ts';
 import { policy, workload } from '#lib/testkit/mesh.ts';
 import { NodeAgent } from '#lib/testkit/node-agent.ts';
 import { App, AppServer } from '#lib/testkit/plain-app.ts';
 import { PodNetwork, type TestPod } from '#lib/testkit/pod-network.ts';
 import { until as untilWithin } from '#lib/testkit/until.ts';
-import { dumpPolicy, dumpWorkload } from './admin/dump.ts';
 
 /** Whole programs start here, on machines that may be busy. */
 const PATIENCE_MS = 30_000;

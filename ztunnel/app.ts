@@ -16,22 +16,22 @@ import { FdWatch } from '#lib/loop/fd-watch.ts';
 import { LINE_KINDS, type LineKind } from '#lib/loop/shared/log-ring.ts';
 import { StoreWriter } from '#lib/loop/shared/store-writer.ts';
 import { parseCidr } from '#lib/mesh/cidr.ts';
+import { createIssuer, type Issuer } from '#lib/proxy/identity/issuer.ts';
+import { MeshState } from '#lib/proxy/state/mesh-state.ts';
+import { Exposition } from '#lib/proxy/telemetry/exposition.ts';
+import { LogSink } from '#lib/proxy/telemetry/log-sink.ts';
+import { XdsCounts } from '#lib/proxy/telemetry/xds-counts.ts';
 import { configDump } from './admin/config-dump.ts';
 import type { ExplainOptions } from './admin/explain.ts';
 import { LogControl } from './admin/logging.ts';
 import { serveAdmin } from './admin/servers.ts';
-import { type Config, printableConfig } from './config.ts';
+import { type Config, issuerSettings, printableConfig } from './config.ts';
 import { DataPlane } from './data-plane.ts';
-import { createIssuer, type Issuer } from './identity/issuer.ts';
 import { PodManager } from './inpod/pod-manager.ts';
 import { ZdsClient } from './inpod/zds-client.ts';
 import { openSources, type Sources } from './source/sources.ts';
-import { MeshState } from './state/mesh-state.ts';
 import { levelOf } from './telemetry/access-line.ts';
-import { Exposition } from './telemetry/exposition.ts';
 import { FAMILIES } from './telemetry/families.ts';
-import { LogSink } from './telemetry/log-sink.ts';
-import { XdsCounts } from './telemetry/xds-counts.ts';
 
 export interface AppOptions {
   readonly config: Config;
@@ -123,7 +123,7 @@ export class App {
 
   static async create(options: AppOptions): Promise<App> {
     const { config, clock, log } = options;
-    return new App(options, await createIssuer(config, log.child('identity'), clock));
+    return new App(options, await createIssuer(issuerSettings(config), log.child('identity'), clock));
   }
 
   /** Starts everything; resolves when the admin servers listen and the first work is under way. Throws what makes a start impossible. */

@@ -4,19 +4,12 @@
 
 import { ConfigReader } from '#lib/kit/config.ts';
 import { AmbitError } from '#lib/kit/error.ts';
+import type { IssuerSettings } from '#lib/proxy/identity/issuer.ts';
+import type { ServerSettings } from '#lib/proxy/source/server-access.ts';
 import type { WorkerSettings } from './control.ts';
 import { type LogSettings, logSettings } from './log-config.ts';
 import { type MeshFileSettings, readMeshSettings } from './mesh-config.ts';
 import { workerSettings } from './worker-config.ts';
-
-/** How one server of the control plane is reached. */
-export interface ServerSettings {
-  readonly url: URL;
-  /** File of trusted roots, `SYSTEM`, or PEM text; unused for http. */
-  readonly rootCa: string;
-  readonly alternativeName: string | undefined;
-  readonly headers: Readonly<Record<string, string>>;
-}
 
 export interface Config {
   readonly mode: 'shared' | 'dedicated';
@@ -216,6 +209,12 @@ function drainDeadline(read: ConfigReader): number {
   const grace = read.integer('TERMINATION_GRACE_PERIOD_SECONDS', -1, { min: -1 });
   if (grace < 0) return DEFAULT_DRAIN_MS;
   return Math.max(1, grace > 10 ? grace - 5 : grace - 1) * 1000;
+}
+
+/** What decides where certificates come from. */
+export function issuerSettings(config: Config): IssuerSettings {
+  const { fakeCa, ca, authToken, secretTtlMs, worker, mode } = config;
+  return { fakeCa, ca, authToken, secretTtlMs, clusterId: worker.clusterId, impersonate: mode === 'shared' };
 }
 
 /** The settings as the start line and `/config_dump` show them; headers may hold secrets and are left out. */

@@ -10,10 +10,10 @@ import { decodeJson } from '#lib/loop/channel.ts';
 import type { FdWatch } from '#lib/loop/fd-watch.ts';
 import type { LineKind } from '#lib/loop/shared/log-ring.ts';
 import { type WorkerEnd, type WorkerProcess, Workers, type WorkersHandler } from '#lib/loop/workers.ts';
+import type { Exposition } from '#lib/proxy/telemetry/exposition.ts';
+import { WORKER_ENV, WORKER_FLAGS } from '#lib/proxy/worker/flags.ts';
 import type { ConnectionInfo, PodInfo, ToMain, ToWorker, WorkerSettings } from './control.ts';
 import { Pods } from './pods.ts';
-import type { Exposition } from './telemetry/exposition.ts';
-import { WORKER_ENV, WORKER_FLAGS } from './worker/flags.ts';
 
 export interface DataPlaneOptions {
   readonly count: number;

@@ -77,6 +77,11 @@ export function resolveGateway(
     }
     return 'unknown';
   }
+  if (request.tried.includes(workload.uid)) {
+    if (rec.enabled)
+      rec.step(`Workload ${describeWorkload(workload)}`, '', '', 'was tried for this connection already');
+    return 'no-endpoint';
+  }
   if (rec.enabled) {
     rec.step(
       request.role === 'waypoint' ? 'Waypoint' : 'Network gateway',

@@ -9,9 +9,9 @@ import { FdWatch } from '#lib/loop/fd-watch.ts';
 import { LINE_KINDS } from '#lib/loop/shared/log-ring.ts';
 import { StoreWriter } from '#lib/loop/shared/store-writer.ts';
 import { type WorkerProcess, Workers } from '#lib/loop/workers.ts';
+import { MeshState } from '#lib/proxy/state/mesh-state.ts';
+import { WORKER_ENV, WORKER_FLAGS } from '#lib/proxy/worker/flags.ts';
 import type { ConnectionInfo, PodInfo, ToMain, ToWorker, WorkerSettings } from '../../ztunnel/control.ts';
-import { MeshState } from '../../ztunnel/state/mesh-state.ts';
-import { WORKER_ENV, WORKER_FLAGS } from '../../ztunnel/worker/flags.ts';
 import type { TestCa } from './certificates.ts';
 import { until } from './until.ts';
 

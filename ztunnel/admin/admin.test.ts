@@ -4,9 +4,9 @@ import { test } from 'node:test';
 import type { AdminRequest } from '#lib/kit/admin.ts';
 import { createLogger, type Logger } from '#lib/kit/log.ts';
 import { StoreWriter } from '#lib/loop/shared/store-writer.ts';
+import { MeshState } from '#lib/proxy/state/mesh-state.ts';
 import { createTestCa } from '#lib/testkit/certificates.ts';
 import { workload } from '#lib/testkit/mesh.ts';
-import { MeshState } from '../state/mesh-state.ts';
 import { configDump, dumpCertificate } from './config-dump.ts';
 import { LogControl } from './logging.ts';
 

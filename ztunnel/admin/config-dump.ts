@@ -2,9 +2,9 @@
 // The body of `/config_dump`, in the shape that Istio's tools read.
 import { type CertificateSummary, summarize } from '#lib/identity/certificate.ts';
 import type { SecretState } from '#lib/identity/secret-manager.ts';
+import { dumpPolicy, dumpService, dumpWorkload, type Json } from '#lib/proxy/admin/dump.ts';
+import type { MeshState } from '#lib/proxy/state/mesh-state.ts';
 import type { ConnectionInfo, PodInfo } from '../control.ts';
-import type { MeshState } from '../state/mesh-state.ts';
-import { dumpPolicy, dumpService, dumpWorkload, type Json } from './dump.ts';
 
 export interface DumpParts {
   readonly state: MeshState;

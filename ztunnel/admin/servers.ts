@@ -4,9 +4,9 @@ import { readdirSync } from 'node:fs';
 import { type AdminRequest, type AdminServer, json, type Reply, type Route, serveHttp, text } from '#lib/kit/admin.ts';
 import type { Readiness } from '#lib/kit/readiness.ts';
 import { formatProblem } from '#lib/kit/result.ts';
+import type { MeshState } from '#lib/proxy/state/mesh-state.ts';
+import type { Exposition } from '#lib/proxy/telemetry/exposition.ts';
 import type { Config } from '../config.ts';
-import type { MeshState } from '../state/mesh-state.ts';
-import type { Exposition } from '../telemetry/exposition.ts';
 import { type ExplainOptions, explain } from './explain.ts';
 
 export interface AdminParts {

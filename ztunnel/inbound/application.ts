@@ -4,8 +4,8 @@
 import { EACCES, EADDRNOTAVAIL, EINVAL, ENOPROTOOPT, EPERM, errnoName } from '#lib/linux/errno.ts';
 import { tcpDial } from '#lib/linux/socket.ts';
 import type { Ip } from '#lib/mesh/ip.ts';
+import { endpointOf } from '#lib/proxy/worker/address.ts';
 import type { Pod } from '../inpod/pod.ts';
-import { endpointOf } from '../worker/address.ts';
 
 /** Errors of a bind or an option, not of the connection: going on without the client's address is the remedy. */
 const NOT_KEPT: readonly number[] = [-EPERM, -EACCES, -EINVAL, -EADDRNOTAVAIL, -ENOPROTOOPT];

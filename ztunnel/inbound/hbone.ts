@@ -6,6 +6,8 @@ import { close as closeFd } from '#lib/linux/calls.ts';
 import { localAddress, peerAddress } from '#lib/linux/socket.ts';
 import { Session, type SessionOwner } from '#lib/net/session.ts';
 import { TlsTransport } from '#lib/net/tls-transport.ts';
+import type { IdentityWaiter } from '#lib/proxy/worker/identities.ts';
+import type { WorkloadFacts } from '#lib/proxy/worker/workload-facts.ts';
 import type { TlsContext } from '#lib/tls/context.ts';
 import { isOfTrustDomain, type PeerIdentity } from '#lib/tls/peer.ts';
 import type { HeaderBlock } from '#lib/wire/h2/headers.ts';
@@ -13,9 +15,7 @@ import { ErrorCode } from '#lib/wire/h2/protocol.ts';
 import type { H2Stream } from '#lib/wire/h2/stream.ts';
 import { connectResponse, HboneStatus } from '#lib/wire/hbone.ts';
 import type { LiveConnection, Pod } from '../inpod/pod.ts';
-import type { IdentityWaiter } from '../worker/identities.ts';
 import type { MeshWait } from '../worker/mesh-waits.ts';
-import type { WorkloadFacts } from '../worker/workload-facts.ts';
 import { InboundStream, type TunnelEnds } from './stream.ts';
 
 /** How long the pod's own record may take to arrive. */

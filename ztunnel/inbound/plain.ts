@@ -9,12 +9,12 @@ import type { AccessVerdict } from '#lib/mesh/verdict.ts';
 import { Dial, type DialOwner } from '#lib/net/dial.ts';
 import type { Socket, SocketOwner } from '#lib/net/socket.ts';
 import { SocketJoin } from '#lib/net/socket-join.ts';
+import type { WorkloadFacts } from '#lib/proxy/worker/workload-facts.ts';
 import type { ConnectionInfo } from '../control.ts';
 import type { LiveConnection, Pod } from '../inpod/pod.ts';
 import { Ledger, type LedgerOwner, POLICY_CHANGED } from '../worker/ledger.ts';
 import type { MeshWait } from '../worker/mesh-waits.ts';
 import { traceIdOf } from '../worker/trace-ids.ts';
-import type { WorkloadFacts } from '../worker/workload-facts.ts';
 import { Access, type AccessOwner, denialText } from './access.ts';
 import { dialApplication } from './application.ts';
 

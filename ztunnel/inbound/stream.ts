@@ -13,6 +13,7 @@ import type { Sender } from '#lib/net/send-queue.ts';
 import type { Session, StreamUser } from '#lib/net/session.ts';
 import type { Socket } from '#lib/net/socket.ts';
 import { TunnelStream } from '#lib/net/tunnel-stream.ts';
+import { partyOfBaggage, type WorkloadFacts } from '#lib/proxy/worker/workload-facts.ts';
 import type { HeaderBlock } from '#lib/wire/h2/headers.ts';
 import { ErrorCode, errorName } from '#lib/wire/h2/protocol.ts';
 import type { H2Stream } from '#lib/wire/h2/stream.ts';
@@ -21,7 +22,6 @@ import type { ConnectionInfo } from '../control.ts';
 import type { LiveConnection, Pod } from '../inpod/pod.ts';
 import { Ledger, type LedgerOwner, POLICY_CHANGED } from '../worker/ledger.ts';
 import { traceIdOf } from '../worker/trace-ids.ts';
-import { partyOfBaggage, type WorkloadFacts } from '../worker/workload-facts.ts';
 import { Access, type AccessOwner, denialText } from './access.ts';
 import { dialApplication } from './application.ts';
 

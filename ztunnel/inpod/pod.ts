@@ -8,11 +8,11 @@ import type { Netns } from '#lib/linux/netns.ts';
 import type { DialOptions } from '#lib/linux/socket.ts';
 import { TunnelPool } from '#lib/net/pool.ts';
 import type { Session } from '#lib/net/session.ts';
+import type { WorkloadFacts } from '#lib/proxy/worker/workload-facts.ts';
 import type { ConnectionInfo, PodInfo } from '../control.ts';
 import { dialTunnel, judgeTunnel, type PeerTarget } from '../outbound/tunnel.ts';
 import { DRAINED } from '../worker/ledger.ts';
 import type { Runtime } from '../worker/runtime.ts';
-import type { WorkloadFacts } from '../worker/workload-facts.ts';
 import type { PodListeners } from './listeners.ts';
 
 /** A connection as its pod keeps it. */

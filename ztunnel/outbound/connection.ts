@@ -1,82 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0
 // One captured connection from an application of the pod, from accept to its end.
 //
-//   accepted ─▶ deciding ─▶ certificate ─▶ tunnel ─▶ connecting ─▶ joined ─▶ over
-//                  │  ▲          (CONNECT sent, 200 awaited) ▲
-//       news of    ▼  │                                     │
-//       the mesh: waiting          plain: dialling ──────────┘
+//   accepted ─▶ deciding ─▶ attempting ─▶ joined ─▶ over
+//                 │  ▲  ▲────────┘ this endpoint failed, another may not
+//      news of    ▼  │
+//      the mesh: waiting
 //
-// Until the answer is 200 nothing is read from the application, so an endpoint that refuses or times out can be exchanged for
-// another (`tried`). The application's own end is noticed meanwhile. Every failure is visible to it: its socket is reset or closed
+// Until an attempt has joined it nothing is read from the application, so an endpoint that refuses or times out can be exchanged for
+// another (`tried`). The application's own end is noticed meanwhile. Every failure is visible to it: its socket is reset
 // without a byte, never half served.
-import { errnoName } from '#lib/linux/errno.ts';
-import { tcpDial } from '#lib/linux/socket.ts';
 import type { Ip } from '#lib/mesh/ip.ts';
 import { resolveOutbound } from '#lib/mesh/outbound.ts';
 import { NO_PROOF } from '#lib/mesh/proof.ts';
 import { outboundText } from '#lib/mesh/reason.ts';
-import type { HboneVerdict, OutboundVerdict, PlainVerdict } from '#lib/mesh/verdict.ts';
-import type { WorkloadUid } from '#lib/mesh/workload.ts';
-import { Dial, type DialOwner } from '#lib/net/dial.ts';
-import type { TunnelWaiter } from '#lib/net/pool.ts';
-import type { Sender } from '#lib/net/send-queue.ts';
-import type { Session, StreamUser } from '#lib/net/session.ts';
+import type { OutboundVerdict } from '#lib/mesh/verdict.ts';
+import type { Workload, WorkloadUid } from '#lib/mesh/workload.ts';
 import type { Socket, SocketOwner } from '#lib/net/socket.ts';
-import { SocketJoin } from '#lib/net/socket-join.ts';
-import { TunnelStream } from '#lib/net/tunnel-stream.ts';
-import type { HeaderBlock } from '#lib/wire/h2/headers.ts';
-import { ErrorCode, errorName } from '#lib/wire/h2/protocol.ts';
-import type { H2Stream } from '#lib/wire/h2/stream.ts';
-import { connectRequest, HboneStatus } from '#lib/wire/hbone.ts';
+import type { WorkloadFacts } from '#lib/proxy/worker/workload-facts.ts';
 import type { ConnectionInfo } from '../control.ts';
 import type { LiveConnection, Pod } from '../inpod/pod.ts';
-import type { ConnectionRecord, ResponseFlag } from '../telemetry/connection.ts';
-import { endpointOf } from '../worker/address.ts';
-import type { IdentityWaiter } from '../worker/identities.ts';
+import type { ResponseFlag } from '../telemetry/connection.ts';
 import { Ledger, type LedgerOwner } from '../worker/ledger.ts';
 import type { MeshWait } from '../worker/mesh-waits.ts';
-import { traceIdOf } from '../worker/trace-ids.ts';
-import type { WorkloadFacts } from '../worker/workload-facts.ts';
-import { NodeLocal } from './node-local.ts';
-import { type PeerTarget, peerTarget } from './tunnel.ts';
+import type { Attempt, AttemptOwner, Joined } from './attempt.ts';
+import { type Way, wayTo } from './way.ts';
 
 /** How long the pod's own record may take to arrive. */
 const LOCAL_WAIT_MS = 5_000;
 
-/** Tunnels that may be lost under one request before that counts as the peer's failure. */
-const MAX_TUNNELS = 2;
+const NONE_TRIED: readonly WorkloadUid[] = [];
 
-/** What can be cut: a joined connection of either kind. */
-interface Killable {
-  kill(error: string): void;
-}
-
-export class OutboundConnection
-  implements SocketOwner, StreamUser, TunnelWaiter, IdentityWaiter, DialOwner, LedgerOwner, LiveConnection
-{
-  sendQueued = false;
-  nextSender: Sender | null = null;
+export class OutboundConnection implements SocketOwner, AttemptOwner, LedgerOwner, LiveConnection {
   readonly #pod: Pod;
   readonly #socket: Socket;
   readonly #ledger: Ledger;
-  readonly #sourceIp: Ip;
-  readonly #sourcePort: number;
+  readonly #source: { readonly ip: Ip; readonly port: number };
   readonly #ip: Ip;
   readonly #port: number;
   readonly #traceparent: string;
+  #protocol: ConnectionInfo['protocol'] = 'TCP';
   #tried: WorkloadUid[] | null = null;
   #waited = false;
-  #verdict: OutboundVerdict | null = null;
-  #local: WorkloadFacts | null = null;
   #wait: MeshWait | null = null;
-  #target: PeerTarget | null = null;
-  #awaitsTunnel = false;
-  /** Tunnels to the same peer that were lost before they answered. */
-  #tunnels = 0;
-  #dial: Dial | null = null;
-  #session: Session | null = null;
-  #stream: H2Stream | null = null;
-  #joined: Killable | null = null;
+  #way: Way | null = null;
+  #attempt: Attempt | null = null;
+  #joined: Joined | null = null;
   /** Why the last attempt failed; told when no other endpoint is left. */
   #lastError = '';
 
@@ -84,8 +52,7 @@ export class OutboundConnection
   constructor(pod: Pod, socket: Socket, source: { readonly ip: Ip; readonly port: number }, ip: Ip, port: number) {
     this.#pod = pod;
     this.#socket = socket;
-    this.#sourceIp = source.ip;
-    this.#sourcePort = source.port;
+    this.#source = source;
     this.#ip = ip;
     this.#port = port;
     this.#traceparent = pod.runtime.traceIds.next();
@@ -103,18 +70,12 @@ export class OutboundConnection
   // === the decision ===
 
   #decide(): void {
-    const { runtime } = this.#pod;
     const local = this.#pod.local();
     if (local === undefined) {
-      this.#waitForMesh(LOCAL_WAIT_MS, (last) => {
-        if (this.#pod.local() === undefined && !last) return false;
-        if (this.#pod.local() === undefined) this.#denyEarly(this.#pod.unknownText());
-        else this.#decide();
-        return true;
-      });
+      this.#waitForLocal();
       return;
     }
-    this.#local = local;
+    const { mesh, outbound, random } = this.#pod.runtime;
     const flow = {
       source: local.workload,
       ip: this.#ip,
@@ -122,31 +83,18 @@ export class OutboundConnection
       tried: this.#tried ?? NONE_TRIED,
       waited: this.#waited,
     };
-    const verdict = resolveOutbound(runtime.mesh, flow, runtime.outbound, runtime.random, NO_PROOF);
-    this.#verdict = verdict;
-    switch (verdict.kind) {
-      case 'wait':
-        this.#waitForAddress();
-        return;
-      case 'drop':
-        this.#noWay(outboundText(verdict));
-        return;
-      case 'passthrough':
-      case 'tcp':
-        this.#plain(verdict);
-        return;
-      case 'hbone':
-        this.#tunnel(verdict, local);
-        return;
-      case 'double-hbone':
-        this.#noWay('tunnels to other networks are not served by this proxy');
-    }
+    const verdict = resolveOutbound(mesh, flow, outbound, random, NO_PROOF);
+    if (verdict.kind === 'wait') this.#waitForAddress();
+    else if (verdict.kind === 'drop') this.#noWay(outboundText(verdict));
+    else this.#go(verdict, local);
   }
 
-  #waitForMesh(ms: number, retry: (last: boolean) => boolean): void {
-    this.#wait = this.#pod.runtime.waits.add(ms, (last) => {
-      const done = retry(last);
-      return done;
+  #waitForLocal(): void {
+    this.#wait = this.#pod.runtime.waits.add(LOCAL_WAIT_MS, (last) => {
+      const known = this.#pod.local() !== undefined;
+      if (known) this.#decide();
+      else if (last) this.#denyEarly(this.#pod.unknownText());
+      return known || last;
     });
   }
 
@@ -154,7 +102,7 @@ export class OutboundConnection
     const { runtime } = this.#pod;
     const { network, unknownAddress } = runtime.settings;
     runtime.toMain({ kind: 'address-wanted', address: `${network}/${this.#ip.text}` });
-    this.#waitForMesh(unknownAddress.waitMs, (last) => {
+    this.#wait = runtime.waits.add(unknownAddress.waitMs, (last) => {
       const known =
         runtime.mesh.workloadByAddress(network, this.#ip) !== undefined ||
         runtime.mesh.serviceByAddress(network, this.#ip, this.#pod.info.namespace) !== undefined;
@@ -173,164 +121,51 @@ export class OutboundConnection
     else this.#denyEarly(text);
   }
 
-  // === plain ===
+  // === attempts ===
 
-  #plain(verdict: PlainVerdict): void {
-    const { ip, port } = verdict.target;
-    if (ip === undefined) {
-      this.#noWay(`destination ${verdict.target.hostname} has a host name and no address`);
-      return;
-    }
-    const to = endpointOf(ip, port);
-    const { workload } = verdict;
-    const destination = workload === undefined ? undefined : this.#pod.runtime.memory.of(workload);
-    this.#ledger.open(this.#record('none', to.toString(), '', destination, verdict.service));
-    const fd = tcpDial(to, this.#pod.dialOptions);
-    if (fd < 0) this.onDialFailed(-fd);
-    else this.#dial = new Dial(this.#pod.runtime.loop, fd, this, this.#pod.runtime.settings.connectTimeoutMs);
-  }
-
-  onConnected(socket: Socket): void {
-    this.#dial = null;
-    this.#joined = new SocketJoin(this.#pod.runtime.bench, this.#socket, socket, this.#ledger);
-    this.#settled();
-  }
-
-  onDialFailed(errno: number): void {
-    this.#dial = null;
-    this.#attemptFailed(`connection failed: ${errnoName(errno)}`, 'CONNECT');
-  }
-
-  // === tunnel ===
-
-  #tunnel(verdict: HboneVerdict, local: WorkloadFacts): void {
-    const { runtime } = this.#pod;
-    const { ip, port } = verdict.target;
-    if (ip === undefined) {
-      this.#noWay(`destination ${verdict.target.hostname} has a host name and no address`);
-      return;
-    }
-    const peer = runtime.memory.of(verdict.workload);
-    if (verdict.sameNode && runtime.settings.sameNode === 'join') {
-      const there = runtime.podOf(verdict.workload);
-      if (there !== undefined && NodeLocal.possible(this.#pod, there, verdict) && runtime.admission.enter()) {
-        this.#joinOnNode(there, verdict, local, peer);
-        return;
-      }
-    }
-    const target = peerTarget(local.uri, verdict.identities, endpointOf(ip, port));
-    this.#target = target;
-    this.#ledger.open(this.#record('mutual_tls', target.endpoint.toString(), verdict.authority, peer, verdict.service));
-    if (runtime.identities.context(local.uri) === null) runtime.identities.obtain(local.uri, this);
-    else this.onIdentity();
-  }
-
-  onIdentity(): void {
-    if (this.#ledger.closed || this.#target === null) return;
-    this.#awaitsTunnel = true;
-    this.#pod.pool.acquire(this.#target, this);
-  }
-
-  onNoIdentity(reason: string): void {
-    if (!this.#ledger.closed) this.#fail('IDENTITY_ERROR', `identity error: ${reason}`);
-  }
-
-  onTunnel(session: Session): void {
-    this.#awaitsTunnel = false;
-    const verdict = this.#verdict;
-    if (this.#ledger.closed || verdict?.kind !== 'hbone' || this.#local === null) return;
-    const headers = connectRequest({
-      authority: verdict.authority,
-      baggage: this.#local.baggage,
-      forwardedFor: this.#sourceIp.withPort(this.#sourcePort),
-      forwardedHost: verdict.service?.hostname ?? '',
+  #go(verdict: Exclude<OutboundVerdict, { kind: 'wait' | 'drop' }>, local: WorkloadFacts): void {
+    const captured = {
+      pod: this.#pod,
+      socket: this.#socket,
+      source: this.#source,
       traceparent: this.#traceparent,
-      forwardedNetwork: '',
-    });
-    this.#session = session;
-    this.#stream = session.request(headers, this);
-    if (this.#stream === null) this.#attemptFailed('tunnel takes no more streams', 'H2_HANDSHAKE_FAILURE');
-  }
-
-  onNoTunnel(cause: string): void {
-    this.#awaitsTunnel = false;
-    this.#attemptFailed(cause, cause.startsWith('connection timed out') ? 'NETWORK_POLICY' : 'CONNECT');
-  }
-
-  // === the stream, until it is answered ===
-
-  fill(): number {
-    return 0;
-  }
-
-  onHeaders(headers: HeaderBlock, endStream: boolean): void {
-    const session = this.#session;
-    const stream = this.#stream;
-    if (session === null || stream === null || headers.status < 200) return;
-    if (headers.status === HboneStatus.ok && !endStream) {
-      this.#joined = new TunnelStream(session, stream, this.#socket, this.#ledger);
-      this.#forgetStream();
-      this.#settled();
+      ledger: this.#ledger,
+      local,
+    };
+    const way = wayTo(captured, this, verdict);
+    if (typeof way === 'string') {
+      this.#noWay(way);
       return;
     }
-    session.h2.resetStream(stream, ErrorCode.cancel);
-    this.#streamOver();
-    const error = `http status: ${headers.status}`;
-    // 503: no byte reached an application there, and it will not take any. Everything else is an answer.
-    if (headers.status === HboneStatus.unavailable) this.#attemptFailed(error, 'CONNECT');
-    else this.#fail('CONNECT', error);
+    this.#way = way;
+    this.#protocol = way.protocol;
+    this.#attempt = way.attempt;
+    way.attempt.begin();
   }
 
-  onData(start: number, end: number): void {
-    if (this.#session !== null && this.#stream !== null) this.#session.h2.consumed(this.#stream, end - start);
+  onJoined(joined: Joined): void {
+    this.#joined = joined;
+    // No other endpoint will be tried: what led here need not live as long as the connection.
+    this.#attempt = null;
+    this.#way = null;
+    this.#tried = null;
+    this.#lastError = '';
   }
 
-  onReset(code: number): void {
-    this.#streamOver();
-    // Refused means that nobody looked at it (RFC 9113 section 8.7): the tunnel was being drained, another will do.
-    if (code === ErrorCode.refusedStream && this.#again()) return;
-    this.#attemptFailed(`stream reset by peer: ${errorName(code)}`, 'H2_HANDSHAKE_FAILURE');
-  }
-
-  onSendable(): void {}
-
-  onTunnelLost(cause: string): void {
-    this.#streamOver();
-    // Nothing was sent yet, so a tunnel that died under the request may be exchanged for a new one.
-    if (!this.#again()) this.#attemptFailed(cause, 'CONNECT');
-  }
-
-  /** Asks for the same peer by another tunnel; false when that was done often enough. */
-  #again(): boolean {
-    if (this.#target === null || this.#ledger.closed || this.#pod.closed || this.#pod.draining) return false;
-    if (++this.#tunnels > MAX_TUNNELS) return false;
-    this.onIdentity();
-    return true;
-  }
-
-  // === same node ===
-
-  #joinOnNode(there: Pod, verdict: HboneVerdict, local: WorkloadFacts, peer: WorkloadFacts): void {
-    const record = this.#record('node_local', '', '', peer, verdict.service);
-    this.#ledger.open({ ...record, destinationAddress: verdict.authority });
-    const shortcut = new NodeLocal({
-      from: this.#pod,
-      there,
-      verdict,
-      client: this.#socket,
-      source: { ip: this.#sourceIp, port: this.#sourcePort },
-      local,
-      peer,
-      traceId: traceIdOf(this.#traceparent),
-      outbound: this.#ledger,
-      onRefused: (error, retry) => {
-        this.#joined = null;
-        if (retry) this.#attemptFailed(error, 'CONNECT');
-        else this.#fail('CONNECT', error);
-      },
-    });
-    this.#joined = shortcut;
-    shortcut.begin();
+  onAttemptFailed(flag: ResponseFlag, error: string, who: Workload | undefined): void {
+    if (this.#ledger.closed) return;
+    const { settings, telemetry } = this.#pod.runtime;
+    this.#attempt = null;
+    this.#lastError = error;
+    const attempts = (this.#tried?.length ?? 0) + 1;
+    if (who === undefined || this.#way?.balanced !== true || attempts >= settings.connectAttempts) {
+      this.#fail(flag, error);
+      return;
+    }
+    this.#tried ??= [];
+    this.#tried.push(who.uid);
+    telemetry.count('ambit_connect_retries_total', { reporter: 'source' });
+    this.#decide();
   }
 
   // === the application ===
@@ -341,38 +176,6 @@ export class OutboundConnection
   }
 
   // === endings ===
-
-  /** One endpoint refused; another may not. */
-  #attemptFailed(error: string, flag: ResponseFlag): void {
-    if (this.#ledger.closed) return;
-    const { runtime } = this.#pod;
-    const verdict = this.#verdict;
-    this.#lastError = error;
-    const workload = verdict?.kind === 'hbone' || verdict?.kind === 'tcp' ? verdict.workload : undefined;
-    const attempts = (this.#tried?.length ?? 0) + 1;
-    const balanced = verdict !== null && verdict.kind !== 'wait' && verdict.service !== undefined;
-    if (workload === undefined || !balanced || attempts >= runtime.settings.connectAttempts) {
-      this.#fail(flag, error);
-      return;
-    }
-    this.#tried ??= [];
-    this.#tried.push(workload.uid);
-    runtime.telemetry.count('ambit_connect_retries_total', { reporter: 'source' });
-    this.#decide();
-  }
-
-  #fail(flag: ResponseFlag, error: string): void {
-    if (this.#ledger.closed) return;
-    this.#release();
-    this.#socket.abort();
-    this.#ledger.close(flag, error);
-  }
-
-  #denyEarly(error: string): void {
-    this.#release();
-    this.#socket.abort();
-    this.#ledger.denyEarly(this.#sourceIp.withPort(this.#sourcePort), this.#ip.withPort(this.#port), error);
-  }
 
   kill(error: string): void {
     if (this.#joined !== null) this.#joined.kill(error);
@@ -389,7 +192,7 @@ export class OutboundConnection
       src: record.sourceAddress,
       originalDst: this.#ip.withPort(this.#port),
       actualDst: record.destinationAddress,
-      protocol: record.hboneAddress === '' ? 'TCP' : 'HBONE',
+      protocol: this.#protocol,
       nodeLocal: record.security === 'node_local',
     };
   }
@@ -398,63 +201,24 @@ export class OutboundConnection
     this.#pod.delete(this);
   }
 
-  /** No other endpoint will be tried: what led here need not live as long as the connection. */
-  #settled(): void {
-    this.#verdict = null;
-    this.#local = null;
-    this.#target = null;
-    this.#tried = null;
-    this.#lastError = '';
+  #fail(flag: ResponseFlag, error: string): void {
+    if (this.#ledger.closed) return;
+    this.#release(error);
+    this.#socket.abort();
+    this.#ledger.close(flag, error);
+  }
+
+  #denyEarly(error: string): void {
+    this.#release(error);
+    this.#socket.abort();
+    this.#ledger.denyEarly(this.#source.ip.withPort(this.#source.port), this.#ip.withPort(this.#port), error);
   }
 
   /** Lets go of whatever is being waited for. */
-  #release(): void {
+  #release(error: string): void {
     this.#wait?.cancel();
     this.#wait = null;
-    this.#dial?.cancel();
-    this.#dial = null;
-    if (this.#awaitsTunnel && this.#target !== null) this.#pod.pool.cancel(this.#target, this);
-    this.#awaitsTunnel = false;
-    if (this.#session !== null && this.#stream !== null) {
-      this.#session.h2.resetStream(this.#stream, ErrorCode.cancel);
-      this.#streamOver();
-    }
-  }
-
-  #streamOver(): void {
-    const session = this.#session;
-    if (this.#stream !== null) this.#stream.userData = undefined;
-    this.#forgetStream();
-    session?.streamGone();
-  }
-
-  #forgetStream(): void {
-    this.#session = null;
-    this.#stream = null;
-  }
-
-  #record(
-    security: ConnectionRecord['security'],
-    destinationAddress: string,
-    hboneAddress: string,
-    destination: WorkloadFacts | undefined,
-    service: ConnectionRecord['service'],
-  ): ConnectionRecord {
-    const local = this.#local;
-    return {
-      direction: 'outbound',
-      traceId: traceIdOf(this.#traceparent),
-      security,
-      sourceAddress: this.#sourceIp.withPort(this.#sourcePort),
-      source: local?.party,
-      sourceIdentity: security === 'none' ? '' : (local?.uri ?? ''),
-      destinationAddress,
-      hboneAddress,
-      destination: destination?.party,
-      destinationIdentity: destination?.uri ?? '',
-      service,
-    };
+    this.#attempt?.cancel(error);
+    this.#attempt = null;
   }
 }
-
-const NONE_TRIED: readonly WorkloadUid[] = [];

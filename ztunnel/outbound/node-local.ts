@@ -8,7 +8,7 @@ import type { Ip } from '#lib/mesh/ip.ts';
 import { accessText } from '#lib/mesh/reason.ts';
 import type { AccessVerdict, HboneVerdict } from '#lib/mesh/verdict.ts';
 import { Dial, type DialOwner } from '#lib/net/dial.ts';
-import type { Socket, SocketOwner } from '#lib/net/socket.ts';
+import type { Socket } from '#lib/net/socket.ts';
 import { SocketJoin } from '#lib/net/socket-join.ts';
 import type { JoinOwner } from '#lib/net/tunnel-stream.ts';
 import type { ConnectionInfo } from '../control.ts';
@@ -16,25 +16,15 @@ import { Access, type AccessOwner, denialText } from '../inbound/access.ts';
 import { dialApplication } from '../inbound/application.ts';
 import type { LiveConnection, Pod } from '../inpod/pod.ts';
 import { Ledger, type LedgerOwner, POLICY_CHANGED } from '../worker/ledger.ts';
-import type { WorkloadFacts } from '../worker/workload-facts.ts';
+import { traceIdOf } from '../worker/trace-ids.ts';
+import type { Attempt, AttemptOwner, Captured, Joined } from './attempt.ts';
+import { outboundRecord } from './record.ts';
 
-export interface NodeLocalOptions {
-  readonly from: Pod;
-  readonly there: Pod;
-  readonly verdict: HboneVerdict;
-  readonly client: Socket;
-  readonly source: { readonly ip: Ip; readonly port: number };
-  readonly local: WorkloadFacts;
-  readonly peer: WorkloadFacts;
-  readonly traceId: string;
-  /** The source's books. */
-  readonly outbound: Ledger;
-  /** It did not come to be; nothing was sent or read. `retry`: another endpoint may do. */
-  readonly onRefused: (error: string, retry: boolean) => void;
-}
-
-export class NodeLocal implements SocketOwner, AccessOwner, DialOwner, JoinOwner, LedgerOwner, LiveConnection {
-  readonly #options: NodeLocalOptions;
+export class NodeLocal implements Attempt, Joined, AccessOwner, DialOwner, JoinOwner, LedgerOwner, LiveConnection {
+  readonly #captured: Captured;
+  readonly #owner: AttemptOwner;
+  readonly #verdict: HboneVerdict;
+  readonly #there: Pod;
   readonly #ip: Ip;
   readonly #port: number;
   readonly #inbound: Ledger;
@@ -54,20 +44,27 @@ export class NodeLocal implements SocketOwner, AccessOwner, DialOwner, JoinOwner
     );
   }
 
-  constructor(options: NodeLocalOptions) {
-    this.#options = options;
-    this.#ip = options.verdict.destination.ip!;
-    this.#port = options.verdict.destination.port;
-    this.#inbound = new Ledger(options.there.runtime, 'inbound', true, this);
-    options.there.add(this);
+  /** `there` is the destination's pod, and {@link NodeLocal.possible}. */
+  constructor(captured: Captured, owner: AttemptOwner, verdict: HboneVerdict, there: Pod) {
+    this.#captured = captured;
+    this.#owner = owner;
+    this.#verdict = verdict;
+    this.#there = there;
+    this.#ip = verdict.destination.ip!;
+    this.#port = verdict.destination.port;
+    this.#inbound = new Ledger(there.runtime, 'inbound', true, this);
+    there.add(this);
   }
 
   begin(): void {
-    const { there, source, local, peer, traceId, verdict, client } = this.#options;
-    client.owner = this;
+    const { source, local, traceparent, ledger } = this.#captured;
+    const { authority, service, workload } = this.#verdict;
+    const { runtime } = this.#there;
+    const peer = runtime.memory.of(workload);
+    ledger.open(outboundRecord(this.#captured, 'node_local', authority, '', peer, service));
     this.#inbound.open({
       direction: 'inbound',
-      traceId,
+      traceId: traceIdOf(traceparent),
       security: 'node_local',
       sourceAddress: source.ip.withPort(source.port),
       source: local.party,
@@ -76,7 +73,7 @@ export class NodeLocal implements SocketOwner, AccessOwner, DialOwner, JoinOwner
       hboneAddress: '',
       destination: peer.party,
       destinationIdentity: peer.uri,
-      service: verdict.service ?? servedService(there.runtime.mesh, peer.workload, this.#port, ''),
+      service: service ?? servedService(runtime.mesh, peer.workload, this.#port, ''),
     });
     const flow = {
       sourceIp: source.ip,
@@ -84,78 +81,67 @@ export class NodeLocal implements SocketOwner, AccessOwner, DialOwner, JoinOwner
       destinationIp: this.#ip,
       destinationPort: this.#port,
     };
-    this.#access = new Access(there, peer.workload, flow, this);
+    this.#access = new Access(this.#there, peer.workload, flow, this);
     this.#access.begin();
   }
 
   onVerdict(verdict: AccessVerdict): void {
     if (this.#inbound.closed) return;
-    const { there, source, onRefused } = this.#options;
     if (!verdict.allow) {
-      this.#inbound.close('DENY', denialText(accessText(verdict)), verdict);
-      onRefused('http status: 401', false);
+      this.#denied(denialText(accessText(verdict)), verdict);
       return;
     }
-    const fd = dialApplication(there, this.#ip, this.#port, source.ip);
+    const { loop, settings } = this.#there.runtime;
+    const fd = dialApplication(this.#there, this.#ip, this.#port, this.#captured.source.ip);
     if (fd < 0) this.onDialFailed(-fd);
-    else this.#dial = new Dial(there.runtime.loop, fd, this, there.runtime.settings.connectTimeoutMs);
+    else this.#dial = new Dial(loop, fd, this, settings.connectTimeoutMs);
   }
 
   onDenied(verdict: AccessVerdict): void {
     if (this.#inbound.closed) return;
     if (this.#joined !== null) this.#joined.kill(POLICY_CHANGED);
-    else {
-      this.#inbound.close('DENY', POLICY_CHANGED, verdict);
-      this.#options.onRefused('http status: 401', false);
-    }
+    else this.#denied(POLICY_CHANGED, verdict);
   }
 
   onConnected(socket: Socket): void {
     this.#dial = null;
-    this.#joined = new SocketJoin(this.#options.there.runtime.bench, this.#options.client, socket, this);
+    this.#joined = new SocketJoin(this.#there.runtime.bench, this.#captured.socket, socket, this);
+    this.#owner.onJoined(this);
   }
 
   onDialFailed(errno: number): void {
     this.#dial = null;
-    const error = `connection failed: ${errnoName(errno)}`;
-    this.#inbound.close('CONNECT', error);
-    this.#options.onRefused(error, true);
-  }
-
-  onSocket(socket: Socket): void {
-    if (socket.ending && socket.broken()) this.kill('');
+    this.#failed(`connection failed: ${errnoName(errno)}`);
   }
 
   onBytesOut(n: number): void {
-    this.#options.outbound.onBytesOut(n);
+    this.#captured.ledger.onBytesOut(n);
     this.#inbound.onBytesOut(n);
   }
 
   onBytesIn(n: number): void {
-    this.#options.outbound.onBytesIn(n);
+    this.#captured.ledger.onBytesIn(n);
     this.#inbound.onBytesIn(n);
   }
 
   onJoinEnd(error: string): void {
     this.#inbound.onJoinEnd(error);
-    this.#options.outbound.onJoinEnd(error);
+    this.#captured.ledger.onJoinEnd(error);
   }
 
   kill(error: string): void {
-    if (this.#joined !== null) {
-      this.#joined.kill(error);
-      return;
-    }
-    if (this.#inbound.closed) return;
-    this.#options.client.abort();
+    if (this.#joined !== null) this.#joined.kill(error);
+    else if (!this.#inbound.closed) this.#failed(error);
+  }
+
+  cancel(error: string): void {
     this.#inbound.close('-', error);
-    this.#options.outbound.close('-', error);
   }
 
   info(): ConnectionInfo | null {
-    const { there, source } = this.#options;
+    const { source } = this.#captured;
     return {
-      pod: there.info.uid,
+      pod: this.#there.info.uid,
       direction: 'inbound',
       src: source.ip.withPort(source.port),
       originalDst: null,
@@ -169,6 +155,16 @@ export class NodeLocal implements SocketOwner, AccessOwner, DialOwner, JoinOwner
     this.#access?.end();
     this.#dial?.cancel();
     this.#dial = null;
-    this.#options.there.delete(this);
+    this.#there.delete(this);
+  }
+
+  #denied(error: string, verdict: AccessVerdict): void {
+    this.#inbound.close('DENY', error, verdict);
+    this.#owner.onAttemptFailed('CONNECT', 'http status: 401', undefined);
+  }
+
+  #failed(error: string): void {
+    this.#inbound.close('CONNECT', error);
+    this.#owner.onAttemptFailed('CONNECT', error, this.#verdict.workload);
   }
 }

@@ -29,14 +29,14 @@ import {
   DeltaDiscoveryResponseSchema,
 } from '#lib/proto/gen/discovery_pb.ts';
 import { grpcService } from '#lib/proto/grpc.ts';
+import { createIssuer } from '#lib/proxy/identity/issuer.ts';
+import { MeshState } from '#lib/proxy/state/mesh-state.ts';
+import { Exposition } from '#lib/proxy/telemetry/exposition.ts';
+import { XdsCounts } from '#lib/proxy/telemetry/xds-counts.ts';
 import { policy, workload } from '#lib/testkit/mesh.ts';
 import { until } from '#lib/testkit/until.ts';
-import { type Config, loadConfig } from '../config.ts';
-import { createIssuer } from '../identity/issuer.ts';
-import { MeshState } from '../state/mesh-state.ts';
-import { Exposition } from '../telemetry/exposition.ts';
+import { type Config, issuerSettings, loadConfig } from '../config.ts';
 import { FAMILIES } from '../telemetry/families.ts';
-import { XdsCounts } from '../telemetry/xds-counts.ts';
 import { openSources } from './sources.ts';
 
 const log = createLogger({ scope: 'test', level: 'off' });
@@ -164,7 +164,7 @@ test('the mesh of a control plane arrives whole; node, token and headers are tol
 
 test('certificates are asked for with the token as it is then, and for the identity of the pod', async () => {
   using plane = await controlPlane({});
-  const issuer = await createIssuer(plane.config, log, systemClock);
+  const issuer = await createIssuer(issuerSettings(plane.config), log, systemClock);
   const certificate = await issuer.issue(CART, new AbortController().signal);
   assert.equal(certificate.identity, CART);
   assert.deepEqual(plane.certificates[0]!.metadata, { ImpersonatedIdentity: CART });

@@ -6,13 +6,13 @@ import { AmbitError } from '#lib/kit/error.ts';
 import type { Logger } from '#lib/kit/log.ts';
 import { formatProblem } from '#lib/kit/result.ts';
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from '#lib/model/wds/state.ts';
+import { readLocalMesh } from '#lib/proxy/source/local-file.ts';
+import { type ServerSettings, serverEndpoint } from '#lib/proxy/source/server-access.ts';
+import type { MeshState } from '#lib/proxy/state/mesh-state.ts';
+import type { XdsCounts } from '#lib/proxy/telemetry/xds-counts.ts';
 import { DeltaClient } from '#lib/xds/client.ts';
 import { makeNode } from '#lib/xds/node.ts';
-import type { Config, ServerSettings } from '../config.ts';
-import type { MeshState } from '../state/mesh-state.ts';
-import type { XdsCounts } from '../telemetry/xds-counts.ts';
-import { readLocalMesh } from './local-file.ts';
-import { serverEndpoint } from './server-access.ts';
+import type { Config } from '../config.ts';
 
 export interface Sources {
   /** Resolves once the mesh is whole for the first time. */

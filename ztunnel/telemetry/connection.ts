@@ -2,22 +2,7 @@
 // What is told of one connection: the same record makes the metric labels and the access log line, so that they cannot disagree.
 // Filled by the data-plane process that serves the connection.
 import type { Service } from '#lib/mesh/service.ts';
-import type { Workload } from '#lib/mesh/workload.ts';
-
-/** What is known of one end, from WDS or, for a source of another network, from baggage. Empty means unknown. */
-export interface Party {
-  /** Pod name, or what stands for it. */
-  readonly name: string;
-  readonly namespace: string;
-  readonly cluster: string;
-  readonly workloadName: string;
-  readonly canonicalName: string;
-  readonly canonicalRevision: string;
-  /** The `app` label: canonical name from WDS, workload name from baggage. */
-  readonly app: string;
-  readonly region: string;
-  readonly zone: string;
-}
+import type { Party } from '#lib/proxy/telemetry/party.ts';
 
 /** `response_flags` of metrics: why a connection failed, `-` when it did not. */
 export type ResponseFlag =
@@ -66,18 +51,4 @@ export interface ConnectionEnd {
   readonly policy?: string;
   readonly rule?: number;
   readonly clause?: string;
-}
-
-export function partyOf(workload: Workload): Party {
-  return {
-    name: workload.name === '' ? workload.canonicalName : workload.name,
-    namespace: workload.namespace,
-    cluster: workload.clusterId,
-    workloadName: workload.workloadName,
-    canonicalName: workload.canonicalName,
-    canonicalRevision: workload.canonicalRevision,
-    app: workload.canonicalName,
-    region: workload.locality.region,
-    zone: workload.locality.zone,
-  };
 }

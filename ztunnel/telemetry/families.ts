@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every metric family of ztunnel, with Istio's names where Istio has the metric.
-import type { Family } from './exposition.ts';
+import type { Family } from '#lib/proxy/telemetry/exposition.ts';
 
 const counter = (name: string, help: string): Family => ({ name, type: 'counter', help });
 const gauge = (name: string, help: string): Family => ({ name, type: 'gauge', help });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The labels of Istio's TCP metrics, in their order. A label without a value is `unknown`.
-import type { ConnectionRecord, Party, ResponseFlag } from './connection.ts';
+import type { Party } from '#lib/proxy/telemetry/party.ts';
+import type { ConnectionRecord, ResponseFlag } from './connection.ts';
 
 export type Labels = Readonly<Record<string, string>>;
 

@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Counters } from '#lib/loop/shared/counters.ts';
+import { Exposition } from '#lib/proxy/telemetry/exposition.ts';
+import { partyOf } from '#lib/proxy/telemetry/party.ts';
 import { workload } from '#lib/testkit/mesh.ts';
 import { closedLine, earlyDenyLine, levelOf, openedLine } from './access-line.ts';
-import { type ConnectionEnd, type ConnectionRecord, partyOf } from './connection.ts';
-import { Exposition } from './exposition.ts';
+import type { ConnectionEnd, ConnectionRecord } from './connection.ts';
 import { FAMILIES } from './families.ts';
 import { trafficLabels } from './labels.ts';
 

@@ -10,67 +10,17 @@ import { createTestCa, type TestCa } from '#lib/testkit/certificates.ts';
 import { policy, service, workload } from '#lib/testkit/mesh.ts';
 import { NodeProxy } from '#lib/testkit/node-proxy.ts';
 import { App, AppServer } from '#lib/testkit/plain-app.ts';
-import { PodNetwork, type TestPod } from '#lib/testkit/pod-network.ts';
+import { PodNetwork } from '#lib/testkit/pod-network.ts';
+import { at, infoOf, recordOf, twoNodes } from '#lib/testkit/two-nodes.ts';
 import { until } from '#lib/testkit/until.ts';
-import type { PodInfo } from '../control.ts';
 
 let ca: TestCa;
 before(async () => {
   ca = await createTestCa();
 });
 
-const at = (pod: TestPod, port: number) => Endpoint.parse(pod.ip, port)!;
-const infoOf = (pod: TestPod): PodInfo => ({
-  uid: `uid-${pod.name}`,
-  name: pod.name,
-  namespace: 'shop',
-  serviceAccount: pod.name,
-});
-const recordOf = (pod: TestPod, node: string) =>
-  workload({ name: pod.name, namespace: 'shop', serviceAccount: pod.name, ips: [pod.ip, pod.ip6], node });
-
-/** Two nodes with a proxy each, `cart` on one and `orders` on the other, and a loop on which the applications live. */
-async function twoNodes() {
-  const network = new PodNetwork();
-  const loop = new Loop({ spin: false });
-  const cart = network.pod('cart');
-  const orders = network.pod('orders');
-  const one = new NodeProxy(ca, { nodeName: 'one' });
-  const two = new NodeProxy(ca, { nodeName: 'two' });
-  for (const proxy of [one, two]) {
-    proxy.mesh.putWorkload(recordOf(cart, 'one'));
-    proxy.mesh.putWorkload(recordOf(orders, 'two'));
-    await proxy.settle();
-  }
-  await one.addPod(infoOf(cart), cart.netns);
-  await two.addPod(infoOf(orders), orders.netns);
-  return {
-    network,
-    loop,
-    cart,
-    orders,
-    one,
-    two,
-    until: (what: string, condition: () => boolean, ms = 5000) =>
-      until(
-        what,
-        () => {
-          loop.turn(1);
-          return condition();
-        },
-        ms,
-      ),
-    async [Symbol.asyncDispose]() {
-      loop.dispose();
-      await one.stop();
-      await two.stop();
-      network[Symbol.dispose]();
-    },
-  };
-}
-
 test('a connection between pods of two nodes travels in a tunnel and keeps the client address', async () => {
-  await using rig = await twoNodes();
+  await using rig = await twoNodes(ca);
   const server = new AppServer(rig.loop, at(rig.orders, 8080), () => {}, rig.orders.netns);
   const client = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
   client.send('ping');
@@ -94,7 +44,7 @@ test('a connection between pods of two nodes travels in a tunnel and keeps the c
 });
 
 test('IPv6 travels like IPv4', async () => {
-  await using rig = await twoNodes();
+  await using rig = await twoNodes(ca);
   const to = Endpoint.parse(rig.orders.ip6, 8080)!;
   const server = new AppServer(rig.loop, to, (app) => app.send('six'), rig.orders.netns);
   const client = App.dial(rig.loop, to, rig.cart.netns);
@@ -104,106 +54,6 @@ test('IPv6 travels like IPv4', async () => {
     (await rig.two.connections()).map(({ protocol, src }) => [protocol, src.startsWith(`[${rig.cart.ip6}]`)]),
     [['HBONE', true]],
   );
-});
-
-test('a policy denies one caller by identity, and the log names it', async () => {
-  await using rig = await twoNodes();
-  rig.two.mesh.putPolicy(
-    policy({
-      name: 'no-cart',
-      namespace: 'shop',
-      scope: 'namespace',
-      action: 'deny',
-      rules: [[[{ principals: ['*/sa/cart'] }]]],
-    }),
-  );
-  await rig.two.settle();
-  new AppServer(rig.loop, at(rig.orders, 8080), () => {}, rig.orders.netns);
-  const client = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
-  await rig.until('the client is cut off', () => client.end === 'reset');
-  await rig.until('the denial is logged', () => rig.two.lines.length === 1);
-  assert.match(String(rig.two.lines[0]!['error']), /policy rejection.*shop\/no-cart/);
-  await until(
-    'it is counted',
-    () => rig.two.metric('istio_tcp_connections_failed_total', 'response_flags="DENY"') === 1,
-  );
-  await rig.until('the caller logs', () => rig.one.lines.length === 1);
-  assert.equal(rig.one.lines[0]!['error'], 'http status: 401');
-});
-
-test('a policy change cuts live connections that it denies and no other', async () => {
-  await using rig = await twoNodes();
-  const server = new AppServer(rig.loop, at(rig.orders, 8080), (app) => app.send('hi'), rig.orders.netns);
-  const other = new AppServer(rig.loop, at(rig.orders, 9090), (app) => app.send('hi'), rig.orders.netns);
-  const doomed = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
-  const spared = App.dial(rig.loop, at(rig.orders, 9090), rig.cart.netns);
-  await rig.until('both talk', () => doomed.text === 'hi' && spared.text === 'hi');
-  rig.two.mesh.putPolicy(
-    policy({
-      name: 'p',
-      namespace: 'shop',
-      scope: 'namespace',
-      action: 'deny',
-      rules: [[[{ destinationPorts: [8080] }]]],
-    }),
-  );
-  await rig.two.settle();
-  await rig.until('it is cut', () => doomed.end === 'reset' && server.connections[0]!.end === 'reset');
-  spared.send('still there');
-  await rig.until('the other goes on', () => other.connections[0]!.text === 'still there');
-  await rig.until('it is logged', () => rig.two.lines.length === 1);
-  assert.equal(rig.two.lines[0]!['error'], 'connection closed due to policy change');
-});
-
-test('a client outside the mesh is served in clear with its own address, and refused under STRICT', async () => {
-  await using rig = await twoNodes();
-  const outside = rig.network.pod('outside', { captured: false });
-  const server = new AppServer(rig.loop, at(rig.orders, 8080), (app) => app.send('plain'), rig.orders.netns);
-  const client = App.dial(rig.loop, at(rig.orders, 8080), outside.netns);
-  await rig.until('served', () => client.text === 'plain');
-  assert.equal(server.connections[0]!.peerIp(), outside.ip);
-  rig.two.mesh.putPolicy(
-    policy({
-      name: 'istio_converted_static_strict',
-      namespace: 'istio-system',
-      scope: 'selector',
-      action: 'deny',
-      rules: [[[{ notPrincipals: ['*'] }]]],
-    }),
-  );
-  rig.two.mesh.putWorkload({
-    ...recordOf(rig.orders, 'two'),
-    authorizationPolicies: ['istio-system/istio_converted_static_strict'],
-  });
-  await rig.two.settle();
-  await rig.until('the live one is cut', () => client.end === 'reset');
-  const again = App.dial(rig.loop, at(rig.orders, 8080), outside.netns);
-  await rig.until('a new one is refused', () => again.end === 'reset');
-  const inside = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
-  await rig.until('the mesh is let in', () => inside.text === 'plain');
-});
-
-test('a policy that is named and has not arrived holds the connection until it does', async () => {
-  await using rig = await twoNodes();
-  rig.two.mesh.putWorkload({ ...recordOf(rig.orders, 'two'), authorizationPolicies: ['shop/late'] });
-  await rig.two.settle();
-  const server = new AppServer(rig.loop, at(rig.orders, 8080), (app) => app.send('in'), rig.orders.netns);
-  const client = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
-  const start = performance.now();
-  await rig.until('some time passes', () => performance.now() - start > 300);
-  assert.equal(server.connections.length, 0);
-  assert.equal(client.end, '');
-  rig.two.mesh.putPolicy(
-    policy({
-      name: 'late',
-      namespace: 'shop',
-      scope: 'selector',
-      action: 'allow',
-      rules: [[[{ principals: ['*/sa/cart'] }]]],
-    }),
-  );
-  await rig.two.settle();
-  await rig.until('it is let in', () => client.text === 'in');
 });
 
 test('an unknown address inside the cluster waits for the mesh, then passes and is counted', async () => {
@@ -267,7 +117,7 @@ test('pods of one node are joined without a tunnel, under the same policy', asyn
 });
 
 test('a refused endpoint is exchanged for another while no byte has been sent', async () => {
-  await using rig = await twoNodes();
+  await using rig = await twoNodes(ca);
   for (const proxy of [rig.one, rig.two]) {
     proxy.mesh.putService(service({ name: 'orders', namespace: 'shop', vips: ['10.96.0.1'], ports: { 80: 8080 } }));
     proxy.mesh.putWorkload({
@@ -297,7 +147,7 @@ test('a refused endpoint is exchanged for another while no byte has been sent', 
 });
 
 test('trap 16: a deleted pod leaves nothing that holds its namespace', async () => {
-  await using rig = await twoNodes();
+  await using rig = await twoNodes(ca);
   new AppServer(rig.loop, at(rig.orders, 8080), (app) => app.send('hi'), rig.orders.netns);
   const client = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
   await rig.until('served', () => client.text === 'hi');
@@ -322,7 +172,7 @@ test('trap 16: a deleted pod leaves nothing that holds its namespace', async () 
 });
 
 test('a graceful drain lets what is open finish and takes nothing new', async () => {
-  await using rig = await twoNodes();
+  await using rig = await twoNodes(ca);
   const server = new AppServer(rig.loop, at(rig.orders, 8080), (app) => app.send('hi'), rig.orders.netns);
   const client = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
   await rig.until('served', () => client.text === 'hi');
@@ -342,7 +192,7 @@ test('a graceful drain lets what is open finish and takes nothing new', async ()
 });
 
 test('trap 9: a root that is no longer trusted ends its tunnels, and new ones are made under the new root', async () => {
-  await using rig = await twoNodes();
+  await using rig = await twoNodes(ca);
   const server = new AppServer(rig.loop, at(rig.orders, 8080), (app) => app.send('hi'), rig.orders.netns);
   const old = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
   await rig.until('it talks', () => old.text === 'hi');
@@ -357,7 +207,7 @@ test('trap 9: a root that is no longer trusted ends its tunnels, and new ones ar
 });
 
 test('trap 23: one proxy takes over from another under load, and no connection is lost', async () => {
-  await using rig = await twoNodes();
+  await using rig = await twoNodes(ca);
   await using next = new NodeProxy(ca, { nodeName: 'two' });
   for (const pod of [rig.cart, rig.orders]) next.mesh.putWorkload(recordOf(pod, pod === rig.cart ? 'one' : 'two'));
   await next.settle();
@@ -448,7 +298,7 @@ test('a pod that calls itself by its service is served', async () => {
 });
 
 test('thousands of connections that reset at once do not cut the tunnel they share with others', async () => {
-  await using rig = await twoNodes();
+  await using rig = await twoNodes(ca);
   const server = new AppServer(rig.loop, at(rig.orders, 8080), (app) => app.send('hi'), rig.orders.netns);
   const steady = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
   await rig.until('the steady one is served', () => steady.text === 'hi');
@@ -475,7 +325,7 @@ test('thousands of connections that reset at once do not cut the tunnel they sha
 });
 
 test('a tunnel that comes before the record of its pod waits for it, and a deleted pod does not keep it waiting', async () => {
-  await using rig = await twoNodes();
+  await using rig = await twoNodes(ca);
   rig.two.mesh.removeWorkload(recordOf(rig.orders, 'two').uid);
   await rig.two.settle();
   new AppServer(rig.loop, at(rig.orders, 8080), (app) => app.send('hi'), rig.orders.netns);

@@ -7,17 +7,17 @@ import type { Random } from '#lib/mesh/balance.ts';
 import type { OutboundOptions } from '#lib/mesh/flow.ts';
 import type { Workload } from '#lib/mesh/workload.ts';
 import type { Workbench } from '#lib/net/workbench.ts';
+import type { SharedMesh } from '#lib/proxy/state/shared-mesh.ts';
+import type { IpMemory } from '#lib/proxy/worker/address.ts';
+import type { Identities } from '#lib/proxy/worker/identities.ts';
+import type { WorkloadMemory } from '#lib/proxy/worker/workload-facts.ts';
 import type { H2Settings } from '#lib/wire/h2/settings.ts';
 import type { ToMain, WorkerSettings } from '../control.ts';
 import type { Pod } from '../inpod/pod.ts';
-import type { SharedMesh } from '../state/shared-mesh.ts';
-import type { IpMemory } from './address.ts';
-import type { Identities } from './identities.ts';
 import type { LiveInbound } from './live-inbound.ts';
 import type { MeshWaits } from './mesh-waits.ts';
 import type { Telemetry } from './telemetry.ts';
 import type { TraceIds } from './trace-ids.ts';
-import type { WorkloadMemory } from './workload-facts.ts';
 
 export interface Runtime {
   readonly settings: WorkerSettings;

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Counting and logging of one data-plane process. A connection resolves its series once; from then on counting is an addition
 // in shared memory. What a slot means is told to main before its first count.
+
 import type { Counters } from '#lib/loop/shared/counters.ts';
 import { LINE_KINDS, type LogProducer } from '#lib/loop/shared/log-ring.ts';
 import type { Vitals } from '#lib/loop/shared/vitals.ts';
+import type { Party } from '#lib/proxy/telemetry/party.ts';
 import type { ToMain } from '../control.ts';
 import { closedLine, earlyDenyLine, type LogFormat, openedLine } from '../telemetry/access-line.ts';
-import type { ConnectionEnd, ConnectionRecord, Party, ResponseFlag } from '../telemetry/connection.ts';
+import type { ConnectionEnd, ConnectionRecord, ResponseFlag } from '../telemetry/connection.ts';
 import { type Labels, trafficLabels } from '../telemetry/labels.ts';
 
 /** Slots of one set of labels. */

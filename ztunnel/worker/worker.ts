@@ -12,6 +12,10 @@ import type { WorkerContext, WorkerProgram } from '#lib/loop/worker.ts';
 import { type Cidr, parseCidr } from '#lib/mesh/cidr.ts';
 import type { Workload } from '#lib/mesh/workload.ts';
 import { Workbench } from '#lib/net/workbench.ts';
+import { SharedMesh } from '#lib/proxy/state/shared-mesh.ts';
+import { IpMemory } from '#lib/proxy/worker/address.ts';
+import { Identities } from '#lib/proxy/worker/identities.ts';
+import { WorkloadMemory } from '#lib/proxy/worker/workload-facts.ts';
 import { HBONE_CLIENT, HBONE_SERVER } from '#lib/wire/h2/settings.ts';
 import {
   CONNECTIONS_PER_MESSAGE,
@@ -23,9 +27,6 @@ import {
 } from '../control.ts';
 import { PodListeners } from '../inpod/listeners.ts';
 import { Pod } from '../inpod/pod.ts';
-import { SharedMesh } from '../state/shared-mesh.ts';
-import { IpMemory } from './address.ts';
-import { Identities } from './identities.ts';
 import { DRAINED } from './ledger.ts';
 import { LiveInbound } from './live-inbound.ts';
 import { MeshWaits } from './mesh-waits.ts';
@@ -33,7 +34,6 @@ import type { Runtime } from './runtime.ts';
 import { Telemetry } from './telemetry.ts';
 import { TraceIds } from './trace-ids.ts';
 import { TunnelJudge } from './tunnel-judge.ts';
-import { WorkloadMemory } from './workload-facts.ts';
 
 /** Name under which main passes the mesh store's descriptor. */
 export const STORE_MEMORY = 'store';
@@ -209,7 +209,7 @@ export class DataPlane implements WorkerProgram {
     if (store === undefined) throw new AmbitError('WORKER_MEMORY', `no shared memory by the name ${STORE_MEMORY}`);
     const mesh = new SharedMesh(StoreReader.open(store));
     const toMain = (message: ToMain) => this.#send(message);
-    const identities = new Identities(loop, toMain);
+    const identities = new Identities(loop, (identity) => toMain({ kind: 'identity-wanted', identity }));
     const now = () => performance.timeOrigin + performance.now();
     this.#judge = new TunnelJudge({
       loop,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// All of ztunnel's metrics as OpenMetrics text. Data-plane processes count in shared memory and say once what a slot means; a
+// All of a proxy's metrics as OpenMetrics text. Data-plane processes count in shared memory and say once what a slot means; a
 // scrape adds up the slots of all processes, and what a process had counted stays when it is gone.
 import type { Counters } from '#lib/loop/shared/counters.ts';
 

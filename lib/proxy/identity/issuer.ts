@@ -11,8 +11,17 @@ import type { Clock } from '#lib/kit/clock.ts';
 import { AmbitError } from '#lib/kit/error.ts';
 import type { Logger } from '#lib/kit/log.ts';
 import { channelCredentials, channelOptions } from '#lib/xds/client.ts';
-import type { Config } from '../config.ts';
-import { rootFile, serverEndpoint } from '../source/server-access.ts';
+import { rootFile, type ServerSettings, serverEndpoint } from '../source/server-access.ts';
+
+export interface IssuerSettings {
+  readonly fakeCa: boolean;
+  readonly ca: ServerSettings;
+  readonly authToken: string;
+  readonly clusterId: string;
+  readonly secretTtlMs: number;
+  /** Whether certificates are for others than the caller: node proxies ask for those of their pods. */
+  readonly impersonate: boolean;
+}
 
 export interface Issuer {
   readonly issue: Issue;
@@ -22,19 +31,19 @@ export interface Issuer {
 /** Files are written in several steps; one reload for all of them. */
 const ROOT_DEBOUNCE_MS = 2000;
 
-export async function createIssuer(config: Config, log: Logger, clock: Clock): Promise<Issuer> {
+export async function createIssuer(config: IssuerSettings, log: Logger, clock: Clock): Promise<Issuer> {
   return config.fakeCa ? await testIssuer(config, log, clock) : caIssuer(config, log, clock);
 }
 
-function caIssuer(config: Config, log: Logger, clock: Clock): Issuer {
-  const endpoint = serverEndpoint(config.ca, { authToken: config.authToken, clusterId: config.worker.clusterId });
+function caIssuer(config: IssuerSettings, log: Logger, clock: Clock): Issuer {
+  const endpoint = serverEndpoint(config.ca, { authToken: config.authToken, clusterId: config.clusterId });
   const client = new CaClient({
     target: endpoint.target,
     credentials: () => channelCredentials(endpoint),
     headers: endpoint.headers,
     channelOptions: channelOptions(),
     ttlMs: config.secretTtlMs,
-    impersonate: config.mode === 'shared',
+    impersonate: config.impersonate,
   });
   const stopWatching = watchRoots(rootFile(config.ca), log, clock, () => client.rootChanged());
   return {
@@ -67,7 +76,7 @@ function watchRoots(file: string | undefined, log: Logger, clock: Clock, changed
   };
 }
 
-async function testIssuer(config: Config, log: Logger, clock: Clock): Promise<Issuer> {
+async function testIssuer(config: IssuerSettings, log: Logger, clock: Clock): Promise<Issuer> {
   log.warn(
     'FAKE_CA is on: certificates come from a built-in test authority whose key is public; anybody can forge them',
   );

@@ -5,7 +5,15 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { AmbitError } from '#lib/kit/error.ts';
 import type { Endpoint } from '#lib/xds/client.ts';
-import type { ServerSettings } from '../config.ts';
+
+/** How one server of the control plane is reached. */
+export interface ServerSettings {
+  readonly url: URL;
+  /** File of trusted roots, `SYSTEM`, or PEM text; unused for http. */
+  readonly rootCa: string;
+  readonly alternativeName: string | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+}
 
 /** What is common to both servers. */
 export interface Credentials {

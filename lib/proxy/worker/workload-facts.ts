@@ -4,7 +4,7 @@
 import { type Identity, parseIdentity } from '#lib/mesh/identity.ts';
 import { identityOf, type Workload, type WorkloadUid } from '#lib/mesh/workload.ts';
 import { EMPTY_BAGGAGE, formatBaggage, parseBaggage } from '#lib/wire/baggage.ts';
-import { type Party, partyOf } from '../telemetry/connection.ts';
+import { type Party, partyOf } from '../telemetry/party.ts';
 
 export interface WorkloadFacts {
   readonly workload: Workload;

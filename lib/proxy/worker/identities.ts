@@ -6,7 +6,6 @@ import type { TimerTarget } from '#lib/loop/timer-wheel.ts';
 import { TlsContext } from '#lib/tls/context.ts';
 import { fingerprint } from '#lib/tls/peer.ts';
 import { pemBlocks } from '#lib/wire/pem.ts';
-import type { ToMain } from '../control.ts';
 
 /** Told once, either way, maybe before `obtain` returns. */
 export interface IdentityWaiter {
@@ -38,12 +37,13 @@ class Deadline implements TimerTarget {
 
 export class Identities {
   readonly #loop: Loop;
-  readonly #toMain: (message: ToMain) => void;
+  readonly #want: (identity: string) => void;
   readonly #held = new Map<string, Held>();
 
-  constructor(loop: Loop, toMain: (message: ToMain) => void) {
+  /** `want` asks the main process for a certificate. */
+  constructor(loop: Loop, want: (identity: string) => void) {
     this.#loop = loop;
-    this.#toMain = toMain;
+    this.#want = want;
   }
 
   /** The context of `identity` if it is here. */
@@ -64,7 +64,7 @@ export class Identities {
     }
     held.waiters.push(waiter);
     if (held.waiters.length > 1) return;
-    this.#toMain({ kind: 'identity-wanted', identity });
+    this.#want(identity);
     const { waiters } = held;
     this.#loop.after(WAIT_MS, new Deadline(() => this.#expire(held, waiters)));
   }

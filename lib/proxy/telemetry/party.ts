@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who stands at one end of a connection, as metrics and logs tell it.
+import type { Workload } from '#lib/mesh/workload.ts';
+
+/** What is known of one end, from WDS or, for a source of another network, from baggage. Empty means unknown. */
+export interface Party {
+  /** Pod name, or what stands for it. */
+  readonly name: string;
+  readonly namespace: string;
+  readonly cluster: string;
+  readonly workloadName: string;
+  readonly canonicalName: string;
+  readonly canonicalRevision: string;
+  /** The `app` label: canonical name from WDS, workload name from baggage. */
+  readonly app: string;
+  readonly region: string;
+  readonly zone: string;
+}
+
+export function partyOf(workload: Workload): Party {
+  return {
+    name: workload.name === '' ? workload.canonicalName : workload.name,
+    namespace: workload.namespace,
+    cluster: workload.clusterId,
+    workloadName: workload.workloadName,
+    canonicalName: workload.canonicalName,
+    canonicalRevision: workload.canonicalRevision,
+    app: workload.canonicalName,
+    region: workload.locality.region,
+    zone: workload.locality.zone,
+  };
+}

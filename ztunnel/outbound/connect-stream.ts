@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// One CONNECT of ours, from the request until it is answered. A 200 hands the open stream on, in the same turn and before any byte of
+// it is looked at; everything else ends here.
+import type { Sender } from '#lib/net/send-queue.ts';
+import type { Session, StreamUser } from '#lib/net/session.ts';
+import type { HeaderBlock } from '#lib/wire/h2/headers.ts';
+import { ErrorCode, errorName } from '#lib/wire/h2/protocol.ts';
+import type { H2Stream } from '#lib/wire/h2/stream.ts';
+import { HboneStatus } from '#lib/wire/hbone.ts';
+
+/** Told once, unless the stream is cancelled. */
+export interface ConnectOwner {
+  /** 200: whoever takes the stream sets its `userData` before this returns. */
+  onConnect(session: Session, stream: H2Stream, headers: HeaderBlock): void;
+  /** Any other answer. */
+  onRefused(status: number): void;
+  /** The stream was ended without an answer. `untouched`: the peer did not look at it, another tunnel will do. */
+  onReset(error: string, untouched: boolean): void;
+  /** The tunnel died without an answer. */
+  onTunnelLost(cause: string): void;
+}
+
+export class ConnectStream implements StreamUser {
+  sendQueued = false;
+  nextSender: Sender | null = null;
+  readonly #session: Session;
+  readonly #stream: H2Stream;
+  readonly #owner: ConnectOwner;
+  #over = false;
+
+  /** Sends the request; null when the tunnel takes no more streams. */
+  static open(session: Session, request: HeaderBlock, owner: ConnectOwner): ConnectStream | null {
+    if (session.state !== 'open') return null;
+    const stream = session.h2.request(request, false);
+    return stream === null ? null : new ConnectStream(session, stream, owner);
+  }
+
+  private constructor(session: Session, stream: H2Stream, owner: ConnectOwner) {
+    this.#session = session;
+    this.#stream = stream;
+    this.#owner = owner;
+    stream.userData = this;
+  }
+
+  /** Ends it; nobody is told. */
+  cancel(): void {
+    if (this.#over) return;
+    this.#session.h2.resetStream(this.#stream, ErrorCode.cancel);
+    this.#leave();
+  }
+
+  fill(): number {
+    return 0;
+  }
+
+  onSendable(): void {}
+
+  onHeaders(headers: HeaderBlock, endStream: boolean): void {
+    if (this.#over || headers.status < 200) return;
+    if (headers.status === HboneStatus.ok && !endStream) {
+      this.#over = true;
+      this.#owner.onConnect(this.#session, this.#stream, headers);
+      return;
+    }
+    const { status } = headers;
+    this.cancel();
+    this.#owner.onRefused(status);
+  }
+
+  onData(start: number, end: number): void {
+    this.#session.h2.consumed(this.#stream, end - start);
+  }
+
+  onReset(code: number): void {
+    if (this.#over) return;
+    this.#leave();
+    // Refused means that nobody looked at it (RFC 9113 section 8.7): the tunnel was being drained.
+    this.#owner.onReset(`stream reset by peer: ${errorName(code)}`, code === ErrorCode.refusedStream);
+  }
+
+  onTunnelLost(cause: string): void {
+    if (this.#over) return;
+    this.#leave();
+    this.#owner.onTunnelLost(cause);
+  }
+
+  #leave(): void {
+    this.#over = true;
+    this.#stream.userData = undefined;
+    this.#session.streamGone();
+  }
+}
