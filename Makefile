@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/node_modules/.bin:/usr/sbin:/sbin:$(PATH)
 RUN := NODE_OPTIONS=--disable-warning=ExperimentalWarning npm run --silent
 
-.PHONY: demo test check bench interop fuzz gen clean setup
+.PHONY: demo test check bench bench-istiod interop fuzz gen clean setup
 
 demo: setup
 	@$(RUN) demo
@@ -22,6 +22,9 @@ bench: setup
 
 interop: setup
 	@$(RUN) interop
+
+bench-istiod: setup
+	@$(RUN) bench:istiod
 
 fuzz: setup
 	@$(RUN) fuzz

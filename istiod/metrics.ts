@@ -26,6 +26,12 @@ export function createIstiodMetrics(metrics: Metrics) {
     internalErrors: metrics.counter('pilot_total_xds_internal_errors', 'Streams refused or broken by us.'),
     pushTriggers: metrics.counter('pilot_push_triggers', 'What led to a push.', ['type']),
     debounceTime: metrics.histogram('pilot_debounce_time', 'Seconds a change waited for others.', [], PUSH_BUCKETS_S),
+    queueTime: metrics.histogram(
+      'pilot_proxy_queue_time',
+      'Seconds a new client waited for the first snapshots of others.',
+      [],
+      WAIT_BUCKETS_S,
+    ),
     convergenceTime: metrics.histogram(
       'pilot_proxy_convergence_time',
       'Seconds from a change until a client had it.',

@@ -41,3 +41,9 @@ function divide(a: Figures, b: Figures): Figures {
     }),
   );
 }
+
+/** The value below which `percent` of the values lie (nearest rank); NaN of none. */
+export function percentile(values: readonly number[], percent: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil((sorted.length * percent) / 100) - 1)] ?? Number.NaN;
+}

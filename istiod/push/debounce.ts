@@ -8,8 +8,8 @@
 
 import type { Clock } from '#lib/kit/clock.ts';
 
-/** The pause is this many times what the last push took, so that pushing never takes more than a tenth of the time. */
-const PAUSE_PER_COST = 10;
+/** The pause is this many times what the last push took, so that pushing never takes more than a third of the time. */
+const PAUSE_PER_COST = 2;
 
 export interface DebounceOptions {
   readonly clock: Clock;

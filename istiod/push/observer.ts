@@ -38,6 +38,9 @@ export function createObserver(options: {
       metrics.connectedClients.inc({ version: metadataText(peer, 'ISTIO_VERSION') || 'unknown' });
       log.info('client connected', { node: peerName(peer), identity: peer.identity || 'unauthenticated' });
     },
+    started(_peer, waitedMs) {
+      metrics.queueTime.observe(waitedMs / 1000);
+    },
     closed(peer) {
       metrics.connectedClients.dec({ version: metadataText(peer, 'ISTIO_VERSION') || 'unknown' });
       log.info('client disconnected', { node: peerName(peer) });

@@ -69,11 +69,13 @@ export class KubeClient {
     }
   }
 
-  /** Every object selected, page by page, with the version a watch continues from. */
+  /** Every object selected, page by page, with the version a watch continues from. What `trim` leaves of an object is
+   * all that is kept of it while the next page is read. */
   async list<T extends KubeObject>(
     kind: Kind<T>,
     selection: Selection = {},
     signal?: AbortSignal,
+    trim: (object: T) => T = (object) => object,
   ): Promise<Listing<T>> {
     const items: T[] = [];
     let next: string | undefined;
@@ -90,7 +92,7 @@ export class KubeClient {
       if (!Array.isArray(page.items)) throw unreadable(`list ${kind.plural}`, 'the answer has no items');
       for (const item of page.items) {
         if (typeof item?.metadata?.name !== 'string') throw unreadable(`list ${kind.plural}`, 'an item has no name');
-        items.push(item);
+        items.push(trim(item));
       }
       next = page.metadata?.continue;
       if (next === undefined || next === '') return { items, resourceVersion: page.metadata?.resourceVersion ?? '' };

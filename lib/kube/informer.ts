@@ -143,10 +143,12 @@ export class Informer<T extends KubeObject> {
   async #list(signal: AbortSignal): Promise<string | undefined> {
     if (this.#state.kind !== 'absent') this.#state = { kind: 'listing' };
     try {
-      const { items, resourceVersion } = await this.#options.client.list(this.kind, this.#options.selection, signal);
+      const { client, selection } = this.#options;
+      const trim = (item: T): T => this.#trim(item);
+      const { items, resourceVersion } = await client.list(this.kind, selection, signal, trim);
       this.#absentSince = undefined;
       this.#healthy();
-      this.#publish(this.#store.replace(items.map((item) => this.#trim(item))));
+      this.#publish(this.#store.replace(items));
       this.#markSynced();
       return resourceVersion;
     } catch (error) {

@@ -39,6 +39,7 @@ async function startServer(
     log: quiet,
     observer: {
       opened: ({ id, identity }) => events.push(`opened ${id.split('~')[0]} ${identity}`),
+      started: () => events.push('started'),
       closed: () => events.push('closed'),
       sent: (_, { resources, removed }) => events.push(`sent ${resources} ${removed}`),
       received: (_, note) => events.push(note.kind === 'nacked' ? `nacked ${note.error}` : note.kind),
@@ -125,6 +126,21 @@ test('twenty thousand resources come in one response', async () => {
   await using client = startClient(server.port);
   await client.client.whenSynced();
   deepEqual(client.batches, [20_000]);
+});
+
+test('of many clients that come at once, those who must wait for the first snapshots of others get theirs too', async () => {
+  const log = new ResourceLog();
+  log.update(
+    Array.from({ length: 60 }, (_, i) => entry(`n${i}`, 1, 1024 * 1024)),
+    [],
+  );
+  await using server = await startServer(log);
+  await using stack = new AsyncDisposableStack();
+  const clients = Array.from({ length: 4 }, () => stack.use(startClient(server.port)));
+  await Promise.all(clients.map(({ client }) => client.whenSynced()));
+  for (const { batches } of clients) deepEqual(batches, [60]);
+  const waits = server.events.filter((event) => event.startsWith('started'));
+  equal(waits.length, 4);
 });
 
 test('a restarted server resends nothing that the client still holds', async () => {

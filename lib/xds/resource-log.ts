@@ -27,7 +27,6 @@ export class ResourceLog {
   #steps: Step[] = [];
   #generation = 0;
   #floor = 0;
-  #allFields: Buffer | undefined;
 
   constructor(maxTombstones: number = DEFAULT_MAX_TOMBSTONES) {
     this.#maxTombstones = maxTombstones;
@@ -50,12 +49,6 @@ export class ResourceLog {
     return this.#entries.values();
   }
 
-  /** All resources glued together, made once per generation and shared by the clients that start from nothing. */
-  allFields(): Buffer {
-    this.#allFields ??= Buffer.concat([...this.#entries.values()].map(({ field }) => field));
-    return this.#allFields;
-  }
-
   /** Takes a set of changes as one step; false when nothing differed. */
   update(set: Iterable<ResourceEntry>, removed: Iterable<string>): boolean {
     const next = this.#generation + 1;
@@ -75,7 +68,6 @@ export class ResourceLog {
     }
     if (!changed) return false;
     this.#generation = next;
-    this.#allFields = undefined;
     this.#compact();
     return true;
   }

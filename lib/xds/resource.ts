@@ -3,15 +3,16 @@
 // glued together from such pieces, which protobuf allows: a message is the concatenation of its fields.
 
 import { hash } from 'node:crypto';
-import { create, toBinary } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
-import { ResourceSchema } from '#lib/proto/gen/discovery_pb.ts';
 
 /** Prefix of type URLs in an Any (google/protobuf/any.proto). */
 export const TYPE_PREFIX = 'type.googleapis.com/';
 export const ADDRESS_TYPE = `${TYPE_PREFIX}istio.workload.Address`;
 export const AUTHORIZATION_TYPE = `${TYPE_PREFIX}istio.security.Authorization`;
 
+/** Field numbers of Resource, and of the Any in it. */
+const RESOURCE = { version: 1, resource: 2, name: 3, aliases: 4 } as const;
+const ANY = { typeUrl: 1, value: 2 } as const;
 /** Field numbers of DeltaDiscoveryResponse. */
 const FIELD = { systemVersion: 1, resources: 2, typeUrl: 4, nonce: 5, removed: 6, controlPlane: 7 } as const;
 
@@ -21,8 +22,8 @@ export interface ResourceEntry {
   readonly version: string;
   /** Field `resources` of a response, tag and length included. */
   readonly field: Uint8Array;
-  /** The same with aliases, for clients that asked by one of them. */
-  readonly fieldWithAliases: Uint8Array;
+  /** Other names an on-demand client may ask for it by. */
+  readonly aliases: readonly string[];
 }
 
 export interface ResourceInput {
@@ -32,24 +33,38 @@ export interface ResourceInput {
   readonly value: Uint8Array;
   /** A digest of `value`, when the caller has one. */
   readonly version?: string;
-  /** Other names an on-demand client may ask for it by. */
   readonly aliases?: readonly string[];
 }
 
 /** Encodes a resource for any number of responses. */
 export function makeEntry({ typeUrl, name, value, aliases = [], ...given }: ResourceInput): ResourceEntry {
   const version = given.version ?? hash('sha1', value, 'hex').slice(0, 16);
-  const base = { name, version, resource: { typeUrl, value } };
-  const field = resourceField(toBinary(ResourceSchema, create(ResourceSchema, base)));
-  const fieldWithAliases =
-    aliases.length === 0
-      ? field
-      : resourceField(toBinary(ResourceSchema, create(ResourceSchema, { ...base, aliases: [...aliases] })));
-  return { name, version, field, fieldWithAliases };
+  const writer = new BinaryWriter();
+  writer.tag(FIELD.resources, WireType.LengthDelimited).fork();
+  writer.tag(RESOURCE.version, WireType.LengthDelimited).string(version);
+  writer.tag(RESOURCE.resource, WireType.LengthDelimited).fork();
+  writer.tag(ANY.typeUrl, WireType.LengthDelimited).string(typeUrl);
+  writer.tag(ANY.value, WireType.LengthDelimited).bytes(value);
+  writer.join();
+  writer.tag(RESOURCE.name, WireType.LengthDelimited).string(name);
+  writer.join();
+  // Copied into Buffer's pool: many small allocations of their own cost several times their content.
+  return { name, version, field: Buffer.from(writer.finish()), aliases };
 }
 
-function resourceField(bytes: Uint8Array): Uint8Array {
-  return new BinaryWriter().tag(FIELD.resources, WireType.LengthDelimited).bytes(bytes).finish();
+/** The field with the resource's aliases, for clients that may have asked by one of them. */
+export function fieldWithAliases({ aliases, field }: ResourceEntry): Uint8Array {
+  if (aliases.length === 0) return field;
+  // A message's fields may stand in any order: they are appended, and the length before them is made anew.
+  let at = 1;
+  while (field[at]! >= 0x80) at++;
+  const writer = new BinaryWriter();
+  writer
+    .tag(FIELD.resources, WireType.LengthDelimited)
+    .fork()
+    .raw(field.subarray(at + 1));
+  for (const alias of aliases) writer.tag(RESOURCE.aliases, WireType.LengthDelimited).string(alias);
+  return writer.join().finish();
 }
 
 export interface ResponseParts {

@@ -5,7 +5,8 @@ import { create, fromBinary, type MessageInitShape } from '@bufbuild/protobuf';
 import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema } from '#lib/proto/gen/discovery_pb.ts';
 import { ADDRESS_TYPE, makeEntry } from './resource.ts';
 import { ResourceLog } from './resource-log.ts';
-import { type Received, type ServerResponse, ServerStream } from './server-stream.ts';
+import { Responders, type ServerResponse } from './responder.ts';
+import { type Received, ServerStream } from './server-stream.ts';
 
 const PEER = { id: 'ztunnel~1.1.1.1~z.istio-system~istio-system.svc.cluster.local', metadata: {}, identity: '' };
 const entry = (name: string, value: number, aliases: string[] = []) =>
@@ -17,7 +18,11 @@ function setUp() {
   const resolve = (key: string) => (key === 'net/10.0.0.1' ? ['a'] : log.get(key) === undefined ? [] : [key]);
   let count = 0;
   const sources = new Map([[ADDRESS_TYPE, { typeUrl: ADDRESS_TYPE, view: () => ({ log, resolve }) }]]);
-  const stream = new ServerStream({ peer: PEER, sources, nonce: () => `n${++count}`, controlPlane: '{}' });
+  const stream = new ServerStream({
+    peer: PEER,
+    sources,
+    responders: new Responders({ nonce: () => `n${++count}`, controlPlane: '{}' }),
+  });
   const receive = (request: MessageInitShape<typeof DeltaDiscoveryRequestSchema>) =>
     stream.receive(create(DeltaDiscoveryRequestSchema, { typeUrl: ADDRESS_TYPE, ...request }));
   return { log, stream, receive };
@@ -61,7 +66,11 @@ test('a wildcard subscription gets everything in one response, and then only wha
 test('an empty collection is still answered, so that the client is not kept waiting', () => {
   const log = new ResourceLog();
   const sources = new Map([[ADDRESS_TYPE, { typeUrl: ADDRESS_TYPE, view: () => ({ log, resolve: () => [] }) }]]);
-  const stream = new ServerStream({ peer: PEER, sources, nonce: () => 'n', controlPlane: '{}' });
+  const stream = new ServerStream({
+    peer: PEER,
+    sources,
+    responders: new Responders({ nonce: () => 'n', controlPlane: '{}' }),
+  });
   const received = stream.receive(create(DeltaDiscoveryRequestSchema, { typeUrl: ADDRESS_TYPE }));
   deepEqual(decode(responseOf(received)).names, []);
 });
@@ -171,4 +180,22 @@ test('a type nobody serves gets one empty answer', () => {
 test('a nonce from another server on a first request does not prevent the full answer', () => {
   const { receive } = setUp();
   deepEqual(decode(responseOf(receive({ responseNonce: 'old' }))).names, ['a', 'b']);
+});
+
+test('clients that are equally far get the same bytes, encoded once', () => {
+  const log = new ResourceLog();
+  log.update([entry('a', 1), entry('b', 1)], []);
+  const view = () => ({ log, resolve: () => [] });
+  const sources = new Map([[ADDRESS_TYPE, { typeUrl: ADDRESS_TYPE, view }]]);
+  let count = 0;
+  const responders = new Responders({ nonce: () => `n${++count}`, controlPlane: '{}' });
+  const request = create(DeltaDiscoveryRequestSchema, { typeUrl: ADDRESS_TYPE });
+  const streams = [1, 2, 3].map(() => new ServerStream({ peer: PEER, sources, responders }));
+  const firsts = streams.map((stream) => responseOf(stream.receive(request))!);
+  ok(firsts.every(({ bytes }) => bytes === firsts[0]!.bytes));
+  for (const stream of streams) stream.receive({ ...request, responseNonce: firsts[0]!.nonce });
+  log.update([entry('a', 2)], []);
+  const pushes = streams.map((stream) => pushed(stream)[0]!);
+  ok(pushes.every(({ bytes }) => bytes === pushes[0]!.bytes));
+  deepEqual(decode(pushes[0]).names, ['a']);
 });

@@ -7,8 +7,9 @@
 
 import type { JsonObject } from '@bufbuild/protobuf';
 import type { DeltaDiscoveryRequest } from '#lib/proto/gen/discovery_pb.ts';
-import { encodeResponse, type ResourceEntry } from './resource.ts';
+import type { ResourceEntry } from './resource.ts';
 import type { ResourceLog } from './resource-log.ts';
+import type { Responder, Responders, ServerResponse } from './responder.ts';
 
 /** The node as its first request told it. */
 export interface Peer {
@@ -34,14 +35,6 @@ export interface ResourceView {
   keysOf?(name: string): readonly string[];
   /** Names an on-demand client gets without asking, e.g. those of its own node. */
   always?(): readonly string[];
-}
-
-export interface ServerResponse {
-  readonly typeUrl: string;
-  readonly nonce: string;
-  readonly bytes: Buffer;
-  readonly resources: number;
-  readonly removed: number;
 }
 
 /** What a request led to. `note` is for metrics and logs. */
@@ -71,6 +64,7 @@ export interface TypeStatus {
 interface TypeState {
   readonly typeUrl: string;
   readonly view: ResourceView;
+  readonly responder: Responder;
   wildcard: boolean;
   /** Keys the client asked for; meaningful when not wildcard. */
   readonly keys: Set<string>;
@@ -86,10 +80,7 @@ interface TypeState {
 export interface ServerStreamOptions {
   readonly peer: Peer;
   readonly sources: ReadonlyMap<string, ResourceSource>;
-  /** A fresh unique text for each response. */
-  readonly nonce: () => string;
-  /** JSON naming this server. */
-  readonly controlPlane: string;
+  readonly responders: Responders;
 }
 
 export class ServerStream {
@@ -129,12 +120,10 @@ export class ServerStream {
     const responses: ServerResponse[] = [];
     for (const state of this.#types.values()) {
       if (state.awaitingAck || state.generation === state.view.log.generation) continue;
-      const difference = state.view.log.since(state.generation);
-      if (difference === undefined) return 'too-far-behind';
-      const response = state.wildcard
-        ? this.#respond(state, difference.changed, difference.removed, true)
-        : this.#pushOnDemand(state, difference.changed, difference.removed);
-      if (response !== undefined) responses.push(response);
+      const response = state.wildcard ? state.responder.since(state.generation) : this.#pushOnDemand(state);
+      if (response === 'too-far-behind') return response;
+      state.generation = state.view.log.generation;
+      if (response !== undefined) responses.push(this.#sent(state, response));
     }
     return responses;
   }
@@ -146,6 +135,7 @@ export class ServerStream {
     const state: TypeState = {
       typeUrl: request.typeUrl,
       view,
+      responder: this.#options.responders.of(request.typeUrl, view.log),
       wildcard: !onDemand && (star || subscribe.size === 0),
       keys: subscribe,
       names: new Set(),
@@ -161,9 +151,7 @@ export class ServerStream {
       for (const name of Object.keys(held)) state.keys.add(name);
       return this.#answerOnDemand(state, state.keys, held);
     }
-    const removed = Object.keys(held).filter((name) => view.log.get(name) === undefined);
-    const changed = [...view.log.entries()].filter(({ name, version }) => held[name] !== version);
-    return this.#respond(state, changed, removed, false);
+    return this.#answerAll(state, held);
   }
 
   #later(state: TypeState, request: DeltaDiscoveryRequest): Received {
@@ -178,7 +166,7 @@ export class ServerStream {
     for (const key of added) state.keys.add(key);
     if (wantsAll && !state.wildcard) {
       state.wildcard = true;
-      return { note, response: this.#respond(state, [...state.view.log.entries()], [], false) };
+      return { note, response: this.#answerAll(state, {}) };
     }
     if (added.size === 0) return { note, response: undefined };
     // A wildcard client has them already; it still gets an answer to what it asked.
@@ -199,6 +187,17 @@ export class ServerStream {
     return { kind: 'acked', typeUrl };
   }
 
+  /** Answers with everything that differs from what the client holds. */
+  #answerAll(state: TypeState, held: Readonly<Record<string, string>>): ServerResponse {
+    const { responder, view } = state;
+    const names = Object.keys(held);
+    state.generation = view.log.generation;
+    if (names.length === 0) return this.#sent(state, responder.all());
+    const removed = names.filter((name) => view.log.get(name) === undefined);
+    const changed = [...view.log.entries()].filter(({ name, version }) => held[name] !== version);
+    return this.#sent(state, responder.make(changed, removed));
+  }
+
   /** Answers with what the keys mean; a key that means nothing is named as removed. */
   #answerOnDemand(state: TypeState, keys: Iterable<string>, held: Readonly<Record<string, string>>): ServerResponse {
     const removed: string[] = [];
@@ -217,16 +216,15 @@ export class ServerStream {
     }
     // A first answer brings the client up to this generation; later ones leave the rest to the next push.
     if (state.sentNonce === '') state.generation = state.view.log.generation;
-    return this.#send(state, entries, removed);
+    return this.#sent(state, state.responder.make(entries, removed, !state.wildcard));
   }
 
   /** Looks at what changed only, so that it costs the same however much the client has asked for. */
-  #pushOnDemand(
-    state: TypeState,
-    changed: readonly ResourceEntry[],
-    removed: readonly string[],
-  ): ServerResponse | undefined {
-    const { keys, names, view } = state;
+  #pushOnDemand(state: TypeState): ServerResponse | 'too-far-behind' | undefined {
+    const { generation, keys, names, view } = state;
+    const difference = view.log.since(generation);
+    if (difference === undefined) return 'too-far-behind';
+    const { changed, removed } = difference;
     const gone = removed.filter((name) => names.delete(name));
     const entries = new Map<string, ResourceEntry>();
     const take = (name: string): void => {
@@ -241,57 +239,19 @@ export class ServerStream {
       if (!asked && names.has(name)) take(name);
     }
     for (const name of view.always?.() ?? []) if (!names.has(name)) take(name);
-    state.generation = view.log.generation;
-    return entries.size === 0 && gone.length === 0 ? undefined : this.#send(state, [...entries.values()], gone);
+    if (entries.size === 0 && gone.length === 0) return undefined;
+    return state.responder.make([...entries.values()], gone, true);
   }
 
-  #respond(
-    state: TypeState,
-    changed: readonly ResourceEntry[],
-    removed: readonly string[],
-    isPush: boolean,
-  ): ServerResponse | undefined {
-    state.generation = state.view.log.generation;
-    return isPush && changed.length === 0 && removed.length === 0 ? undefined : this.#send(state, changed, removed);
-  }
-
-  #send(state: TypeState, entries: readonly ResourceEntry[], removed: readonly string[]): ServerResponse {
-    const { typeUrl } = state;
-    const { log } = state.view;
-    const all = state.wildcard && entries.length === log.size && entries.length > 0;
-    const fields = all
-      ? [log.allFields()]
-      : entries.map((entry) => (state.wildcard ? entry.field : entry.fieldWithAliases));
-    const nonce = this.#options.nonce();
-    state.sentNonce = nonce;
+  #sent(state: TypeState, response: ServerResponse): ServerResponse {
+    state.sentNonce = response.nonce;
     state.awaitingAck = true;
-    return {
-      typeUrl,
-      nonce,
-      bytes: this.#encode(typeUrl, nonce, String(log.generation), removed, fields),
-      resources: entries.length,
-      removed: removed.length,
-    };
+    return response;
   }
 
-  /** A type this server has nothing of gets one empty answer, so that its client does not wait for ever. */
-  #unknown(request: DeltaDiscoveryRequest): Received {
-    const { typeUrl } = request;
+  #unknown({ initialResourceVersions, responseNonce, typeUrl }: DeltaDiscoveryRequest): Received {
     const note: RequestNote = { kind: 'unknown-type', typeUrl };
-    if (request.responseNonce !== '') return { note, response: undefined };
-    const nonce = this.#options.nonce();
-    const bytes = this.#encode(typeUrl, nonce, '0', Object.keys(request.initialResourceVersions), []);
-    return { note, response: { typeUrl, nonce, bytes, resources: 0, removed: 0 } };
-  }
-
-  #encode(
-    typeUrl: string,
-    nonce: string,
-    systemVersion: string,
-    removed: readonly string[],
-    fields: Uint8Array[],
-  ): Buffer {
-    const { controlPlane } = this.#options;
-    return encodeResponse({ typeUrl, nonce, systemVersion, controlPlane, removed, fields });
+    if (responseNonce !== '') return { note, response: undefined };
+    return { note, response: this.#options.responders.nothing(typeUrl, Object.keys(initialResourceVersions)) };
   }
 }

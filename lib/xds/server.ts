@@ -12,19 +12,17 @@ import {
   type DeltaDiscoveryResponse,
 } from '#lib/proto/gen/discovery_pb.ts';
 import { grpcService } from '#lib/proto/grpc.ts';
-import {
-  type Peer,
-  type RequestNote,
-  type ResourceSource,
-  type ServerResponse,
-  ServerStream,
-  type TypeStatus,
-} from './server-stream.ts';
+import { Responders, type ServerResponse } from './responder.ts';
+import { type Peer, type RequestNote, type ResourceSource, ServerStream, type TypeStatus } from './server-stream.ts';
 
 /** How long one turn may send before other work of the process gets its chance. */
 const PUSH_SLICE_MS = 5;
 /** How long a new stream may take to say who it is. */
 const HELLO_MS = 10_000;
+/** First snapshots under way: more streams are let in when so many bytes or fewer are on their way to new clients. */
+const STARTING_BYTES = 48 * 1024 * 1024;
+/** A new client that has not read its first snapshot by then no longer keeps others waiting. */
+const STARTING_MS = 2_000;
 /** How many requests may wait while a stream is being admitted. */
 const MAX_WAITING_REQUESTS = 16;
 
@@ -49,6 +47,8 @@ export type Admission =
 export interface ServerObserver {
   opened(peer: Peer): void;
   closed(peer: Peer): void;
+  /** A client may get its first snapshots now, after waiting for those of others. */
+  started(peer: Peer, waitedMs: number): void;
   sent(peer: Peer, response: ServerResponse, tookMs: number): void;
   received(peer: Peer, note: RequestNote): void;
   /** @param nodeId undefined when the caller did not say */
@@ -97,8 +97,10 @@ interface Connection {
   readonly remote: string;
   readonly port: PortKind;
   readonly connectedAtMs: number;
-  phase: 'new' | 'admitting' | 'open' | 'closed';
+  phase: 'new' | 'admitting' | 'queued' | 'open' | 'closed';
   readonly waiting: DeltaDiscoveryRequest[];
+  /** Bytes of its first snapshots that the transport has not taken yet; undefined once they count no more. */
+  starting: number | undefined;
   /** The transport's buffer is full: nothing is sent until it drains. */
   blocked: boolean;
 }
@@ -108,10 +110,15 @@ export class DeltaServer {
   readonly #sources = new Map<string, ResourceSource>();
   readonly #connections = new Set<Connection>();
   readonly #due = new Set<Connection>();
+  readonly #responders: Responders;
+  /** Let in, and waiting for others' first snapshots to be out. */
+  readonly #queue: (() => void)[] = [];
+  #startingBytes = 0;
   #scheduled = false;
 
   constructor(options: DeltaServerOptions) {
     this.#options = options;
+    this.#responders = new Responders(options);
   }
 
   /** Adds a type; call it before clients come. */
@@ -158,6 +165,7 @@ export class DeltaServer {
       connectedAtMs: clock.now(),
       phase: 'new',
       waiting: [],
+      starting: undefined,
       blocked: false,
     };
     this.#connections.add(connection);
@@ -187,8 +195,9 @@ export class DeltaServer {
       case 'closed':
         return;
       case 'admitting':
+      case 'queued':
         if (connection.waiting.push(request) > MAX_WAITING_REQUESTS) {
-          this.#fail(connection, Code.RESOURCE_EXHAUSTED, 'too many requests before the stream was admitted');
+          this.#fail(connection, Code.RESOURCE_EXHAUSTED, 'too many requests before the first answer');
         }
         return;
       case 'new':
@@ -203,7 +212,7 @@ export class DeltaServer {
   }
 
   async #admit(connection: Connection, node: Caller['peer']): Promise<void> {
-    const { admit, controlPlane, nonce, observer } = this.#options;
+    const { admit, clock, observer } = this.#options;
     const { call, port, remote } = connection;
     let admission: Admission;
     try {
@@ -217,12 +226,41 @@ export class DeltaServer {
       this.#fail(connection, admission.code, admission.reason);
       return;
     }
-    connection.phase = 'open';
+    connection.phase = 'queued';
     const peer: Peer = { ...node, identity: admission.identity };
-    const stream = new ServerStream({ peer, sources: this.#sources, nonce, controlPlane });
+    const stream = new ServerStream({ peer, sources: this.#sources, responders: this.#responders });
     connection.stream = stream;
     observer.opened(peer);
+    const admittedAt = clock.monotonic();
+    this.#queue.push(() => {
+      if (connection.phase !== 'queued') return;
+      observer.started(peer, clock.monotonic() - admittedAt);
+      this.#start(connection, stream);
+    });
+    this.#startNext();
+  }
+
+  /** Large first snapshots go out a few at a time, or a thousand clients that come at once would each hold a copy. */
+  #startNext(): void {
+    while (this.#startingBytes < STARTING_BYTES) {
+      const start = this.#queue.shift();
+      if (start === undefined) return;
+      start();
+    }
+  }
+
+  #start(connection: Connection, stream: ServerStream): void {
+    connection.phase = 'open';
+    connection.starting = 0;
+    this.#options.clock.after(STARTING_MS, () => this.#started(connection));
     for (const request of connection.waiting.splice(0)) this.#handle(connection, stream, request);
+  }
+
+  #started(connection: Connection): void {
+    if (connection.starting === undefined) return;
+    this.#startingBytes -= connection.starting;
+    connection.starting = undefined;
+    this.#startNext();
   }
 
   #handle(connection: Connection, stream: ServerStream, request: DeltaDiscoveryRequest): void {
@@ -263,7 +301,18 @@ export class DeltaServer {
   #write(connection: Connection, peer: Peer, response: ServerResponse): void {
     const { clock, observer } = this.#options;
     const started = clock.monotonic();
-    if (!connection.call.write(response.bytes)) connection.blocked = true;
+    const { length } = response.bytes;
+    if (connection.starting !== undefined) {
+      connection.starting += length;
+      this.#startingBytes += length;
+    }
+    const taken = (): void => {
+      if (connection.starting === undefined) return;
+      connection.starting -= length;
+      this.#startingBytes -= length;
+      this.#startNext();
+    };
+    if (!connection.call.write(response.bytes, taken)) connection.blocked = true;
     observer.sent(peer, response, clock.monotonic() - started);
   }
 
@@ -275,6 +324,7 @@ export class DeltaServer {
   #close(connection: Connection, end: () => void = () => undefined): void {
     if (connection.phase === 'closed') return;
     connection.phase = 'closed';
+    this.#started(connection);
     this.#connections.delete(connection);
     this.#due.delete(connection);
     if (connection.stream !== undefined) this.#options.observer.closed(connection.stream.peer);

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// The three processes of the control plane's bench, started and spoken to: the feed, istiod, the clients.
+import { type ChildProcess, fork } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { eventually } from '../harness/eventually.ts';
+import { background, ROOT } from '../harness/run.ts';
+import type { ClientsNote, ClientsOrder } from './istiod-clients.ts';
+import type { FeedNote, FeedOrder } from './istiod-feed.ts';
+import type { Size } from './istiod-mesh.ts';
+import { cpuSeconds } from './usage.ts';
+
+/** A child that is told orders and tells notes. */
+class Partner<Order extends object, Note extends { readonly kind: string }> {
+  readonly #child: ChildProcess;
+  readonly #listeners = new Set<(note: Note) => void>();
+
+  constructor(file: string, args: readonly string[]) {
+    this.#child = fork(join(import.meta.dirname, file), [...args], {
+      execArgv: ['--disable-warning=ExperimentalWarning', '--max-old-space-size=8192'],
+    });
+    this.#child.on('message', (note: Note) => {
+      for (const listener of this.#listeners) listener(note);
+    });
+  }
+
+  order(order: Order): void {
+    this.#child.send(order);
+  }
+
+  listen(listener: (note: Note) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** The next note of a kind; whoever waits for long says for how long. */
+  async next<K extends Note['kind']>(kind: K, withinMs = 60_000): Promise<Extract<Note, { kind: K }>> {
+    const { promise, reject, resolve } = Promise.withResolvers<Extract<Note, { kind: K }>>();
+    const timer = setTimeout(() => reject(new Error(`no "${kind}" within ${withinMs / 1000} s`)), withinMs);
+    const end = this.listen((note) => {
+      if (note.kind === 'failed') reject(new Error(JSON.stringify(note)));
+      if (note.kind === kind) resolve(note as Extract<Note, { kind: K }>);
+    });
+    try {
+      return await promise;
+    } finally {
+      clearTimeout(timer);
+      end();
+    }
+  }
+
+  kill(): void {
+    this.#child.kill('SIGKILL');
+  }
+}
+
+export type Feed = Partner<FeedOrder, FeedNote>;
+export type Clients = Partner<ClientsOrder, ClientsNote>;
+
+export async function startFeed(size: Size, kubeconfig: string): Promise<Feed> {
+  const feed: Feed = new Partner('istiod-feed.ts', [size.name, kubeconfig]);
+  await feed.next('ready');
+  return feed;
+}
+
+export async function startClients(target: string): Promise<Clients> {
+  const clients: Clients = new Partner('istiod-clients.ts', [target]);
+  await clients.next('started');
+  return clients;
+}
+
+export interface Istiod {
+  readonly grpc: string;
+  /** From the start of the process until `/ready` said so. */
+  readonly readyMs: number;
+  cpuSeconds(): number;
+  /** Resident set, MB (10^6 bytes). */
+  residentMb(): number;
+  get(path: string): Promise<string>;
+  stop(): Promise<void>;
+}
+
+export async function startIstiod(kubeconfig: string, withinMs: number): Promise<Istiod> {
+  const [http, grpc, secure, monitoring] = await freePorts(4);
+  const at = (port: number | undefined): string => `127.0.0.1:${port}`;
+  const started = performance.now();
+  const program = background(
+    join(ROOT, 'bin/istiod'),
+    [
+      'discovery',
+      ...['--httpAddr', at(http), '--grpcAddr', at(grpc), '--secureGRPCAddr', at(secure)],
+      ...['--monitoringAddr', at(monitoring), '--kubeconfig', kubeconfig],
+    ],
+    { ROOT_CA_DIR: '/nonexistent' },
+  );
+  const pid = program.process.pid!;
+  const get = async (path: string): Promise<string> => {
+    const answer = await fetch(`http://${at(http)}${path}`);
+    if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
+    return await answer.text();
+  };
+  try {
+    await eventually('istiod ready', () => get('/ready'), { withinMs, everyMs: 10 });
+  } catch (error) {
+    await program.stop('SIGKILL');
+    throw new Error(`istiod did not become ready:\n${program.output().slice(-4000)}`, { cause: error });
+  }
+  return {
+    grpc: at(grpc),
+    readyMs: performance.now() - started,
+    cpuSeconds: () => cpuSeconds([pid]),
+    residentMb: () => residentMb(pid),
+    get,
+    stop: () => program.stop(),
+  };
+}
+
+function residentMb(pid: number): number {
+  const match = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  return (Number(match?.[1] ?? Number.NaN) * 1024) / 1e6;
+}
+
+/** Ports that were free a moment ago. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer();
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      return server;
+    }),
+  );
+  const ports = servers.map((server) => (server.address() as { port: number }).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
