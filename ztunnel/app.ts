@@ -17,6 +17,7 @@ import { LINE_KINDS, type LineKind } from '#lib/loop/shared/log-ring.ts';
 import { StoreWriter } from '#lib/loop/shared/store-writer.ts';
 import { parseCidr } from '#lib/mesh/cidr.ts';
 import { createIssuer, type Issuer } from '#lib/proxy/identity/issuer.ts';
+import { RevocationFile } from '#lib/proxy/identity/revocation-file.ts';
 import { MeshState } from '#lib/proxy/state/mesh-state.ts';
 import { Exposition } from '#lib/proxy/telemetry/exposition.ts';
 import { LogSink } from '#lib/proxy/telemetry/log-sink.ts';
@@ -70,6 +71,7 @@ export class App {
   readonly #store: StoreWriter;
   readonly #ended = Promise.withResolvers<number>();
   readonly #logControl: LogControl;
+  readonly #revocations: RevocationFile | undefined;
   #servers: AdminServer[] = [];
   #sources: Sources | undefined;
   #zds: ZdsClient | undefined;
@@ -99,7 +101,10 @@ export class App {
       onIdentity: (identity) => {
         if (config.mode === 'shared') this.secrets.prefetch(identity);
       },
-      onIdentityGone: (identity) => this.secrets.forget(identity),
+      onIdentityGone: (identity) => {
+        this.secrets.forget(identity);
+        this.dataPlane.forgetCertificate(identity);
+      },
     });
     this.dataPlane = new DataPlane({
       count: config.workers,
@@ -118,6 +123,13 @@ export class App {
       onAddressWanted: (address) => this.#sources?.want(address),
       onLine: (kind, line) => this.#line(kind, line),
     });
+    this.#revocations =
+      config.crlPath === undefined
+        ? undefined
+        : new RevocationFile({
+            ...{ path: config.crlPath, clock, log: log.child('identity') },
+            onLists: (lists) => this.dataPlane.setRevocations(lists),
+          });
     this.#logControl = new LogControl(log, config.log, (access) => this.dataPlane.setAccessLog(access));
   }
 
@@ -144,6 +156,7 @@ export class App {
       logging: this.#logControl.handle,
       quit: () => this.stop('asked to quit'),
     });
+    await this.#revocations?.start();
     this.dataPlane.start();
     const counts = new XdsCounts(this.#exposition);
     this.#sources = await openSources(config, { state: this.state, log, clock, counts });
@@ -273,6 +286,7 @@ export class App {
     this.#pods?.close();
     await this.dataPlane.stop('graceful', this.#options.config.drainMs);
     await this.#sources?.close();
+    this.#revocations?.close();
     this.secrets.stop();
     this.#issuer.close();
     await Promise.all(this.#servers.map((server) => server.close()));
@@ -292,6 +306,9 @@ export class App {
     value('workload_manager_pending_proxy_count', () => this.#pods?.pending ?? 0);
     value('workload_manager_proxies_started_total', () => this.dataPlane.pods.started);
     value('workload_manager_proxies_stopped_total', () => this.dataPlane.pods.stopped);
+    // Every tunnel's chain is kept, so that none escapes a list that comes later.
+    for (const reporter of ['source', 'destination'])
+      value('istio_crl_untracked_connections_total', () => 0, { reporter });
     value('ambit_worker_restarts_total', () => this.dataPlane.restarts);
     value('ambit_mesh_store_bytes', () => this.#store.usedBytes);
     value('ambit_mesh_store_records', () => this.#store.records);

@@ -52,6 +52,8 @@ export type WorkerSettings = {
   readonly userTimeout: boolean;
   readonly http2: { readonly streamWindow: number; readonly connectionWindow: number; readonly frameSize: number };
   readonly pool: { readonly streamsPerConnection: number; readonly idleMs: number };
+  /** TLS 1.2 beside 1.3, and OpenSSL's list of key exchange groups; null leaves its own. */
+  readonly tls: { readonly tls12: boolean; readonly groups: string | null };
   readonly connectTimeoutMs: number;
   /** Endpoints tried for one connection while no byte has reached an application; 1 switches the retry off. */
   readonly connectAttempts: number;
@@ -106,6 +108,10 @@ export type ToWorker =
       readonly roots: string;
     }
   | { readonly kind: 'identity-failed'; readonly identity: string; readonly reason: string }
+  /** No workload of it is left here. */
+  | { readonly kind: 'identity-gone'; readonly identity: string }
+  /** All revocation lists, DER in base64, in the place of those before. */
+  | { readonly kind: 'revocations'; readonly lists: readonly string[] }
   /** The shared store holds `version`; `policies` says whether any authorization or its attachment may have changed. */
   | { readonly kind: 'mesh'; readonly version: number; readonly policies: boolean }
   | { readonly kind: 'access-log'; readonly enabled: boolean; readonly opened: boolean }

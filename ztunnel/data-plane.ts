@@ -60,6 +60,7 @@ export class DataPlane implements WorkersHandler {
   readonly #listings = new Map<number, Listing>();
   readonly #allReady = Promise.withResolvers<void>();
   #accessLog: WorkerSettings['accessLog'];
+  #revocations: readonly string[] = [];
   #requests = 0;
 
   constructor(options: DataPlaneOptions) {
@@ -119,6 +120,17 @@ export class DataPlane implements WorkersHandler {
     this.#broadcast(identityMessage(certificate));
   }
 
+  /** No workload of that identity is left on this node. */
+  forgetCertificate(identity: string): void {
+    this.#broadcast({ kind: 'identity-gone', identity });
+  }
+
+  /** All revocation lists there are, in DER. */
+  setRevocations(lists: readonly Uint8Array[]): void {
+    this.#revocations = lists.map((der) => Buffer.from(der).toString('base64'));
+    this.#broadcast({ kind: 'revocations', lists: this.#revocations });
+  }
+
   certificateFailed(identity: string, reason: string): void {
     this.#broadcast({ kind: 'identity-failed', identity, reason });
   }
@@ -157,6 +169,7 @@ export class DataPlane implements WorkersHandler {
 
   onStart(worker: WorkerProcess): void {
     this.#tell(worker, { kind: 'settings', settings: { ...this.#options.settings, accessLog: this.#accessLog } });
+    if (this.#revocations.length > 0) this.#tell(worker, { kind: 'revocations', lists: this.#revocations });
     for (const certificate of this.#options.certificates()) this.#tell(worker, identityMessage(certificate));
     this.#tell(worker, { kind: 'mesh', version: this.#options.meshVersion(), policies: true });
     for (const { info, fd } of this.pods.list()) {

@@ -7,6 +7,8 @@ import { accessLogOf, type LogSettings } from './log-config.ts';
 import type { MeshFileSettings } from './mesh-config.ts';
 
 const MARK = 1337;
+/** The one key exchange of COMPLIANCE_POLICY=pqc. */
+const POST_QUANTUM = 'X25519MLKEM768';
 
 /** What data-plane processes are told of the settings. */
 export function workerSettings(
@@ -56,6 +58,10 @@ export function workerSettings(
     pool: {
       streamsPerConnection: read.integer('POOL_MAX_STREAMS_PER_CONNECTION', 100, { min: 1, max: 65_535 }),
       idleMs: read.duration('POOL_UNUSED_RELEASE_TIMEOUT', 300_000),
+    },
+    tls: {
+      tls12: read.boolean('TLS12_ENABLED', false),
+      groups: read.oneOf('COMPLIANCE_POLICY', ['', 'pqc'], '') === 'pqc' ? POST_QUANTUM : null,
     },
     connectTimeoutMs: 10_000,
     connectAttempts: read.integer('AMBIT_CONNECT_ATTEMPTS', 3, { min: 1, max: 16 }),

@@ -179,6 +179,19 @@ test('a forgotten identity is dropped: its request aborted, its callers told, no
   await assert.rejects(manager.get('b'), { code: 'CERTIFICATE_UNAVAILABLE' });
 });
 
+test('a short certificate that was backdated is renewed halfway through what is left of it', async () => {
+  const { manager, calls, clock } = bench();
+  const first = manager.get('a');
+  await clock.advance(120_000);
+  calls[0]!.grant(180_000);
+  await first;
+  await clock.advance(29_999);
+  assert.equal(calls.length, 1);
+  await clock.advance(1);
+  assert.equal(calls.length, 2);
+  manager.stop();
+});
+
 test('certificates that arrive past half their life are not asked for in a circle', async () => {
   const { manager, calls, clock } = bench();
   const first = manager.get('a');

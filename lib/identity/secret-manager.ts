@@ -171,7 +171,9 @@ export class SecretManager {
     const now = this.#options.clock.now();
     entry.state = { kind: 'available', certificate };
     entry.priority = 'background';
-    entry.due = Math.max(renewalTime(certificate), now + MIN_RENEWAL_MS);
+    // One that is past half its life already (a short one, backdated for clocks that are slow) is renewed halfway from now.
+    const half = renewalTime(certificate);
+    entry.due = Math.max(half > now ? half : now + (certificate.notAfter - now) / 2, now + MIN_RENEWAL_MS);
     entry.failingSince = undefined;
     entry.backoff.reset();
     this.#options.log.debug('certificate issued', {

@@ -3,6 +3,7 @@
 import { webcrypto } from 'node:crypto';
 import { keyToPem } from '#lib/identity/key.ts';
 import { x509 } from '#lib/identity/x509.ts';
+import { encodePem } from '#lib/wire/pem.ts';
 
 const P256 = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 const DAY_MS = 86_400_000;
@@ -25,12 +26,19 @@ export interface LeafOptions {
   readonly extensions?: readonly x509.Extension[];
 }
 
+export interface CrlOptions {
+  readonly nextUpdate?: Date;
+  readonly extensions?: readonly x509.Extension[];
+}
+
 export interface TestCa {
   readonly rootPem: string;
   readonly root: x509.X509Certificate;
   /** PKCS#8 of this authority's own key. */
   readonly keyPem: string;
   issue(names: x509.JsonGeneralNames | string, options?: LeafOptions): Promise<TestIdentity>;
+  /** A signed list of what it took back, in PEM. */
+  revoke(chains: readonly string[], options?: CrlOptions): Promise<string>;
   /** An authority below this one; its leaves come with it in their chain. */
   intermediate(options?: LeafOptions): Promise<TestCa>;
 }
@@ -99,6 +107,18 @@ function authority(
         chainPem: [certificate.toString('pem'), ...above].join('\n'),
         keyPem: await keyToPem(keys.privateKey),
       };
+    },
+    revoke: async (chains, { extensions = [], nextUpdate = new Date(Date.now() + DAY_MS) } = {}) => {
+      const list = await x509.X509CrlGenerator.create({
+        issuer: issuer.subject,
+        signingKey: key,
+        signingAlgorithm: P256,
+        thisUpdate: new Date(Date.now() - DAY_MS),
+        nextUpdate,
+        entries: chains.map((pem) => ({ serialNumber: new x509.X509Certificate(pem).serialNumber })),
+        extensions: [...extensions],
+      });
+      return encodePem('X509 CRL', new Uint8Array(list.rawData));
     },
     intermediate: async (options = {}) => {
       const { certificate, keys } = await create(

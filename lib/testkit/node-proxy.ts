@@ -30,6 +30,7 @@ export const TEST_SETTINGS: WorkerSettings = {
   userTimeout: false,
   http2: { streamWindow: 4 << 20, connectionWindow: 16 << 20, frameSize: 1 << 20 },
   pool: { streamsPerConnection: 100, idleMs: 300_000 },
+  tls: { tls12: false, groups: null },
   connectTimeoutMs: 10_000,
   connectAttempts: 3,
   responseBaggage: true,
@@ -115,6 +116,19 @@ export class NodeProxy {
     await until(`pod ${info.name} is captured`, () => this.#answers(info.uid) >= wanted, 10_000);
     const failed = this.heard.find((said) => said.kind === 'pod-failed' && said.uid === info.uid);
     if (failed?.kind === 'pod-failed') throw new Error(failed.reason);
+  }
+
+  /** These revocation lists, in DER, and no others. */
+  revoke(lists: readonly Uint8Array[]): void {
+    const texts = lists.map((der) => Buffer.from(der).toString('base64'));
+    this.#broadcast({ kind: 'revocations', lists: texts });
+  }
+
+  /** The certificate that `identity` was given. */
+  async chainOf(identity: string): Promise<string> {
+    const given = await this.#identities.get(identity);
+    if (given?.kind !== 'identity') throw new Error(`no certificate was given for ${identity}`);
+    return given.chain;
   }
 
   deletePod(uid: string): void {

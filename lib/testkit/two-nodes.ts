@@ -36,12 +36,17 @@ export interface TwoNodes extends AsyncDisposable {
   until(what: string, condition: () => boolean, ms?: number): Promise<unknown>;
 }
 
-export async function twoNodes(ca: TestCa, settings: Partial<WorkerSettings> = {}): Promise<TwoNodes> {
+/** `first` are settings of node one alone. */
+export async function twoNodes(
+  ca: TestCa,
+  settings: Partial<WorkerSettings> = {},
+  first: Partial<WorkerSettings> = {},
+): Promise<TwoNodes> {
   const network = new PodNetwork();
   const loop = new Loop({ spin: false });
   const cart = network.pod('cart');
   const orders = network.pod('orders');
-  const one = new NodeProxy(ca, { ...settings, nodeName: 'one' });
+  const one = new NodeProxy(ca, { ...settings, ...first, nodeName: 'one' });
   const two = new NodeProxy(ca, { ...settings, nodeName: 'two' });
   for (const proxy of [one, two]) {
     proxy.mesh.putWorkload(recordOf(cart, 'one'));

@@ -9,7 +9,6 @@ import {
   ALPN_H2,
   alpnSelectCallback,
   Cell,
-  CRL_FLAGS,
   CTRL,
   keepLargeBlocksApart,
   OUT,
@@ -17,6 +16,7 @@ import {
   SSL_MODES,
   SSL_OPTIONS,
   setOutPointer,
+  TLS_1_2,
   TLS_1_3,
   VERIFY_PEER,
 } from './openssl.ts';
@@ -29,10 +29,10 @@ export interface TlsContextOptions {
   /** Every trusted root, concatenated. */
   readonly rootsPem: string;
   readonly alpn: 'h2';
-  /** Certificate revocation lists to check whole chains against; none means no check. */
-  readonly crlPem?: string;
   /** OpenSSL's group list, such as `X25519MLKEM768`; unset means the library's default order. */
   readonly groups?: string;
+  /** Also speak TLS 1.2, for peers that know nothing newer. Default: 1.3 alone. */
+  readonly tls12?: boolean;
   /** Records after which a direction gets new keys. AES-GCM's limit is 2^24.5 full records (RFC 8446 section 5.5). */
   readonly rekeyRecords?: number;
 }
@@ -40,6 +40,9 @@ export interface TlsContextOptions {
 const DEFAULT_REKEY_RECORDS = 2 ** 24;
 /** TLS 1.3 suites in order of preference: both are beyond reach, and the first costs a third less processor time. */
 const CIPHERS = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384';
+/** TLS 1.2 suites, where that is allowed: ephemeral keys and AES-GCM only. */
+const CIPHERS_1_2 =
+  'ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-GCM-SHA256';
 /** Intermediates between leaf and root; meshes use none or one. */
 const VERIFY_DEPTH = 4;
 const MAX_CHAIN_BYTES = 64n * 1024n;
@@ -84,10 +87,10 @@ export class TlsContext {
   }
 }
 
-function setUp(context: bigint, { groups }: TlsContextOptions): void {
+function setUp(context: bigint, { groups, tls12 = false }: TlsContextOptions): void {
   const ctrl = (what: string, command: number, value: bigint): bigint =>
     checked(what, () => openssl.SSL_CTX_ctrl(context, command, value, 0n), isOne);
-  ctrl('SSL_CTX_set_min_proto_version', CTRL.setMinVersion, TLS_1_3);
+  ctrl('SSL_CTX_set_min_proto_version', CTRL.setMinVersion, tls12 ? TLS_1_2 : TLS_1_3);
   ctrl('SSL_CTX_set_max_proto_version', CTRL.setMaxVersion, TLS_1_3);
   openssl.SSL_CTX_ctrl(context, CTRL.setMode, SSL_MODES, 0n);
   openssl.SSL_CTX_ctrl(context, CTRL.setSessionCacheMode, 0n, 0n);
@@ -97,6 +100,7 @@ function setUp(context: bigint, { groups }: TlsContextOptions): void {
   openssl.SSL_CTX_set_verify_depth(context, VERIFY_DEPTH);
   checked('SSL_CTX_set_num_tickets', () => openssl.SSL_CTX_set_num_tickets(context, 0n), isOne);
   checked('SSL_CTX_set_ciphersuites', () => openssl.SSL_CTX_set_ciphersuites(context, CIPHERS), isOne);
+  checked('SSL_CTX_set_cipher_list', () => openssl.SSL_CTX_set_cipher_list(context, CIPHERS_1_2), isOne);
   // This one call of the family returns 0 on success (trap 26).
   const protocols = ALPN_H2;
   checked(
@@ -148,7 +152,7 @@ function loadIdentity(context: bigint, { certificateChainPem, privateKeyPem }: T
   checked('matching private key and certificate', () => openssl.SSL_CTX_check_private_key(context), isOne);
 }
 
-function loadRoots(context: bigint, { rootsPem, crlPem }: TlsContextOptions): void {
+function loadRoots(context: bigint, { rootsPem }: TlsContextOptions): void {
   const store = openssl.SSL_CTX_get_cert_store(context);
   const roots = pemBlocks(rootsPem, 'CERTIFICATE');
   if (roots.length === 0) throw new AmbitError('TLS_MATERIAL', 'trust bundle holds no CERTIFICATE block');
@@ -157,22 +161,6 @@ function loadRoots(context: bigint, { rootsPem, crlPem }: TlsContextOptions): vo
       checked('X509_STORE_add_cert', () => openssl.X509_STORE_add_cert(store, pointer), isOne),
     );
   }
-  const lists = crlPem === undefined ? [] : pemBlocks(crlPem, 'X509 CRL');
-  for (const der of lists) {
-    const source = Cell.of(der);
-    setOutPointer(source.pointer);
-    const pointer = checked(
-      'reading a revocation list',
-      () => openssl.d2i_X509_CRL(0n, OUT, BigInt(der.length)),
-      isSet,
-    );
-    try {
-      checked('X509_STORE_add_crl', () => openssl.X509_STORE_add_crl(store, pointer), isOne);
-    } finally {
-      openssl.X509_CRL_free(pointer);
-    }
-  }
-  if (lists.length > 0) checked('X509_STORE_set_flags', () => openssl.X509_STORE_set_flags(store, CRL_FLAGS), isOne);
 }
 
 function withCertificate(der: Uint8Array, use: (pointer: bigint) => void): void {

@@ -35,17 +35,14 @@ const library = dlopen(null, {
   SSL_CTX_set_verify: { return: 'void', arguments: [ptr, int, ptr] },
   SSL_CTX_set_verify_depth: { return: 'void', arguments: [ptr, int] },
   SSL_CTX_set_ciphersuites: { return: int, arguments: [ptr, text] },
+  SSL_CTX_set_cipher_list: { return: int, arguments: [ptr, text] },
   SSL_CTX_set_num_tickets: { return: int, arguments: [ptr, ptr] },
   SSL_CTX_set_alpn_protos: { return: int, arguments: [ptr, ptr, uint] },
   SSL_CTX_set_alpn_select_cb: { return: 'void', arguments: [ptr, ptr, ptr] },
   X509_STORE_add_cert: { return: int, arguments: [ptr, ptr] },
-  X509_STORE_add_crl: { return: int, arguments: [ptr, ptr] },
-  X509_STORE_set_flags: { return: int, arguments: [ptr, ptr] },
   X509_free: { return: 'void', arguments: [ptr] },
-  X509_CRL_free: { return: 'void', arguments: [ptr] },
   X509_verify_cert_error_string: { return: 'pointer', arguments: [long] },
   d2i_X509: { return: ptr, arguments: [ptr, ptr, long] },
-  d2i_X509_CRL: { return: ptr, arguments: [ptr, ptr, long] },
   i2d_X509: { return: int, arguments: [ptr, ptr] },
   d2i_AutoPrivateKey: { return: ptr, arguments: [ptr, ptr, long] },
   EVP_PKEY_free: { return: 'void', arguments: [ptr] },
@@ -113,6 +110,7 @@ export const CTRL = {
   bioShutdownWrite: 142,
 } as const;
 
+export const TLS_1_2 = 0x0303n;
 export const TLS_1_3 = 0x0304n;
 /** SSL_MODE_AUTO_RETRY | SSL_MODE_RELEASE_BUFFERS. Neither partial writes nor moving write buffers: trap 1. */
 export const SSL_MODES = 0x14n;
@@ -120,8 +118,6 @@ export const SSL_MODES = 0x14n;
 export const SSL_OPTIONS = (1n << 14n) | (1n << 22n) | (1n << 17n) | (1n << 30n);
 /** SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT. */
 export const VERIFY_PEER = 3;
-/** X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL. */
-export const CRL_FLAGS = 0x0cn;
 
 /** Results of SSL_get_error. */
 export const SSL_ERROR = { none: 0, ssl: 1, wantRead: 2, wantWrite: 3, syscall: 5, zeroReturn: 6 } as const;

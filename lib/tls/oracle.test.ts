@@ -8,6 +8,7 @@ import { type ConnectionOptions, TLSSocket, connect as tlsConnect } from 'node:t
 import { createTestCa } from '#lib/testkit/certificates.ts';
 import { CART, createTlsMaterial, ORDERS } from '#lib/testkit/tls-material.ts';
 import { flush, readAll, sessionStream, writeAll } from '#lib/testkit/tls-pair.ts';
+import type { TlsContextOptions } from './context.ts';
 import { Cell } from './openssl.ts';
 import { TLS_ENDED, TlsSession } from './session.ts';
 
@@ -21,10 +22,17 @@ interface Far extends Disposable {
   flush(): void;
 }
 
-type NodeOptions = Partial<Pick<ConnectionOptions, 'cert' | 'key' | 'minVersion' | 'maxVersion' | 'ALPNProtocols'>>;
+type NodeOptions = Partial<
+  Pick<ConnectionOptions, 'cert' | 'key' | 'minVersion' | 'maxVersion' | 'ALPNProtocols' | 'ciphers' | 'ecdhCurve'>
+>;
 
-function far(role: 'client' | 'server', options: NodeOptions = {}, identity = role === 'client' ? cart : orders): Far {
-  const own = context(identity);
+function far(
+  role: 'client' | 'server',
+  options: NodeOptions = {},
+  identity = role === 'client' ? cart : orders,
+  extra: Partial<TlsContextOptions> = {},
+): Far {
+  const own = context(identity, extra);
   const session = new TlsSession(own, role);
   const received: Buffer[] = [];
   const stream = sessionStream(session, () => {
@@ -112,6 +120,30 @@ for (const role of ['client', 'server'] as const) {
     using pair = far(role, { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.2' });
     await until('failure', () => pair.session.state === 'failed');
     assert.match(pair.session.failure, /protocol|version/);
+  });
+
+  test(`as ${role}, TLS 1.2 is spoken when it is allowed, with ephemeral keys and AES-GCM alone`, async () => {
+    const old: NodeOptions = { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.2' };
+    using pair = far(role, old, undefined, { tls12: true });
+    await until('handshake', () => pair.session.state === 'open');
+    assert.equal(pair.node.getProtocol(), 'TLSv1.2');
+    assert.equal(pair.node.getCipher().name, 'ECDHE-ECDSA-AES256-GCM-SHA384');
+    assert.ok(pair.session.peer().ok);
+    pair.node.write('old');
+    await until('it arrives', () => Buffer.concat(pair.received).toString() === 'old');
+    using newer = far(role, {}, undefined, { tls12: true });
+    await until('handshake', () => newer.session.state === 'open');
+    assert.equal(newer.node.getProtocol(), 'TLSv1.3');
+    using weak = far(role, { ...old, ciphers: 'ECDHE-ECDSA-AES128-SHA' }, undefined, { tls12: true });
+    await until('failure', () => weak.session.state === 'failed');
+  });
+
+  test(`as ${role}, a policy of post-quantum keys refuses a peer that has none`, async () => {
+    const groups = 'X25519MLKEM768';
+    using pair = far(role, {}, undefined, { groups });
+    await until('handshake', () => pair.session.state === 'open');
+    using classic = far(role, { ecdhCurve: 'X25519' }, undefined, { groups });
+    await until('failure', () => classic.session.state === 'failed');
   });
 
   test(`as ${role}, a peer without ALPN h2 is refused`, async () => {

@@ -11,6 +11,7 @@ import {
   EKU_SERVER_AUTH,
   readCertificate,
 } from '#lib/wire/certificate.ts';
+import { type ChainLink, linksOf } from './revocation.ts';
 
 export type TlsRole = 'client' | 'server';
 
@@ -27,6 +28,8 @@ export interface PeerIdentity {
   readonly notAfter: number;
   /** SHA-256 of the root that vouched, hexadecimal: the connection ends when that root is no longer trusted. */
   readonly anchor: string;
+  /** The chain, for looking it up in revocation lists now and whenever those change. */
+  readonly links: readonly ChainLink[];
 }
 
 // No `%`, no control character, no dot segments: whatever two readers could take for different identities is refused.
@@ -63,6 +66,7 @@ export function judgePeer(chain: readonly Uint8Array[], role: TlsRole): Result<P
     serial: leaf.serial,
     notAfter: Math.min(...facts.map(({ notAfter }) => notAfter)),
     anchor: fingerprint(chain.at(-1)!),
+    links: linksOf(facts),
   });
 }
 

@@ -7,6 +7,7 @@ import { localAddress, peerAddress } from '#lib/linux/socket.ts';
 import { Session, type SessionOwner } from '#lib/net/session.ts';
 import { TlsTransport } from '#lib/net/tls-transport.ts';
 import type { IdentityWaiter } from '#lib/proxy/worker/identities.ts';
+import { REVOKED } from '#lib/proxy/worker/revocation-check.ts';
 import type { WorkloadFacts } from '#lib/proxy/worker/workload-facts.ts';
 import type { TlsContext } from '#lib/tls/context.ts';
 import { isOfTrustDomain, type PeerIdentity } from '#lib/tls/peer.ts';
@@ -139,6 +140,11 @@ class InboundTunnel implements SessionOwner {
   }
 
   onPeer(_session: Session, peer: PeerIdentity | null): string {
+    const { revocations, telemetry } = this.#pod.runtime;
+    if (peer !== null && revocations.revoked(peer)) {
+      telemetry.count('istio_crl_policy_rejections_total', { reporter: 'destination' });
+      return REVOKED;
+    }
     if (peer !== null && isOfTrustDomain(peer, this.#trustDomain)) return '';
     return `peer ${peer?.uri ?? 'without identity'} is not of trust domain ${this.#trustDomain}`;
   }

@@ -54,7 +54,7 @@ export class Pod {
     this.pool = new TunnelPool<PeerTarget>({
       loop: runtime.loop,
       dial: (target, owner) => dialTunnel(this, target, owner),
-      judge: judgeTunnel,
+      judge: (target, peer) => judgeTunnel(runtime, target, peer),
       streamsPerTunnel: runtime.settings.pool.streamsPerConnection,
       idleMs: runtime.settings.pool.idleMs,
     });

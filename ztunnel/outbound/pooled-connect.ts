@@ -13,7 +13,7 @@ import { HboneStatus } from '#lib/wire/hbone.ts';
 import type { Pod } from '../inpod/pod.ts';
 import type { ResponseFlag } from '../telemetry/connection.ts';
 import { type ConnectOwner, ConnectStream } from './connect-stream.ts';
-import type { PeerTarget } from './tunnel.ts';
+import { type PeerTarget, tunnelFlag } from './tunnel.ts';
 
 /** Tunnels that may be lost under one request before that counts as the peer's failure. */
 const MAX_TUNNELS = 2;
@@ -79,7 +79,7 @@ export class PooledConnect implements ConnectOwner, TunnelWaiter, IdentityWaiter
 
   onNoTunnel(cause: string): void {
     this.#awaitsTunnel = false;
-    this.#fail(cause.startsWith('connection timed out') ? 'NETWORK_POLICY' : 'CONNECT', cause, false);
+    this.#fail(tunnelFlag(cause), cause, false);
   }
 
   // === the stream ===
@@ -100,7 +100,7 @@ export class PooledConnect implements ConnectOwner, TunnelWaiter, IdentityWaiter
   }
 
   onTunnelLost(cause: string): void {
-    if (!this.#again()) this.#fail('CONNECT', cause, false);
+    if (!this.#again()) this.#fail(tunnelFlag(cause), cause, false);
   }
 
   /** Asks for the same peer by another tunnel; false when that was done often enough. */

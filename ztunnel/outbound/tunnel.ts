@@ -6,8 +6,11 @@ import { tcpDial } from '#lib/linux/socket.ts';
 import type { TunnelTarget } from '#lib/net/pool.ts';
 import { Session, type SessionOwner } from '#lib/net/session.ts';
 import { TlsTransport } from '#lib/net/tls-transport.ts';
+import { REVOKED } from '#lib/proxy/worker/revocation-check.ts';
 import { isExpectedServer, type PeerIdentity } from '#lib/tls/peer.ts';
 import type { Pod } from '../inpod/pod.ts';
+import type { ResponseFlag } from '../telemetry/connection.ts';
+import type { Runtime } from '../worker/runtime.ts';
 
 export interface PeerTarget extends TunnelTarget {
   /** Source identity, whose certificate is shown. */
@@ -40,9 +43,25 @@ export function dialTunnel(pod: Pod, target: PeerTarget, owner: SessionOwner): S
   );
 }
 
-export function judgeTunnel(target: PeerTarget, peer: PeerIdentity | null): string {
+/** Why the server that answered is not the one wanted, or ''. */
+export function judgeTunnel(
+  { revocations, telemetry }: Runtime,
+  target: PeerTarget,
+  peer: PeerIdentity | null,
+): string {
+  if (peer !== null && revocations.revoked(peer)) {
+    telemetry.count('istio_crl_policy_rejections_total', { reporter: 'source' });
+    return REVOKED;
+  }
   if (peer !== null && isExpectedServer(peer, target.expected)) return '';
   return `peer is ${peer?.uri ?? 'nobody'}, expected ${target.expected.join(' or ')}`;
+}
+
+/** What metrics call a tunnel that did not come to be for this cause, or was lost under a request. */
+export function tunnelFlag(cause: string): ResponseFlag {
+  if (cause === REVOKED) return 'CERT_REVOKED';
+  if (cause.startsWith('connection timed out')) return 'NETWORK_POLICY';
+  return cause.startsWith('HTTP/2') ? 'H2_HANDSHAKE_FAILURE' : 'CONNECT';
 }
 
 /** Passes everything on and tells when the tunnel is over. */

@@ -39,6 +39,8 @@ export const FAMILIES: readonly Family[] = [
   counter('ambit_worker_restarts_total', 'Data-plane processes that ended unexpectedly'),
   gauge('ambit_mesh_store_bytes', 'Bytes of the shared mesh store in use'),
   gauge('ambit_mesh_store_records', 'Records of the shared mesh store'),
+  counter('istio_crl_policy_rejections_total', 'Tunnels refused or ended because a revocation list names the peer'),
+  counter('istio_crl_untracked_connections_total', 'Tunnels whose peer cannot be looked up in revocation lists'),
   counter('istio_xds_connection_terminations_total', 'Ends of the stream from the control plane, by reason'),
   counter('istio_xds_message_total', 'Messages from the control plane, by type'),
   counter('istio_xds_message_bytes_total', 'Bytes of messages from the control plane, by type'),

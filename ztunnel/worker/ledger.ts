@@ -7,6 +7,7 @@
 //       └── early denial ────────┘
 import type { AccessVerdict } from '#lib/mesh/verdict.ts';
 import type { JoinOwner } from '#lib/net/tunnel-stream.ts';
+import { REVOKED } from '#lib/proxy/worker/revocation-check.ts';
 import type { ConnectionRecord, ResponseFlag } from '../telemetry/connection.ts';
 import type { Runtime } from './runtime.ts';
 import type { Series } from './telemetry.ts';
@@ -63,6 +64,7 @@ export class Ledger implements JoinOwner {
 
   onJoinEnd(error: string): void {
     if (error === POLICY_CHANGED) this.close('DENY', error);
+    else if (error === REVOKED) this.close('CERT_REVOKED', error);
     else this.close(error === '' || error === DRAINED ? '-' : 'CONNECT', error);
   }
 

@@ -10,6 +10,7 @@ import type { Workbench } from '#lib/net/workbench.ts';
 import type { SharedMesh } from '#lib/proxy/state/shared-mesh.ts';
 import type { IpMemory } from '#lib/proxy/worker/address.ts';
 import type { Identities } from '#lib/proxy/worker/identities.ts';
+import type { RevocationCheck } from '#lib/proxy/worker/revocation-check.ts';
 import type { WorkloadMemory } from '#lib/proxy/worker/workload-facts.ts';
 import type { H2Settings } from '#lib/wire/h2/settings.ts';
 import type { ToMain, WorkerSettings } from '../control.ts';
@@ -25,6 +26,7 @@ export interface Runtime {
   readonly bench: Workbench;
   readonly mesh: SharedMesh;
   readonly identities: Identities;
+  readonly revocations: RevocationCheck;
   readonly memory: WorkloadMemory;
   readonly ips: IpMemory;
   readonly telemetry: Telemetry;

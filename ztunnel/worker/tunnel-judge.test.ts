@@ -35,6 +35,8 @@ test('trap 9: tunnels of an expired peer drain, on both sides, and no other', ()
     } as TunnelJudgeOptions['loop'],
     pods: () => [pod],
     trusts: () => true,
+    revoked: () => false,
+    onRevoked: () => assert.fail('nobody is revoked'),
     now: () => now,
   });
   timer();

@@ -5,6 +5,8 @@
 import type { Loop } from '#lib/loop/loop.ts';
 import type { TimerTarget } from '#lib/loop/timer-wheel.ts';
 import type { Session } from '#lib/net/session.ts';
+import { REVOKED } from '#lib/proxy/worker/revocation-check.ts';
+import type { PeerIdentity } from '#lib/tls/peer.ts';
 import type { Pod } from '../inpod/pod.ts';
 
 /** How often expiry is looked for, in ms. */
@@ -18,6 +20,10 @@ export interface TunnelJudgeOptions {
   readonly pods: () => Iterable<Pick<Pod, 'local' | 'sessions' | 'pool'>>;
   /** Whether roots that came with `identity` hold the one with this SHA-256. */
   readonly trusts: (identity: string, anchor: string) => boolean;
+  /** Whether a revocation list names the peer's certificate or one above it. */
+  readonly revoked: (peer: PeerIdentity) => boolean;
+  /** A tunnel was ended for that. */
+  readonly onRevoked: (reporter: 'source' | 'destination') => void;
   /** Wall clock, ms. */
   readonly now: () => number;
 }
@@ -37,6 +43,23 @@ export class TunnelJudge implements TimerTarget {
       if (pod.local()?.uri !== identity) continue;
       pod.pool.dropWhere(doomed, ROOT_GONE);
       for (const session of [...pod.sessions]) if (doomed(session)) session.abort(ROOT_GONE);
+    }
+  }
+
+  /** Revocation lists came: tunnels of peers they name end at once. */
+  revocationsChanged(): void {
+    const { onRevoked, pods, revoked } = this.#options;
+    for (const pod of pods()) {
+      pod.pool.dropWhere(({ peer }) => {
+        const doomed = peer !== null && revoked(peer);
+        if (doomed) onRevoked('source');
+        return doomed;
+      }, REVOKED);
+      for (const session of [...pod.sessions]) {
+        if (session.peer === null || !revoked(session.peer)) continue;
+        onRevoked('destination');
+        session.abort(REVOKED);
+      }
     }
   }
 

@@ -15,6 +15,7 @@ import { Workbench } from '#lib/net/workbench.ts';
 import { SharedMesh } from '#lib/proxy/state/shared-mesh.ts';
 import { IpMemory } from '#lib/proxy/worker/address.ts';
 import { Identities } from '#lib/proxy/worker/identities.ts';
+import { RevocationCheck } from '#lib/proxy/worker/revocation-check.ts';
 import { WorkloadMemory } from '#lib/proxy/worker/workload-facts.ts';
 import { HBONE_CLIENT, HBONE_SERVER } from '#lib/wire/h2/settings.ts';
 import {
@@ -83,6 +84,13 @@ export class DataPlane implements WorkerProgram {
         return;
       case 'identity-failed':
         runtime.identities.fail(message.identity, message.reason);
+        return;
+      case 'identity-gone':
+        runtime.identities.forget(message.identity);
+        return;
+      case 'revocations':
+        runtime.revocations.put(message.lists.map((list) => Buffer.from(list, 'base64')));
+        this.#judge?.revocationsChanged();
         return;
       case 'mesh':
         runtime.waits.retryAll();
@@ -209,13 +217,26 @@ export class DataPlane implements WorkerProgram {
     if (store === undefined) throw new AmbitError('WORKER_MEMORY', `no shared memory by the name ${STORE_MEMORY}`);
     const mesh = new SharedMesh(StoreReader.open(store));
     const toMain = (message: ToMain) => this.#send(message);
-    const identities = new Identities(loop, (identity) => toMain({ kind: 'identity-wanted', identity }));
+    const { tls12, groups } = settings.tls;
+    const identities = new Identities(loop, (identity) => toMain({ kind: 'identity-wanted', identity }), {
+      tls12,
+      ...(groups === null ? {} : { groups }),
+    });
+    // Certificates go by the wall clock, also when somebody sets it.
+    const revocations = new RevocationCheck(Date.now);
     const now = () => performance.timeOrigin + performance.now();
+    const { format, enabled, opened } = settings.accessLog;
+    const telemetry = new Telemetry({
+      ...{ counters, log, vitals, toMain, now, format },
+      ...{ accessLog: enabled, openedLog: opened },
+    });
     this.#judge = new TunnelJudge({
       loop,
       pods: () => this.#pods.values(),
       trusts: (identity, anchor) => identities.trusts(identity, anchor),
-      now,
+      revoked: (peer) => revocations.revoked(peer),
+      onRevoked: (reporter) => telemetry.count('istio_crl_policy_rejections_total', { reporter }),
+      now: Date.now,
     });
     const { keepalive, mark, userTimeout, http2 } = settings;
     const dialOptions = {
@@ -236,18 +257,10 @@ export class DataPlane implements WorkerProgram {
       bench: new Workbench(loop, settings.byteBudget),
       mesh,
       identities,
+      revocations,
       memory: new WorkloadMemory(),
       ips: new IpMemory(),
-      telemetry: new Telemetry({
-        counters,
-        log,
-        vitals,
-        toMain,
-        now,
-        format: settings.accessLog.format,
-        accessLog: settings.accessLog.enabled,
-        openedLog: settings.accessLog.opened,
-      }),
+      telemetry,
       waits: new MeshWaits(loop),
       liveInbound: new LiveInbound(loop, mesh),
       admission: new Admission(

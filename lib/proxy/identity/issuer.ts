@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where certificates come from: the mesh's authority over gRPC, or with FAKE_CA the built-in test authority.
-import { watch } from 'node:fs';
-import { dirname } from 'node:path';
 import { CaClient } from '#lib/identity/ca-client.ts';
 import { assembleCertificate } from '#lib/identity/certificate.ts';
 import { generateKey, keyToPem } from '#lib/identity/key.ts';
@@ -12,6 +10,7 @@ import { AmbitError } from '#lib/kit/error.ts';
 import type { Logger } from '#lib/kit/log.ts';
 import { channelCredentials, channelOptions } from '#lib/xds/client.ts';
 import { rootFile, type ServerSettings, serverEndpoint } from '../source/server-access.ts';
+import { watchFile } from '../source/watch-file.ts';
 
 export interface IssuerSettings {
   readonly fakeCa: boolean;
@@ -27,9 +26,6 @@ export interface Issuer {
   readonly issue: Issue;
   close(): void;
 }
-
-/** Files are written in several steps; one reload for all of them. */
-const ROOT_DEBOUNCE_MS = 2000;
 
 export async function createIssuer(config: IssuerSettings, log: Logger, clock: Clock): Promise<Issuer> {
   return config.fakeCa ? await testIssuer(config, log, clock) : caIssuer(config, log, clock);
@@ -57,23 +53,10 @@ function caIssuer(config: IssuerSettings, log: Logger, clock: Clock): Issuer {
 
 function watchRoots(file: string | undefined, log: Logger, clock: Clock, changed: () => void): () => void {
   if (file === undefined) return () => {};
-  let cancel = (): void => {};
-  // The directory: Kubernetes swaps a symbolic link in it.
-  const watcher = watch(dirname(file), () => {
-    cancel();
-    cancel = clock.after(ROOT_DEBOUNCE_MS, () => {
-      log.info('roots of the certificate authority changed', { file });
-      changed();
-    });
+  return watchFile(file, { clock, log }, () => {
+    log.info('roots of the certificate authority changed', { file });
+    changed();
   });
-  watcher.on('error', (error) =>
-    log.warn('the roots of the certificate authority are no longer watched', { file, error }),
-  );
-  watcher.unref();
-  return () => {
-    cancel();
-    watcher.close();
-  };
 }
 
 async function testIssuer(config: IssuerSettings, log: Logger, clock: Clock): Promise<Issuer> {

@@ -3,7 +3,7 @@
 // TLS context that never changes: a renewed certificate is another context, sessions keep the one they began with (trap 9).
 import type { Loop } from '#lib/loop/loop.ts';
 import type { TimerTarget } from '#lib/loop/timer-wheel.ts';
-import { TlsContext } from '#lib/tls/context.ts';
+import { TlsContext, type TlsContextOptions } from '#lib/tls/context.ts';
 import { fingerprint } from '#lib/tls/peer.ts';
 import { pemBlocks } from '#lib/wire/pem.ts';
 
@@ -15,6 +15,9 @@ export interface IdentityWaiter {
 
 /** How long a connection waits for a certificate. */
 const WAIT_MS = 10_000;
+
+/** What all contexts have in common. */
+export type TlsChoice = Pick<TlsContextOptions, 'tls12' | 'groups'>;
 
 interface Held {
   context: TlsContext | null;
@@ -38,12 +41,14 @@ class Deadline implements TimerTarget {
 export class Identities {
   readonly #loop: Loop;
   readonly #want: (identity: string) => void;
+  readonly #tls: TlsChoice;
   readonly #held = new Map<string, Held>();
 
   /** `want` asks the main process for a certificate. */
-  constructor(loop: Loop, want: (identity: string) => void) {
+  constructor(loop: Loop, want: (identity: string) => void, tls: TlsChoice = {}) {
     this.#loop = loop;
     this.#want = want;
+    this.#tls = tls;
   }
 
   /** The context of `identity` if it is here. */
@@ -77,6 +82,7 @@ export class Identities {
       privateKeyPem: key,
       rootsPem: roots,
       alpn: 'h2',
+      ...this.#tls,
     });
     held.context?.dispose();
     held.context = context;
@@ -84,6 +90,15 @@ export class Identities {
     const { waiters } = held;
     held.waiters = [];
     for (const waiter of waiters) waiter.onIdentity(context);
+  }
+
+  /** No workload of `identity` is left: its key goes. Sessions that began with it go on. */
+  forget(identity: string): void {
+    const held = this.#held.get(identity);
+    if (held === undefined) return;
+    this.#held.delete(identity);
+    held.context?.dispose();
+    for (const waiter of held.waiters.splice(0)) waiter.onNoIdentity('no workload of this identity is left');
   }
 
   fail(identity: string, reason: string): void {
