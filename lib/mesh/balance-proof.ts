@@ -53,13 +53,13 @@ function standingOf(service: Service, endpoint: Endpoint, request: BalanceReques
   const { mode, scopes, allowUnhealthy } = service.loadBalancing;
   if (!workload.healthy && !allowUnhealthy) return out('not ready', 'the Pod becomes Ready');
   if (workload.capacity <= 0) return out('its weight is 0', 'its weight is above 0');
-  if (workload.network !== source.network && workload.networkGateway === undefined) {
+  if (workload.network !== source.network && workload.networkGateway === undefined && !request.anyNetwork) {
     return out(
       `on network ${workload.network}, to which no gateway leads`,
       'an east-west gateway leads to that network',
     );
   }
-  if (!reachable(workload, source)) return out('has neither address nor host name', 'it has an address');
+  if (!reachable(workload, request)) return out('has neither address nor host name', 'it has an address');
   if (targetPortOf(service, endpoint, request.port) === 0) {
     return out(
       `no container port stands behind service port ${request.port}`,

@@ -72,7 +72,7 @@ function failureOf(service: Service, endpoints: readonly Endpoint[], request: Ba
   for (const endpoint of endpoints) {
     const { workload } = endpoint;
     if (targetPortOf(service, endpoint, request.port) === 0) continue;
-    if (workload.capacity <= 0 || !reachable(workload, request.source)) continue;
+    if (workload.capacity <= 0 || !reachable(workload, request)) continue;
     usable = true;
     if (workload.healthy || service.loadBalancing.allowUnhealthy) healthy = true;
   }

@@ -14,6 +14,8 @@ export interface BalanceRequest {
   readonly tried: readonly WorkloadUid[];
   /** Waypoints may lack the port on the service when the endpoint has an application tunnel. */
   readonly portMayBeMissing: boolean;
+  /** A network's gateway is dialled at its address, whichever network that is counted to. */
+  readonly anyNetwork: boolean;
 }
 
 /** The port to dial on an endpoint, 0 when it has none for this service port. */
@@ -27,8 +29,8 @@ export function targetPortOf(service: Service, endpoint: Endpoint, port: number)
 }
 
 /** Whether there is any way to reach the endpoint from the source's network. */
-export function reachable(workload: Workload, source: Workload): boolean {
-  if (workload.network !== source.network) return workload.networkGateway !== undefined;
+export function reachable(workload: Workload, { source, anyNetwork }: BalanceRequest): boolean {
+  if (workload.network !== source.network && !anyNetwork) return workload.networkGateway !== undefined;
   return workload.addresses.length > 0 || workload.hostname !== '';
 }
 
@@ -74,7 +76,7 @@ export function candidateRank(service: Service, endpoint: Endpoint, request: Bal
   const { workload } = endpoint;
   const { mode, scopes, allowUnhealthy } = service.loadBalancing;
   if (!workload.healthy && !allowUnhealthy) return -1;
-  if (workload.capacity <= 0 || !reachable(workload, request.source)) return -1;
+  if (workload.capacity <= 0 || !reachable(workload, request)) return -1;
   if (targetPortOf(service, endpoint, request.port) === 0 || request.tried.includes(workload.uid)) return -1;
   if (mode === 'any' || mode === 'passthrough') return 0;
   if (mode === 'strict' && !sharesAll(scopes, request.source, workload)) return -1;

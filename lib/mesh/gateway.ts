@@ -52,6 +52,7 @@ export function resolveGateway(
       port: hbonePort,
       tried: request.tried,
       portMayBeMissing: request.role === 'waypoint',
+      anyNetwork: request.role === 'gateway',
     };
     const endpoint = chooseEndpoint(view, service, ask, random, rec);
     if (typeof endpoint === 'string') return endpoint;

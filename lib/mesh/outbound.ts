@@ -92,7 +92,7 @@ function toService(
   const endpoint = chooseEndpoint(
     view,
     service,
-    { source, port, tried: flow.tried, portMayBeMissing: false },
+    { source, port, tried: flow.tried, portMayBeMissing: false, anyNetwork: false },
     random,
     rec,
   );
