@@ -66,6 +66,18 @@ export function sendForeign(fd: number, pointer: bigint, length: number, flags =
   return n;
 }
 
+/** Copies from an arena into memory that another library owns and has room for `length` bytes. For lib/tls and its transports. */
+export function copyToForeign(pointer: bigint, arena: Arena, offset: number, length: number): void {
+  arena.check(offset, length);
+  libc.memcpy(pointer, arena.at(offset), length);
+}
+
+/** Copies `length` bytes that another library owns into an arena. For lib/tls and its transports. */
+export function copyFromForeign(arena: Arena, offset: number, pointer: bigint, length: number): void {
+  arena.check(offset, length);
+  libc.memcpy(arena.at(offset), pointer, length);
+}
+
 /** accept4(2) with CLOEXEC and NONBLOCK; the peer is asked for with peerAddress(). Returns the descriptor or a negative errno. */
 export function accept(fd: number): number {
   const n = libc.accept4(fd, 0n, 0n, SOCK_CLOEXEC | SOCK_NONBLOCK);

@@ -78,6 +78,7 @@ export const libc = {
   ftruncate: (fd: number, length: bigint) => raw.ftruncate(big(fd), length),
   mmap: (hint: bigint, length: bigint, protection: number, flags: number, fd: number, offset: bigint) =>
     raw.mmap(hint, length, big(protection), big(flags), big(fd), offset),
+  memcpy: (to: bigint, from: bigint, count: number) => raw.memcpy(to, from, big(count)),
   malloc_trim: (keep: number) => raw.malloc_trim(keep),
   setns: (fd: number, kind: number) => raw.setns(big(fd), big(kind)),
   prctl: (option: number, a: bigint, b: bigint, c: bigint, d: bigint) => raw.prctl(big(option), a, b, c, d),

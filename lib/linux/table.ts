@@ -87,6 +87,8 @@ export const TABLE = {
   ftruncate: { return: i, arguments: [p, p] },
   /** mmap(2): hint, length, protection, flags, descriptor, offset; the address, or 2^64 - 1. */
   mmap: { return: 'uint64', arguments: [p, p, p, p, p, p] },
+  /** memcpy(3): to, from, count; the first again. */
+  memcpy: { return: 'uint64', arguments: [p, p, p] },
   /** malloc_trim(3): bytes to keep at the top. */
   malloc_trim: { return: i, arguments: [i] },
 

@@ -4,7 +4,13 @@
 
 import type { Arena } from '#lib/linux/arena.ts';
 import type { Block, BlockHolder, BlockPool } from './block-pool.ts';
-import { BROKEN, type Socket } from './socket.ts';
+import { BROKEN } from './socket.ts';
+
+/** Where bytes go: a socket, or whatever takes them as one does. */
+export interface ByteSink {
+  /** The count taken, which may be short or 0, or BROKEN. */
+  send(arena: Arena, offset: number, length: number): number;
+}
 
 export class Outbox implements BlockHolder {
   held = 0;
@@ -42,11 +48,11 @@ export class Outbox implements BlockHolder {
     return true;
   }
 
-  /** Sends what the socket takes; the bytes that left, or BROKEN. */
-  drain(socket: Socket): number {
+  /** Sends what the sink takes; the bytes that left, or BROKEN. */
+  drain(sink: ByteSink): number {
     let total = 0;
     for (let block = this.#head; block !== null; block = this.#head) {
-      const n = socket.send(block.arena, block.start, block.end - block.start);
+      const n = sink.send(block.arena, block.start, block.end - block.start);
       if (n === BROKEN) return BROKEN;
       block.start += n;
       this.bytes -= n;
