@@ -102,8 +102,11 @@ export class InboundStream implements StreamUser, AccessOwner, DialOwner, Ledger
     const identity = runtime.memory.identity(uri);
     const forwarded = headers.get('forwarded');
     this.#forwardedHost = forwarded === undefined ? '' : parseForwarded(forwarded).host;
-    const source = runtime.mesh.workloadByAddress(runtime.settings.network, peerIp);
-    // The record of the address counts when it is the peer that proved itself; a waypoint's address is the waypoint's.
+    const { network } = runtime.settings;
+    // Behind a gateway the address is the gateway's, and says nothing of who sends. Otherwise a record beats what baggage says.
+    const source = isForeign(headers.get('x-forwarded-network'), network)
+      ? undefined
+      : runtime.mesh.workloadByAddress(network, peerIp);
     const party =
       source !== undefined
         ? runtime.memory.of(source).party
@@ -248,4 +251,9 @@ export class InboundStream implements StreamUser, AccessOwner, DialOwner, Ledger
     if (this.#ledger.record === null) this.#ledger.denyEarly(this.#ends.peerText, this.#ends.localText, error);
     else this.#ledger.close('-', error);
   }
+}
+
+/** Whether the sender's network, as its proxy tells it, is another than ours. */
+function isForeign(forwarded: string | undefined, network: string): boolean {
+  return forwarded !== undefined && forwarded.toLowerCase() !== network.toLowerCase();
 }

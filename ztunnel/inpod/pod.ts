@@ -31,6 +31,8 @@ export class Pod {
   readonly connections = new Set<LiveConnection>();
   /** Tunnels that others opened to this pod. */
   readonly sessions = new Set<Session>();
+  /** Inner halves of tunnels to other networks; each is one connection's and ends with it. */
+  readonly inner = new Set<Session>();
   /** For plain connections out of the pod, and into it. */
   readonly dialOptions: DialOptions;
   readonly tunnelOptions: DialOptions;

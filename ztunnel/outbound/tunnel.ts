@@ -46,15 +46,16 @@ export function dialTunnel(pod: Pod, target: PeerTarget, owner: SessionOwner): S
 /** Why the server that answered is not the one wanted, or ''. */
 export function judgeTunnel(
   { revocations, telemetry }: Runtime,
-  target: PeerTarget,
+  { expected }: Pick<PeerTarget, 'expected'>,
   peer: PeerIdentity | null,
 ): string {
   if (peer !== null && revocations.revoked(peer)) {
     telemetry.count('istio_crl_policy_rejections_total', { reporter: 'source' });
     return REVOKED;
   }
-  if (peer !== null && isExpectedServer(peer, target.expected)) return '';
-  return `peer is ${peer?.uri ?? 'nobody'}, expected ${target.expected.join(' or ')}`;
+  if (peer !== null && isExpectedServer(peer, expected)) return '';
+  const wanted = expected.length === 0 ? 'somebody whom no subject name of the service names' : expected.join(' or ');
+  return `peer is ${peer?.uri ?? 'nobody'}, expected ${wanted}`;
 }
 
 /** What metrics call a tunnel that did not come to be for this cause, or was lost under a request. */

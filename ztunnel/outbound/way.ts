@@ -3,6 +3,7 @@
 import type { OutboundVerdict } from '#lib/mesh/verdict.ts';
 import type { ConnectionInfo } from '../control.ts';
 import type { Attempt, AttemptOwner, Captured } from './attempt.ts';
+import { DoubleAttempt } from './double-attempt.ts';
 import { NodeLocal } from './node-local.ts';
 import { PlainAttempt } from './plain-attempt.ts';
 import { TunnelAttempt } from './tunnel-attempt.ts';
@@ -42,6 +43,6 @@ export function wayTo(
       return { attempt: new TunnelAttempt(captured, owner, verdict, ip), protocol: 'HBONE', balanced };
     }
     case 'double-hbone':
-      return 'tunnels to other networks are not served by this proxy';
+      return { attempt: new DoubleAttempt(captured, owner, verdict, ip), protocol: 'DOUBLEHBONE', balanced: true };
   }
 }

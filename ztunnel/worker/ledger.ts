@@ -45,6 +45,11 @@ export class Ledger implements JoinOwner {
     runtime.telemetry.socket(direction, 1);
   }
 
+  /** What is known before it can be counted: where the far end says who it is, that is worth waiting for. */
+  expect(record: ConnectionRecord): void {
+    if (!this.closed) this.record = record;
+  }
+
   /** Source and destination are known. Called again when another endpoint is tried: then only what is logged changes. */
   open(record: ConnectionRecord): void {
     if (this.closed) return;
@@ -72,7 +77,8 @@ export class Ledger implements JoinOwner {
   close(flag: ResponseFlag, error: string, verdict?: AccessVerdict): void {
     if (this.closed) return;
     this.closed = true;
-    if (this.record !== null && this.#series !== null) {
+    if (this.record !== null) {
+      this.#series ??= this.#runtime.telemetry.opened(this.record);
       this.#runtime.telemetry.closed(this.record, this.#series, {
         flag,
         error,

@@ -13,11 +13,11 @@ import type { Pod } from '../inpod/pod.ts';
 const LOOK_MS = 10_000;
 const ROOT_GONE = 'the root that vouched for the peer is no longer trusted';
 
-type Judged = Pick<Session, 'peer' | 'drain' | 'abort'>;
+type Judged = Pick<Session, 'role' | 'peer' | 'drain' | 'abort'>;
 
 export interface TunnelJudgeOptions {
   readonly loop: Pick<Loop, 'after'>;
-  readonly pods: () => Iterable<Pick<Pod, 'local' | 'sessions' | 'pool'>>;
+  readonly pods: () => Iterable<Pick<Pod, 'local' | 'sessions' | 'inner' | 'pool'>>;
   /** Whether roots that came with `identity` hold the one with this SHA-256. */
   readonly trusts: (identity: string, anchor: string) => boolean;
   /** Whether a revocation list names the peer's certificate or one above it. */
@@ -42,7 +42,7 @@ export class TunnelJudge implements TimerTarget {
     for (const pod of this.#options.pods()) {
       if (pod.local()?.uri !== identity) continue;
       pod.pool.dropWhere(doomed, ROOT_GONE);
-      for (const session of [...pod.sessions]) if (doomed(session)) session.abort(ROOT_GONE);
+      for (const session of [...pod.sessions, ...pod.inner]) if (doomed(session)) session.abort(ROOT_GONE);
     }
   }
 
@@ -55,9 +55,9 @@ export class TunnelJudge implements TimerTarget {
         if (doomed) onRevoked('source');
         return doomed;
       }, REVOKED);
-      for (const session of [...pod.sessions]) {
+      for (const session of [...pod.sessions, ...pod.inner]) {
         if (session.peer === null || !revoked(session.peer)) continue;
-        onRevoked('destination');
+        onRevoked(session.role === 'server' ? 'destination' : 'source');
         session.abort(REVOKED);
       }
     }
