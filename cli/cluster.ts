@@ -32,9 +32,8 @@ export interface Cluster {
 export function connectCluster(options: GlobalOptions): Cluster {
   const config = loadKubeConfig({ kubeconfig: options.kubeconfig, context: options.context });
   const client = new KubeClient(new KubeConfigTransport(config));
-  const current = config.getContextObject(config.getCurrentContext())?.namespace;
   return {
-    namespace: options.namespace ?? current ?? 'default',
+    namespace: namespaceOf(options),
     istioNamespace: options.istioNamespace,
     pods: async (namespace, labelSelector) => (await client.list(POD, { namespace, labelSelector })).items,
     pod: (namespace, name) => client.get(POD, { namespace, name }),
@@ -42,6 +41,29 @@ export function connectCluster(options: GlobalOptions): Cluster {
       requestPod(config, { namespace: pod.metadata.namespace ?? '', name: pod.metadata.name, port }, request),
     close: () => client.close(),
   };
+}
+
+/** The namespace meant: the option's, the context's, or `default`. */
+function namespaceOf({ context, kubeconfig, namespace }: GlobalOptions): string {
+  if (namespace !== undefined) return namespace;
+  const config = loadKubeConfig({ kubeconfig, context });
+  return config.getContextObject(config.getCurrentContext())?.namespace ?? 'default';
+}
+
+/** The namespace a command works on. */
+export function namespaceFor(command: Command): string {
+  return namespaceOf(command.optsWithGlobals<GlobalOptions>());
+}
+
+/** Runs a command's work with a client of the API and lets go of it afterwards: for commands that change objects. */
+export async function withClient<T>(command: Command, work: (client: KubeClient) => Promise<T>): Promise<T> {
+  const { context, kubeconfig } = command.optsWithGlobals<GlobalOptions>();
+  const client = new KubeClient(new KubeConfigTransport(loadKubeConfig({ kubeconfig, context })));
+  try {
+    return await work(client);
+  } finally {
+    await client.close();
+  }
 }
 
 /** Runs a command's work with a cluster and lets go of it afterwards. */

@@ -8,6 +8,7 @@ import { programCommands } from './command/programs.ts';
 import { proxyStatusCommand } from './command/proxy-status.ts';
 import { validateCommand } from './command/validate.ts';
 import { versionCommand } from './command/version.ts';
+import { waypointCommand } from './command/waypoint.ts';
 import { ztunnelConfigCommand } from './command/ztunnel-config.ts';
 import type { CliIo } from './io.ts';
 
@@ -19,6 +20,7 @@ const COMMANDS: readonly CommandFactory[] = [
   explainCommand,
   ztunnelConfigCommand,
   proxyStatusCommand,
+  waypointCommand,
   versionCommand,
 ];
 

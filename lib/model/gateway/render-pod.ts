@@ -39,7 +39,7 @@ function environment(gateway: Gateway, settings: RenderSettings): Variable[] {
     CA_ADDR: istiod,
     PILOT_CERT_PROVIDER: 'istiod',
     TRUST_DOMAIN: settings.trustDomain,
-    GATEWAY_NAME: gateway.metadata.name,
+    ISTIO_META_GATEWAY_NAME: gateway.metadata.name,
     ISTIO_META_CLUSTER_ID: settings.clusterId,
     ISTIO_META_WORKLOAD_NAME: name,
     ISTIO_META_OWNER: `kubernetes://apis/apps/v1/namespaces/${namespaceOf(gateway)}/deployments/${name}`,

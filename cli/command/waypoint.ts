@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+// `ambit waypoint`: makes waypoints, shows them, removes them.
+
+import { Command, Option } from 'commander';
+import { stringify } from 'yaml';
+import { parseDuration } from '#lib/kit/config.ts';
+import { AmbitError } from '#lib/kit/error.ts';
+import type { KubeClient } from '#lib/kube/client.ts';
+import { GATEWAY, NAMESPACE } from '#lib/kube/kind.ts';
+import type { GenericObject } from '#lib/kube/object.ts';
+import { namespaceFor, withClient } from '../cluster.ts';
+import type { CliIo } from '../io.ts';
+import { table } from '../print/table.ts';
+import {
+  byName,
+  conditionOf,
+  DATAPLANE_MODE,
+  isOfRevision,
+  isWaypoint,
+  REVISION,
+  TRAFFIC_TYPES,
+  type TrafficType,
+  USE_WAYPOINT,
+  WAYPOINT_FOR,
+  waypointGateway,
+} from '../waypoint/gateway.ts';
+import { untilProgrammed } from '../waypoint/wait.ts';
+
+const FIELD_MANAGER = 'ambit-cli';
+
+interface ApplyOptions {
+  readonly name: string;
+  readonly for?: TrafficType;
+  readonly revision?: string;
+  readonly enrollNamespace?: boolean;
+  readonly overwrite?: boolean;
+  readonly wait?: boolean;
+  readonly waypointTimeout: string;
+}
+
+interface ListOptions {
+  readonly allNamespaces?: boolean;
+  readonly name?: string;
+  readonly wait?: boolean;
+  readonly waypointTimeout?: string;
+}
+
+export function waypointCommand(io: CliIo): Command {
+  const command = new Command('waypoint').alias('wp').description('make, show and remove waypoints');
+  for (const part of [generate(io), apply(io), list(io), status(io), remove(io)]) command.addCommand(part);
+  return command;
+}
+
+function wishOptions(command: Command): Command {
+  return command
+    .option('--name <name>', 'name of the waypoint', 'waypoint')
+    .addOption(new Option('--for <traffic>', 'what it is for').choices(TRAFFIC_TYPES))
+    .option('-r, --revision <revision>', 'revision of the control plane that is to run it');
+}
+
+function timeoutOption(command: Command): Command {
+  return command.option('--waypoint-timeout <duration>', 'how long to wait', '90s');
+}
+
+function generate(io: CliIo): Command {
+  const command = wishOptions(new Command('generate').description('print the Gateway that apply would apply'));
+  return command.action((options: ApplyOptions) => {
+    io.out(stringify(waypointGateway({ ...options, ...addressOf(command, options.name) })));
+  });
+}
+
+function apply(io: CliIo): Command {
+  const command = timeoutOption(wishOptions(new Command('apply').description('make a waypoint, or change it')))
+    .option('--enroll-namespace', 'have all of the namespace use it')
+    .option('--overwrite', 'also when the namespace uses another one')
+    .option('-w, --wait', 'until it can be used');
+  return command.action(async (options: ApplyOptions) => {
+    const address = addressOf(command, options.name);
+    const timeoutMs = durationOf(options.waypointTimeout);
+    await withClient(command, async (client) => {
+      // First, so that nothing is half done when the namespace's label is in the way.
+      const enrolled = options.enrollNamespace === true ? await toEnroll(client, address, options) : undefined;
+      await client.apply(GATEWAY, waypointGateway({ ...options, ...address }), {
+        fieldManager: FIELD_MANAGER,
+        force: true,
+      });
+      io.out(`waypoint ${address.namespace}/${address.name} applied\n`);
+      if (enrolled !== undefined) {
+        await client.mergePatch(
+          NAMESPACE,
+          { name: address.namespace },
+          { metadata: { labels: { [USE_WAYPOINT]: address.name } } },
+        );
+        io.out(`namespace ${address.namespace} labeled with "${USE_WAYPOINT}: ${address.name}"\n`);
+        if (enrolled.metadata.labels?.[DATAPLANE_MODE] !== 'ambient') {
+          io.err(`Warning: namespace ${address.namespace} is not in the mesh: label it ${DATAPLANE_MODE}=ambient\n`);
+        }
+      }
+      if (options.wait !== true) return;
+      await untilProgrammed(client, address, timeoutMs);
+      io.out(`waypoint ${address.namespace}/${address.name} is ready!\n`);
+    });
+  });
+}
+
+/** The namespace to label; throws when it is another waypoint's. */
+async function toEnroll(
+  client: KubeClient,
+  { name, namespace }: { readonly name: string; readonly namespace: string },
+  { overwrite }: ApplyOptions,
+) {
+  const found = await client.get(NAMESPACE, { name: namespace });
+  if (found === undefined) throw new AmbitError('NAMESPACE_NOT_FOUND', `there is no namespace ${namespace}`);
+  const other = found.metadata.labels?.[USE_WAYPOINT];
+  if (other !== undefined && other !== name && overwrite !== true) {
+    throw new AmbitError('WAYPOINT_IN_USE', `namespace ${namespace} uses waypoint ${other}`, {
+      advice: 'give --overwrite to have it use this one instead',
+    });
+  }
+  return found;
+}
+
+function list(io: CliIo): Command {
+  const command = new Command('list')
+    .alias('ls')
+    .description('show waypoints')
+    .option('-A, --all-namespaces', 'of all namespaces');
+  return command.action(async (options: ListOptions) => {
+    const found = await withClient(command, (client) => waypoints(client, command, options));
+    if (found.length === 0) {
+      io.out('No waypoints found.\n');
+      return;
+    }
+    const rows = found.map((gateway) => {
+      const { labels = {}, name, namespace = '' } = gateway.metadata;
+      const programmed = conditionOf(gateway, 'Programmed')?.status ?? 'Unknown';
+      const row = [name, labels[REVISION] ?? 'default', labels[WAYPOINT_FOR] ?? 'service', programmed];
+      return options.allNamespaces === true ? [namespace, ...row] : row;
+    });
+    const head = ['NAME', 'REVISION', 'TRAFFIC TYPE', 'PROGRAMMED'];
+    io.out(table(options.allNamespaces === true ? ['NAMESPACE', ...head] : head, rows));
+  });
+}
+
+function status(io: CliIo): Command {
+  const command = timeoutOption(new Command('status').description('show whether waypoints can be used, and why not'))
+    .argument('[name]', 'only this one')
+    .option('-A, --all-namespaces', 'of all namespaces')
+    .option('--no-wait', 'do not wait until they can');
+  return command.action(async (name: string | undefined, options: ListOptions) => {
+    const timeoutMs = durationOf(options.waypointTimeout ?? '90s');
+    const found = await withClient(command, async (client) => {
+      const all = (await waypoints(client, command, options)).filter(
+        ({ metadata }) => name === undefined || metadata.name === name,
+      );
+      if (options.wait === false) return all;
+      return await Promise.all(
+        all.map(({ metadata }) =>
+          untilProgrammed(client, { namespace: metadata.namespace ?? '', name: metadata.name }, timeoutMs),
+        ),
+      );
+    });
+    if (found.length === 0) {
+      io.out(name === undefined ? 'No waypoints found.\n' : `No waypoint ${name} found.\n`);
+      return;
+    }
+    const rows = found.map((gateway) => {
+      const condition = conditionOf(gateway, 'Programmed');
+      const row = [
+        gateway.metadata.name,
+        condition?.status ?? 'Unknown',
+        'Programmed',
+        condition?.reason ?? 'Pending',
+        condition?.message ?? 'no control plane has answered for it yet',
+      ];
+      return options.allNamespaces === true ? [gateway.metadata.namespace ?? '', ...row] : row;
+    });
+    const head = ['NAME', 'STATUS', 'TYPE', 'REASON', 'MESSAGE'];
+    io.out(table(options.allNamespaces === true ? ['NAMESPACE', ...head] : head, rows));
+  });
+}
+
+function remove(io: CliIo): Command {
+  const command = new Command('delete')
+    .description('remove waypoints')
+    .argument('[names...]', 'which')
+    .option('--all', 'all of the namespace')
+    .option('-r, --revision <revision>', 'those of this revision');
+  return command.action(async (names: string[], options: { all?: boolean; revision?: string }) => {
+    if (names.length === 0 && options.all !== true && options.revision === undefined) {
+      throw new AmbitError('USAGE', 'no waypoint is named', { advice: 'name some, or give --all or --revision' });
+    }
+    if (names.length > 0 && options.all === true) {
+      throw new AmbitError('USAGE', 'waypoints are named, and --all is given', { advice: 'give one of them' });
+    }
+    await withClient(command, async (client) => {
+      const namespace = namespaceFor(command);
+      const found = await waypoints(client, command, {});
+      const wanted =
+        names.length > 0
+          ? names
+          : found.filter((gateway) => isOfRevision(gateway, options.revision)).map(({ metadata }) => metadata.name);
+      for (const name of wanted) {
+        const known = found.some(({ metadata }) => metadata.name === name);
+        if (known) await client.delete(GATEWAY, { namespace, name });
+        io.out(`waypoint ${namespace}/${name} ${known ? 'deleted' : 'not found'}\n`);
+      }
+    });
+  });
+}
+
+async function waypoints(client: KubeClient, command: Command, options: ListOptions): Promise<GenericObject[]> {
+  const namespace = options.allNamespaces === true ? undefined : namespaceFor(command);
+  const { items } = await client.list(GATEWAY, { namespace });
+  return items.filter(isWaypoint).sort(byName);
+}
+
+function addressOf(command: Command, name: string): { namespace: string; name: string } {
+  if (name === 'none') {
+    throw new AmbitError('USAGE', 'a waypoint cannot be called none', {
+      advice: `none is the value of the label ${USE_WAYPOINT} that opts out`,
+    });
+  }
+  return { namespace: namespaceFor(command), name };
+}
+
+function durationOf(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === undefined) throw new AmbitError('USAGE', `${text} is no duration`, { advice: 'write for example 90s' });
+  return ms;
+}
