@@ -15,6 +15,7 @@ import { saveEvidence } from './evidence.ts';
 import { matrixText, type Result } from './matrix.ts';
 import { PAIRINGS, type Pairing } from './pairings.ts';
 import { HOW, missingFor, type Peers, peersOf, programWords } from './peers.ts';
+import { verifyParts } from './provenance.ts';
 
 /** A cluster that starts slower than this is broken: the slowest peer is ready in half of it. */
 const UP_SECONDS = 100;
@@ -85,6 +86,7 @@ async function tryPairing(pairing: Pairing, peers: Peers): Promise<Result> {
     const name = `interop-${process.pid}`;
     present = await Cluster.up({ name, args: words });
     const cluster = present;
+    await verifyParts(cluster, parts);
     const shop = new Shop(cluster);
     await shop.open();
     const outcomes = await runChecks(CHECKS, { cluster, shop, parts }, ({ check, passed, seen, seconds }) => {
