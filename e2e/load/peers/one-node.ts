@@ -9,6 +9,7 @@ import { background, run, tryRun } from '../../harness/run.ts';
 import { type Fabric, HTTP_PORT, IPERF_PORT, SERVER_IP } from '../fabric.ts';
 import type { RunningPeer } from '../peer.ts';
 import { NodeAgent } from '../zds.ts';
+import { startAuthority } from './authority.ts';
 import { meshFile, NAMESPACE, WORKLOADS } from './mesh-file.ts';
 
 const NODE = 'node-one';
@@ -44,9 +45,11 @@ export async function startOneNode(
   );
   const socket = join(folder, 'ztunnel.sock');
   const agent = stack.use(new NodeAgent(socket));
+  const authority = await startAuthority((words) => ['ip', 'netns', 'exec', netns, ...words], folder);
+  stack.defer(() => authority.stop());
   const proxy = background('ip', ['netns', 'exec', netns, ...command, 'proxy', 'ztunnel'], {
     XDS_ADDRESS: '',
-    FAKE_CA: 'true',
+    ...authority.env,
     PROXY_MODE: 'shared',
     NODE_NAME: NODE,
     INPOD_UDS: socket,

@@ -8,6 +8,7 @@ import { eventually } from '../../harness/eventually.ts';
 import { type Background, background, run, tryRun } from '../../harness/run.ts';
 import { type Host, HTTP_PORT, IPERF_PORT, SERVER_IP } from '../fabric.ts';
 import type { Peer } from '../peer.ts';
+import { startAuthority } from './authority.ts';
 import { meshFile } from './mesh-file.ts';
 import { startOneNode } from './one-node.ts';
 
@@ -29,23 +30,27 @@ export function ztunnelPeer(
       const file = join(folder, 'mesh.yaml');
       writeFileSync(file, meshFile(), { mode: 0o644 });
       await run('chmod', ['755', folder]);
+      await using stack = new AsyncDisposableStack();
+      stack.defer(() => rmSync(folder, { recursive: true, force: true }));
       const running: Background[] = [];
       for (const [host, workload] of [
         [server, 'server'],
         [client, 'client'],
       ] as const) {
-        running.push(await startOn(host, workload, command, { ...env, LOCAL_XDS_PATH: file }));
+        const authority = await startAuthority(host.inside, folder);
+        stack.defer(() => authority.stop());
+        const proxy = await startOn(host, workload, command, { ...authority.env, LOCAL_XDS_PATH: file, ...env });
+        stack.defer(() => proxy.stop());
+        running.push(proxy);
       }
       const [command_, ...args] = client.inside(['nft', '-f', '-']);
       await run(command_, args, { input: captureRules() });
+      const kept = stack.move();
       return {
         doors: { iperf: { host: SERVER_IP, port: IPERF_PORT }, http: { host: SERVER_IP, port: HTTP_PORT } },
         pids: running.map(({ process }) => process.pid!),
         output: () => running.map((program) => program.output()).join(''),
-        stop: async () => {
-          for (const program of running) await program.stop();
-          rmSync(folder, { recursive: true, force: true });
-        },
+        stop: () => kept.disposeAsync(),
       };
     },
   };
@@ -70,7 +75,6 @@ async function startOn(
 ) {
   const settings = {
     XDS_ADDRESS: '',
-    FAKE_CA: 'true',
     PROXY_MODE: 'dedicated',
     PROXY_WORKLOAD_INFO: `bench/${workload}/${workload}`,
     NODE_NAME: `node-${workload}`,
