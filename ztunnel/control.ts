@@ -55,6 +55,8 @@ export type WorkerSettings = {
   /** TLS 1.2 beside 1.3, and OpenSSL's list of key exchange groups; null leaves its own. */
   readonly tls: { readonly tls12: boolean; readonly groups: string | null };
   readonly connectTimeoutMs: number;
+  /** How long a peer may take to answer a CONNECT. */
+  readonly connectReplyMs: number;
   /** Endpoints tried for one connection while no byte has reached an application; 1 switches the retry off. */
   readonly connectAttempts: number;
   readonly responseBaggage: boolean;

@@ -64,6 +64,7 @@ export function workerSettings(
       groups: read.oneOf('COMPLIANCE_POLICY', ['', 'pqc'], '') === 'pqc' ? POST_QUANTUM : null,
     },
     connectTimeoutMs: 10_000,
+    connectReplyMs: read.duration('AMBIT_CONNECT_REPLY_TIMEOUT', 30_000),
     connectAttempts: read.integer('AMBIT_CONNECT_ATTEMPTS', 3, { min: 1, max: 16 }),
     responseBaggage: read.boolean('ENABLE_RESPONSE_BAGGAGE', true),
     localhostAppTunnel: read.boolean('LOCALHOST_APP_TUNNEL', true),

@@ -3,7 +3,7 @@
 //
 // One dial a key at a time: whoever comes meanwhile waits for it. A tunnel takes as many streams as the peer allows, at most
 // `streamsPerTunnel`; when all are full, or the one with most room is saturated, another is dialled beside it. What has
-// no stream for `idleMs` is drained. A failed dial fails all who waited for it: each of them may try another endpoint.
+// no stream for `idleMs` is drained, and so is the tunnel used longest ago when there are `maxTunnels`. A failed dial fails all who waited for it: each of them may try another endpoint.
 
 import type { Loop } from '#lib/loop/loop.ts';
 import type { TimerId, TimerTarget } from '#lib/loop/timer-wheel.ts';
@@ -32,17 +32,22 @@ export interface PoolOptions<T extends TunnelTarget> {
   readonly judge: (target: T, peer: PeerIdentity | null) => string;
   readonly streamsPerTunnel: number;
   readonly idleMs: number;
+  /** Tunnels that take streams, in all; default 500. */
+  readonly maxTunnels?: number;
 }
 
 /** Tunnels for one key because of saturation alone; more only when streams run out. */
 const TUNNELS_FOR_SPEED = 2;
 const SWEEP_MS = 5_000;
+const DEFAULT_MAX_TUNNELS = 500;
 
 class Lane<T extends TunnelTarget> implements SessionOwner {
   readonly target: T;
   readonly sessions: Session[] = [];
   readonly waiting: TunnelWaiter[] = [];
   dialing: Session | null = null;
+  /** Monotonic ms of the last stream that was wanted here. */
+  usedAt = 0;
   readonly #pool: TunnelPool<T>;
 
   constructor(pool: TunnelPool<T>, target: T) {
@@ -109,6 +114,7 @@ export class TunnelPool<T extends TunnelTarget> implements TimerTarget {
       lane = new Lane(this, target);
       this.#lanes.set(target.key, lane);
     }
+    lane.usedAt = this.options.loop.now;
     const session = this.#best(lane);
     if (session !== null && !(session.saturated && this.#mayAddForSpeed(lane))) {
       waiter.onTunnel(session);
@@ -211,12 +217,26 @@ export class TunnelPool<T extends TunnelTarget> implements TimerTarget {
     return best;
   }
 
+  /** Drains the tunnel that nobody asked for longest, when there are as many as may be. */
+  #makeRoom(): void {
+    let open = 0;
+    let oldest: Lane<T> | null = null;
+    for (const lane of this.#lanes.values()) {
+      const own = openOf(lane);
+      open += own + (lane.dialing === null ? 0 : 1);
+      if (own > 0 && (oldest === null || lane.usedAt < oldest.usedAt)) oldest = lane;
+    }
+    if (oldest === null || open < (this.options.maxTunnels ?? DEFAULT_MAX_TUNNELS)) return;
+    for (const session of [...oldest.sessions]) if (session.state === 'open') session.drain();
+  }
+
   #mayAddForSpeed(lane: Lane<T>): boolean {
-    return lane.dialing !== null || lane.sessions.length < TUNNELS_FOR_SPEED;
+    return lane.dialing !== null || openOf(lane) < TUNNELS_FOR_SPEED;
   }
 
   #dial(lane: Lane<T>): void {
     if (lane.dialing !== null) return;
+    this.#makeRoom();
     const session = this.options.dial(lane.target, lane);
     if (typeof session === 'string') {
       this.serve(lane, session);
@@ -224,4 +244,11 @@ export class TunnelPool<T extends TunnelTarget> implements TimerTarget {
     }
     if (session.state !== 'closed') lane.dialing = session;
   }
+}
+
+/** Tunnels that take streams. */
+function openOf({ sessions }: { readonly sessions: readonly Session[] }): number {
+  let open = 0;
+  for (const { state } of sessions) if (state === 'open') open++;
+  return open;
 }

@@ -28,6 +28,8 @@ import type { Workbench } from './workbench.ts';
 export const PING_EVERY_MS = 10_000;
 export const PONG_WITHIN_MS = 20_000;
 const TICK_MS = 5_000;
+/** Until the peer's SETTINGS must be there, once TLS is. */
+const SETTLE_MS = 10_000;
 /** Bytes one tunnel may send in a turn before the other tunnels are flushed. */
 const TURN_BYTES = 512 * 1024;
 /** Payload of a frame while several streams want to send: none of them waits long behind a bulk stream (trap 17). */
@@ -201,6 +203,7 @@ export class Session implements H2Handler, TransportOwner, Flushable, TimerTarge
     if (refusal !== '') return refusal;
     this.peer = peer;
     this.state = 'settling';
+    this.idleSince = this.bench.loop.now;
     this.bench.loop.markDirty(this);
     return '';
   }
@@ -277,6 +280,10 @@ export class Session implements H2Handler, TransportOwner, Flushable, TimerTarge
     this.#timer = this.bench.loop.after(TICK_MS, this);
     this.h2.tick(now);
     if (this.state === 'opening' || (this.state as SessionState) === 'closed') return;
+    if (this.state === 'settling' && now - this.idleSince >= SETTLE_MS) {
+      this.drop('HTTP/2 handshake timed out: no SETTINGS came');
+      return;
+    }
     if (this.#pingSentAt !== 0 && now - this.#pingSentAt >= PONG_WITHIN_MS) {
       if (this.role === 'server') this.abort('peer does not answer PING');
       else this.drop('peer does not answer PING');

@@ -32,6 +32,7 @@ export const TEST_SETTINGS: WorkerSettings = {
   pool: { streamsPerConnection: 100, idleMs: 300_000 },
   tls: { tls12: false, groups: null },
   connectTimeoutMs: 10_000,
+  connectReplyMs: 30_000,
   connectAttempts: 3,
   responseBaggage: true,
   localhostAppTunnel: true,

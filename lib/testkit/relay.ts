@@ -190,7 +190,7 @@ export class RelayEntry {
     bench: Workbench,
     exit: Endpoint,
     context: () => TlsContext,
-    options: { streamsPerTunnel?: number; idleMs?: number; judge?: () => string } = {},
+    options: { streamsPerTunnel?: number; idleMs?: number; maxTunnels?: number; judge?: () => string } = {},
   ) {
     this.#bench = bench;
     this.#target = { key: exit.toString(), endpoint: exit };
@@ -198,6 +198,7 @@ export class RelayEntry {
       loop: bench.loop,
       streamsPerTunnel: options.streamsPerTunnel ?? 100,
       idleMs: options.idleMs ?? 300_000,
+      ...(options.maxTunnels === undefined ? {} : { maxTunnels: options.maxTunnels }),
       judge: options.judge ?? (() => ''),
       dial: (target, owner) => {
         const fd = tcpDial(target.endpoint, { noDelay: true });
@@ -213,10 +214,11 @@ export class RelayEntry {
     });
   }
 
-  /** Accepts at `at` and has each connection dialled to `authority` behind the exit. */
-  serve(at: Endpoint, authority: string): Endpoint {
+  /** Accepts at `at` and has each connection dialled to `authority` behind the exit; another `key` means tunnels of its own. */
+  serve(at: Endpoint, authority: string, key = this.#target.key): Endpoint {
     const { fd, endpoint } = listenOn(at);
-    this.#acceptors.push(acceptAll(this.#bench.loop, fd, (accepted) => this.#accept(accepted, authority)));
+    const target = { ...this.#target, key };
+    this.#acceptors.push(acceptAll(this.#bench.loop, fd, (accepted) => this.#accept(accepted, authority, target)));
     return endpoint;
   }
 
@@ -225,9 +227,9 @@ export class RelayEntry {
     this.pool.close('entry closed');
   }
 
-  #accept(fd: number, authority: string): void {
+  #accept(fd: number, authority: string, target: RelayTarget): void {
     const socket = new Socket(this.#bench.loop, fd, { onSocket: () => {} });
-    this.pool.acquire(this.#target, {
+    this.pool.acquire(target, {
       onNoTunnel: (cause) => {
         this.failures.push(cause);
         socket.abort();

@@ -9,6 +9,7 @@ import type { TlsMaterial } from './tls-material.ts';
 export interface TunnelRigOptions {
   readonly streamsPerTunnel?: number;
   readonly idleMs?: number;
+  readonly maxTunnels?: number;
   readonly byteBudget?: number;
   /** Why the entry refuses the exit, or ''. */
   readonly judge?: () => string;

@@ -92,7 +92,8 @@ export class DoubleAttempt implements Attempt, PooledConnectOwner, ConnectOwner,
 
   onUsable(session: Session): void {
     if (this.#settled) return;
-    this.#asked = ConnectStream.open(session, this.#request(this.#captured.pod.runtime.settings.network), this);
+    const { settings } = this.#captured.pod.runtime;
+    this.#asked = ConnectStream.open(session, this.#request(settings.network), this, settings.connectReplyMs);
     if (this.#asked === null) this.#fail('H2_HANDSHAKE_FAILURE', 'tunnel takes no streams', this.#verdict.workload);
   }
 

@@ -73,7 +73,7 @@ export class PooledConnect implements ConnectOwner, TunnelWaiter, IdentityWaiter
   onTunnel(session: Session): void {
     this.#awaitsTunnel = false;
     if (this.#over) return;
-    this.#stream = ConnectStream.open(session, this.#request, this);
+    this.#stream = ConnectStream.open(session, this.#request, this, this.#pod.runtime.settings.connectReplyMs);
     if (this.#stream === null) this.#fail('H2_HANDSHAKE_FAILURE', 'tunnel takes no more streams', false);
   }
 
