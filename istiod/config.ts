@@ -46,6 +46,10 @@ export interface IstiodConfig {
   readonly trustDomain: string;
   readonly autoAllowWaypoints: boolean;
   readonly dryRunPolicies: boolean;
+  readonly entriesSelectPods: boolean;
+  readonly servicesSelectEntries: boolean;
+  /** Whether a WorkloadEntry whose probe failed gets no traffic. */
+  readonly entryHealth: boolean;
   /** `<namespace>/<service account>` of the node proxies that may ask for other identities. */
   readonly trustedNodeAccounts: ReadonlySet<string>;
   readonly tokenAudiences: readonly string[];
@@ -182,6 +186,9 @@ export function readConfig(
     trustDomain: env.string('TRUST_DOMAIN', DEFAULT_TRUST_DOMAIN),
     autoAllowWaypoints: env.boolean('PILOT_AUTO_ALLOW_WAYPOINT_POLICY', false),
     dryRunPolicies: env.boolean('AMBIENT_ENABLE_DRY_RUN_AUTHORIZATION_POLICY', false),
+    entriesSelectPods: env.boolean('PILOT_ENABLE_SERVICEENTRY_SELECT_PODS', true),
+    servicesSelectEntries: env.boolean('PILOT_ENABLE_K8S_SELECT_WORKLOAD_ENTRIES', true),
+    entryHealth: env.boolean('AMBIT_WORKLOAD_ENTRY_HEALTH', true),
     trustedNodeAccounts: new Set(env.list('CA_TRUSTED_NODE_ACCOUNTS', [`${namespace}/ztunnel`])),
     tokenAudiences: env.list('TOKEN_AUDIENCES', ['istio-ca']),
     authenticate: env.boolean('XDS_AUTH', true),

@@ -13,9 +13,17 @@ import {
   POD,
   SERVICE,
   SERVICE_ACCOUNT,
+  SERVICE_ENTRY,
+  WORKLOAD_ENTRY,
+  WORKLOAD_GROUP,
 } from '#lib/kube/kind.ts';
 import { Leader } from '#lib/kube/leader.ts';
-import { SERVICE_MANAGER, WAYPOINT_POLICY_MANAGER, ZTUNNEL_POLICY_MANAGER } from '#lib/model/report/report.ts';
+import {
+  ENTRY_MANAGER,
+  SERVICE_MANAGER,
+  WAYPOINT_POLICY_MANAGER,
+  ZTUNNEL_POLICY_MANAGER,
+} from '#lib/model/report/report.ts';
 import type { IstiodConfig } from '../config.ts';
 import type { Informers } from '../watch/informers.ts';
 import { ObjectStatusWriter, type StatusTarget } from './object-status.ts';
@@ -48,6 +56,12 @@ export function createStatus({ client, clock, config, informers, log, targets }:
       }),
       PeerAuthentication: conditionTarget(informers.peerAuthentications, { Accepted: PEER_MANAGER }, 'Accepted'),
       Service: conditionTarget(informers.services, { 'istio.io/WaypointBound': SERVICE_MANAGER }),
+      ServiceEntry: conditionTarget(informers.serviceEntries, {
+        'istio.io/WaypointBound': SERVICE_MANAGER,
+        'istio.io/WaypointMissing': SERVICE_MANAGER,
+        'istio.io/VisibilityApplied': SERVICE_MANAGER,
+      }),
+      WorkloadEntry: conditionTarget(informers.workloadEntries, { 'istio.io/WaypointBound': ENTRY_MANAGER }),
     },
     kinds: {
       AuthorizationPolicy: AUTHORIZATION_POLICY,
@@ -57,6 +71,9 @@ export function createStatus({ client, clock, config, informers, log, targets }:
       Pod: POD,
       Service: SERVICE,
       ServiceAccount: SERVICE_ACCOUNT,
+      ServiceEntry: SERVICE_ENTRY,
+      WorkloadEntry: WORKLOAD_ENTRY,
+      WorkloadGroup: WORKLOAD_GROUP,
     },
   });
   const objects = new ObjectStatusWriter({ client, clock, log, targets });

@@ -6,7 +6,7 @@ import { parse } from 'yaml';
 import { fail, ok, type Problem, type Result } from '#lib/kit/result.ts';
 import type { ConfigMap } from '#lib/kube/object.ts';
 import type { MeshSettings } from '#lib/model/mesh-settings.ts';
-import type { Labels } from '#lib/model/object/selector.ts';
+import { SettingsReader } from './settings-reader.ts';
 
 const KEY = 'mesh';
 
@@ -48,38 +48,16 @@ export function readMeshConfig(map: ConfigMap | undefined, defaults: MeshSetting
   if (!Array.isArray(aliases) || aliases.some((alias) => typeof alias !== 'string')) {
     problems.push({ object, field: `data.${KEY}: trustDomainAliases`, message: 'is no list of names' });
   }
+  const reader = new SettingsReader(object, `data.${KEY}`, problems);
   const result: MeshSettings = {
     ...defaults,
-    discoverySelectors: selectorsIn(settings['discoverySelectors'], (message) =>
-      problems.push({
-        object,
-        field: `data.${KEY}: discoverySelectors`,
-        message,
-        fix: 'write a list of {matchLabels: {name: value}}',
-      }),
-    ),
+    discoverySelectors: reader.selectors('discoverySelectors', settings['discoverySelectors'] ?? []),
+    visibility: reader.visibility(settings['serviceEntryVisibility']) ?? defaults.visibility,
+    serviceScopes: reader.scopes(settings['serviceScopeConfigs']) ?? defaults.serviceScopes,
     trustDomain: nameOf('trustDomain', defaults.trustDomain),
     rootNamespace: nameOf('rootNamespace', defaults.rootNamespace),
     trustDomainAliases: Array.isArray(aliases) ? aliases.map(String) : [],
   };
   const [first, ...rest] = problems;
   return first === undefined ? ok(result) : fail(first, ...rest);
-}
-
-/** Of a selector only matchLabels is understood; anything else would silently widen or narrow the mesh. */
-function selectorsIn(value: unknown, problem: (message: string) => void): Labels[] {
-  if (value === undefined || value === null) return [];
-  if (!Array.isArray(value)) {
-    problem('is no list');
-    return [];
-  }
-  return value.flatMap((selector: unknown): Labels[] => {
-    const { matchLabels, ...others } = (selector ?? {}) as Record<string, unknown>;
-    const labels = Object.entries((matchLabels ?? {}) as Record<string, unknown>);
-    if (Object.keys(others).length > 0) problem(`${Object.keys(others).join(', ')} of a selector is not understood`);
-    else if (labels.length === 0) problem('a selector is empty');
-    else if (labels.some(([, wanted]) => typeof wanted !== 'string')) problem('a label’s value is no text');
-    else return [Object.fromEntries(labels) as Labels];
-    return [];
-  });
 }

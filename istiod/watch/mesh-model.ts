@@ -9,7 +9,7 @@ import type { Logger } from '#lib/kit/log.ts';
 import { formatProblem, type Problem } from '#lib/kit/result.ts';
 import { type ConfigMap, objectKey } from '#lib/kube/object.ts';
 import { createInputs, type ModelInputs } from '#lib/model/inputs.ts';
-import { type MeshSettings, SETTINGS } from '#lib/model/mesh-settings.ts';
+import { DEFAULT_SETTINGS, type MeshSettings, SETTINGS } from '#lib/model/mesh-settings.ts';
 import { createModel, type Model } from '#lib/model/model.ts';
 import type { ObjectReport } from '#lib/model/report/report.ts';
 import type { IstiodConfig } from '../config.ts';
@@ -42,19 +42,21 @@ export class MeshModel {
     this.#options = options;
     const { config, informers, log } = options;
     this.#defaults = {
+      ...DEFAULT_SETTINGS,
       clusterId: config.clusterId,
       trustDomain: config.trustDomain,
-      trustDomainAliases: [],
       rootNamespace: config.namespace,
       domain: config.domain,
       revision: config.revision,
-      discoverySelectors: [],
       autoAllowWaypoints: config.autoAllowWaypoints,
       dryRunPolicies: config.dryRunPolicies,
       ownClassesOnly: config.ownClassesOnly,
       proxyImage: config.proxyImage,
       systemNamespace: config.namespace,
       istiodService: config.serviceName,
+      entriesSelectPods: config.entriesSelectPods,
+      servicesSelectEntries: config.servicesSelectEntries,
+      entryHealth: config.entryHealth,
     };
     this.#graph = new Graph((collection, key, error) =>
       log.error('an object could not be taken in; what was known of it stays', {

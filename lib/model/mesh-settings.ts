@@ -3,7 +3,7 @@
 // Settings of the whole mesh that shape what is computed, from istiod's configuration and the mesh config map.
 
 import { DEFAULT_TRUST_DOMAIN } from '#lib/mesh/identity.ts';
-import type { Labels } from './object/selector.ts';
+import type { LabelSelector } from './object/label-selector.ts';
 
 export interface MeshSettings {
   readonly clusterId: string;
@@ -17,7 +17,11 @@ export interface MeshSettings {
   /** Own revision; '' takes every object, otherwise objects labelled with another are left alone. */
   readonly revision: string;
   /** Namespaces to look at: those that any of these selects. Empty is all. */
-  readonly discoverySelectors: readonly Labels[];
+  readonly discoverySelectors: readonly LabelSelector[];
+  /** Who sees a ServiceEntry: the first that selects its namespace counts, and everybody when none does. */
+  readonly visibility: readonly VisibilityRule[];
+  /** Which Services of remote clusters are ours too; the first that selects one counts, and none when none does. */
+  readonly serviceScopes: readonly ServiceScope[];
   /** A waypoint's own identity is let in by a policy made for it (PILOT_AUTO_ALLOW_WAYPOINT_POLICY). */
   readonly autoAllowWaypoints: boolean;
   /** Policies marked dry-run are sent (AMBIENT_ENABLE_DRY_RUN_AUTHORIZATION_POLICY). */
@@ -29,7 +33,37 @@ export interface MeshSettings {
   /** Where istiod runs, and the name of its Service: what those proxies connect to. */
   readonly systemNamespace: string;
   readonly istiodService: string;
+  /** A ServiceEntry's selector may select Pods (PILOT_ENABLE_SERVICEENTRY_SELECT_PODS). */
+  readonly entriesSelectPods: boolean;
+  /** A Service's selector may select WorkloadEntries (PILOT_ENABLE_K8S_SELECT_WORKLOAD_ENTRIES). */
+  readonly servicesSelectEntries: boolean;
+  /** A WorkloadEntry whose condition `Healthy` is False gets no traffic (AMBIT_WORKLOAD_ENTRY_HEALTH). */
+  readonly entryHealth: boolean;
 }
+
+/** One rule of `serviceEntryVisibility`. */
+export interface VisibilityRule {
+  /** All must select the namespace; none is every namespace. */
+  readonly namespaces: readonly LabelSelector[];
+  /** `none`: the ServiceEntry is not told to anybody. */
+  readonly visibility: 'public' | 'namespace' | 'none';
+}
+
+/** One of `serviceScopeConfigs`. */
+export interface ServiceScope {
+  readonly namespaces: LabelSelector;
+  readonly services: LabelSelector;
+  readonly global: boolean;
+}
+
+const EVERY: LabelSelector = { matchLabels: {}, matchExpressions: [] };
+
+/** A Service labelled `istio.io/global: "true"` is one service with those of its name in other clusters. */
+const GLOBAL_BY_LABEL: ServiceScope = {
+  namespaces: EVERY,
+  services: { matchLabels: { 'istio.io/global': 'true' }, matchExpressions: [] },
+  global: true,
+};
 
 export const DEFAULT_SETTINGS: MeshSettings = {
   clusterId: 'Kubernetes',
@@ -45,6 +79,11 @@ export const DEFAULT_SETTINGS: MeshSettings = {
   proxyImage: 'ambit/waypoint:0.1.0',
   systemNamespace: 'istio-system',
   istiodService: 'istiod',
+  visibility: [],
+  serviceScopes: [GLOBAL_BY_LABEL],
+  entriesSelectPods: true,
+  servicesSelectEntries: true,
+  entryHealth: true,
 };
 
 /** Key of the one item in the settings' collection. */

@@ -9,15 +9,18 @@ import fc from 'fast-check';
 import type { Collection } from '#lib/collections/collection.ts';
 import {
   authorizationPolicy,
+  inCluster,
   kubeService,
   namespace,
   node,
   peerAuthentication,
   pod,
   serviceAccount,
+  serviceEntry,
   slice,
   testModel,
   waypointGateway,
+  workloadEntry,
 } from '#lib/testkit/model.ts';
 import { type KubeObject, keyOf } from './object/object.ts';
 import { WdsState } from './wds/state.ts';
@@ -143,11 +146,71 @@ const objects: fc.Arbitrary<KubeObject> = fc.oneof(
     ),
 );
 
+const entries: fc.Arbitrary<KubeObject> = fc.oneof(
+  fc
+    .record({
+      name,
+      within,
+      hosts: fc.uniqueArray(fc.constantFrom('api.test', 'a.shop.svc.cluster.local', '*.test'), { minLength: 1 }),
+      resolution: fc.constantFrom('NONE', 'STATIC', 'DNS', 'DYNAMIC_DNS'),
+      addresses: fc.array(fc.constantFrom('240.240.0.9', '10.9.0.0/16', 'bad'), { maxLength: 1 }),
+      endpoints: fc.array(
+        fc.constantFrom({ address: '192.0.2.7' }, { address: 'db.test', network: 'n2', ports: { http: 81 } }),
+        { maxLength: 2 },
+      ),
+      selector: fc.option(fc.constantFrom({ app: 'x' }, { app: 'y' }), { nil: undefined }),
+      meta: asksWaypoint,
+      date,
+    })
+    .map(({ date: creationTimestamp, meta: l, name: n, selector, within: w, ...spec }) =>
+      serviceEntry(
+        n,
+        { ...spec, ports: [{ number: 80, name: 'http' }], ...(selector && { workloadSelector: { labels: selector } }) },
+        w,
+        { labels: l, creationTimestamp },
+      ),
+    ),
+  fc
+    .record({ name, within, labels, meta: asksWaypoint, weight: fc.nat(2), network: fc.constantFrom('', 'n2') })
+    .map((o) =>
+      workloadEntry(
+        o.name,
+        { address: `192.0.2.${o.name.charCodeAt(0)}`, labels: o.labels, weight: o.weight, network: o.network },
+        o.within,
+        { labels: o.meta },
+      ),
+    ),
+  fc
+    .record({ network: fc.constantFrom('n1', 'n2'), remote: fc.boolean(), address: fc.constantFrom('203.0.113.1', '') })
+    .map(({ address, network, remote }) => {
+      const gateway = waypointGateway('east', {
+        namespace: 'istio-system',
+        labels: { 'topology.istio.io/network': network },
+        ...(address !== '' && { address }),
+      });
+      const listeners = [{ name: 'mesh', port: 15008, protocol: 'HBONE', tls: { mode: 'Terminate' } }];
+      const gatewayClassName = remote ? 'istio-east-west' : 'istio-remote';
+      const object = { ...gateway, spec: { gatewayClassName, listeners } };
+      return remote ? inCluster('far', object) : object;
+    }),
+);
+
+const everything = fc.oneof(
+  { weight: 3, arbitrary: objects },
+  { weight: 1, arbitrary: entries },
+  {
+    weight: 1,
+    arbitrary: objects
+      .filter(({ kind }) => !kind?.endsWith('Policy') && kind !== 'PeerAuthentication')
+      .map((object) => inCluster('far', object)),
+  },
+);
+
 type Step = { readonly put: KubeObject } | { readonly remove: KubeObject };
 
 const steps: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 4, arbitrary: objects.map((put) => ({ put })) },
-  { weight: 1, arbitrary: objects.map((remove) => ({ remove })) },
+  { weight: 4, arbitrary: everything.map((put) => ({ put })) },
+  { weight: 1, arbitrary: everything.map((remove) => ({ remove })) },
 );
 
 function content(collection: Collection<unknown>): unknown {
@@ -190,7 +253,7 @@ test('any history of objects ends where their last state alone does', () => {
 
 test('what comes out is what node proxies take in, and every bound policy is sent', () => {
   fc.assert(
-    fc.property(fc.array(objects, { maxLength: 25 }), (list) => {
+    fc.property(fc.array(everything, { maxLength: 25 }), (list) => {
       const { model } = testModel(list);
       const state = new WdsState();
       assert.deepEqual(state.applyAddresses([...model.addressResources.values()], []), []);
@@ -231,6 +294,8 @@ test('one changed pod recomputes that pod and nothing else', () => {
     'pods in scope': 1,
     'pod waypoints': 1,
     'pod workloads': 1,
+    'distant pods': 1,
+    'near pods': 1,
     'pod labels': 1,
     'pod reports': 1,
     'service accounts of services': 1,

@@ -3,10 +3,10 @@
 // The whole model: Kubernetes objects in, the mesh and the resources that describe it out, as a graph in which one
 // changed object recomputes what depends on it. istiod fills the inputs from watches, `ambit validate` from files.
 //
-//   namespaces, nodes, gateways ─┐
-//   services ── selectors ───────┼─▶ pods' workloads ──┐
-//   policies ── bound keys ──────┘   slices' workloads ┼─▶ address resources
-//   services ── waypoints ───────────────▶ services ───┘
+//   namespaces, nodes, gateways ─┐    pods' workloads ──┐
+//   services ── selectors ───────┼─▶ entries' workloads ┼─▶ address resources
+//   policies ── bound keys ──────┘   slices' workloads ─┤
+//   services, entries ── waypoints ──────▶ services ────┘
 //   policies ──────────────────────────▶ policies ─────▶ authorization resources
 //   everything ────────────────────────────────────────▶ reports (conditions, problems)
 
@@ -17,12 +17,23 @@ import type { Service as MeshService } from '#lib/mesh/service.ts';
 import type { Workload } from '#lib/mesh/workload.ts';
 import { createGateways, type GatewayCollections } from './gateway/gateways.ts';
 import type { EffectiveSettings, ModelInputs } from './inputs.ts';
+import type { KubeObject } from './object/object.ts';
 import { createPolicies } from './policy/policies.ts';
 import { createReports, type ObjectReport } from './report/reports.ts';
-import { discovered, discoveredConfig, effectiveSettings, settingsIn } from './scope.ts';
+import {
+  discovered,
+  discoveredConfig,
+  effectiveSettings,
+  placeOf,
+  remoteNetworks,
+  servicesInScope,
+  settingsIn,
+} from './scope.ts';
+import { createEntryHosts } from './service/entry-hosts.ts';
 import { createServices } from './service/services.ts';
 import { SchemaChecker } from './validate/schema.ts';
 import { type Waypoint, waypointOf } from './waypoint/gateway.ts';
+import { createNetworkGateways } from './waypoint/network-gateway.ts';
 import { type EncodedResource, encodePolicy, encodeService, encodeWorkload } from './wds/encode.ts';
 import { serviceSelector } from './workload/membership.ts';
 import { createWorkloads } from './workload/workloads.ts';
@@ -54,47 +65,62 @@ const BY_VERSION = {
 /** @param schemas shared by callers that check objects beside the model */
 export function createModel(graph: Graph, inputs: ModelInputs, schemas = new SchemaChecker()): Model {
   const settings = effectiveSettings(graph, inputs);
+  const networks = remoteNetworks(graph, inputs);
   const pods = discovered(graph, 'pods', inputs.pods, inputs, settings);
-  const services = discovered(graph, 'services', inputs.services, inputs, settings);
+  const known = discovered(graph, 'services', inputs.services, inputs, settings);
+  const services = servicesInScope(graph, known, inputs, settings);
   const slices = discovered(graph, 'endpoint slices', inputs.endpointSlices, inputs, settings);
   const gateways = discovered(graph, 'gateways', inputs.gateways, inputs, settings);
-  const authorizationPolicies = discoveredConfig(
-    graph,
-    'authorization policies',
-    inputs.authorizationPolicies,
-    inputs,
-    settings,
-  );
-  const peerAuthentications = discoveredConfig(
-    graph,
-    'peer authentications',
-    inputs.peerAuthentications,
-    inputs,
-    settings,
-  );
+  const config = <T extends KubeObject>(name: string, objects: Collection<T>): Collection<T> =>
+    discoveredConfig(graph, name, objects, inputs, settings);
+  const authorizationPolicies = config('authorization policies', inputs.authorizationPolicies);
+  const peerAuthentications = config('peer authentications', inputs.peerAuthentications);
+  const serviceEntries = config('service entries', inputs.serviceEntries);
+  const workloadEntries = config('workload entries', inputs.workloadEntries);
   const waypoints = graph.map('waypoints', gateways, (gateway, _key, fetch) => {
     const gatewayClass = fetch.get(inputs.gatewayClasses, gateway.spec?.gatewayClassName ?? '');
-    return waypointOf(gateway, gatewayClass, settingsIn(settings, fetch).network);
+    return waypointOf(gateway, gatewayClass, placeOf(gateway, settingsIn(settings, fetch), networks, fetch).network);
   });
-  const selectors = graph.map('service selectors', services, (service, _key, fetch) =>
-    serviceSelector(service, settingsIn(settings, fetch).domain),
-  );
+  const networkGateways = createNetworkGateways(graph, gateways, (fetch) => settingsIn(settings, fetch).clusterId);
+  const { selectors, winners } = createEntryHosts(graph, {
+    inputs,
+    settings,
+    entries: serviceEntries,
+    services: graph.map('service selectors', services, (service, _key, fetch) =>
+      serviceSelector(service, settingsIn(settings, fetch).domain),
+    ),
+  });
   const { boundTo, converted, policies } = createPolicies(graph, {
     authorizationPolicies,
     peerAuthentications,
     waypoints,
     settings,
   });
-  const { podBindings, podWorkloads, workloads } = createWorkloads(graph, {
+  const { distant, entryBindings, podBindings, podWorkloads, workloads } = createWorkloads(graph, {
     inputs,
     settings,
+    networks,
     pods,
     slices,
+    workloadEntries,
+    serviceEntries,
+    winners,
     selectors,
     waypoints,
+    networkGateways,
     policies: { boundTo, converted, policies },
   });
-  const meshServices = createServices(graph, { inputs, settings, services, podWorkloads, waypoints });
+  const meshServices = createServices(graph, {
+    inputs,
+    settings,
+    networks,
+    services,
+    entries: serviceEntries,
+    winners,
+    podWorkloads,
+    distant,
+    waypoints,
+  });
   return {
     settings,
     workloads,
@@ -119,6 +145,10 @@ export function createModel(graph: Graph, inputs: ModelInputs, schemas = new Sch
       converted,
       podBindings,
       serviceBindings: meshServices.bindings,
+      serviceEntries,
+      workloadEntries,
+      hostBindings: meshServices.entryBindings,
+      entryBindings,
     }),
   };
 }

@@ -6,6 +6,7 @@ import { Graph } from '#lib/collections/graph.ts';
 import { createInputs, INPUT_KINDS, type ModelInputs } from '#lib/model/inputs.ts';
 import { DEFAULT_SETTINGS, type MeshSettings } from '#lib/model/mesh-settings.ts';
 import { createModel, type Model } from '#lib/model/model.ts';
+import type { ServiceEntry, WorkloadEntry, WorkloadSpec } from '#lib/model/object/entry.ts';
 import {
   type EndpointSlice,
   type KubeObject,
@@ -186,6 +187,43 @@ export function waypointGateway(
     },
     status: { addresses },
   };
+}
+
+export function serviceEntry(
+  name: string,
+  spec: NonNullable<ServiceEntry['spec']>,
+  within = 'shop',
+  more: MetaText & { readonly status?: ServiceEntry['status'] } = {},
+): ServiceEntry {
+  const { status, ...rest } = more;
+  return {
+    apiVersion: 'networking.istio.io/v1',
+    kind: 'ServiceEntry',
+    metadata: meta(name, within, rest),
+    spec,
+    ...(status !== undefined && { status }),
+  };
+}
+
+export function workloadEntry(
+  name: string,
+  spec: WorkloadSpec,
+  within = 'shop',
+  more: MetaText & { readonly status?: WorkloadEntry['status'] } = {},
+): WorkloadEntry {
+  const { status, ...rest } = more;
+  return {
+    apiVersion: 'networking.istio.io/v1',
+    kind: 'WorkloadEntry',
+    metadata: meta(name, within, rest),
+    spec: { ...spec },
+    ...(status !== undefined && { status }),
+  };
+}
+
+/** The object as it is read from a remote cluster. */
+export function inCluster<T extends KubeObject>(cluster: string, object: T): T {
+  return { ...object, cluster };
 }
 
 export interface TestModel {

@@ -25,6 +25,8 @@ export interface KubeObject {
   readonly apiVersion?: string;
   readonly kind?: string;
   readonly metadata: Meta;
+  /** Id of the remote cluster it was read from; absent for the cluster whose configuration counts. */
+  readonly cluster?: string;
 }
 
 export interface Condition {
@@ -113,10 +115,25 @@ export interface CustomObject extends KubeObject {
   readonly status?: Readonly<Record<string, unknown>>;
 }
 
+/** A key beside `object`: the same, with the object's cluster in front when that is a remote one. */
+export function keyBeside(object: KubeObject, key: string): string {
+  return object.cluster === undefined ? key : clusterKey(object.cluster, key);
+}
+
+/** A key in a remote cluster: `|` stands in no name. */
+export function clusterKey(cluster: string, key: string): string {
+  return `${cluster}|${key}`;
+}
+
 /** `namespace/name`, or `name` of a cluster-scoped object: the key of an object within its kind. */
 export function keyOf(object: KubeObject): string {
   const { namespace, name } = object.metadata;
-  return namespace === undefined || namespace === '' ? name : `${namespace}/${name}`;
+  return keyBeside(object, namespace === undefined || namespace === '' ? name : `${namespace}/${name}`);
+}
+
+/** Key of the object's Namespace. */
+export function spaceOf(object: KubeObject): string {
+  return keyBeside(object, namespaceOf(object));
 }
 
 export function namespaceOf(object: KubeObject): string {

@@ -3,6 +3,8 @@
 // What the author of an object is told: conditions for kinds that have them, problems for everybody (Events where
 // there is no condition, lines of `ambit validate`).
 
+import type { Collection, Fetch } from '#lib/collections/collection.ts';
+import type { Graph } from '#lib/collections/graph.ts';
 import { formatProblem } from '#lib/kit/result.ts';
 import { type KubeObject, namespaceOf } from '../object/object.ts';
 import type { ObjectProblem } from '../validate/problem.ts';
@@ -34,10 +36,11 @@ export interface ObjectReport {
 }
 
 export const SERVICE_MANAGER = 'istio-ambient-service';
+export const ENTRY_MANAGER = 'istio-ambient-workloadentry';
 export const ZTUNNEL_POLICY_MANAGER = 'istio-ambient-ztunnel-policy';
 export const WAYPOINT_POLICY_MANAGER = 'istio-ambient-waypoint-policy';
 
-export function reportKey({ kind, namespace, name }: ReportedObject): string {
+function reportKey({ kind, namespace, name }: ReportedObject): string {
   return namespace === '' ? `${kind} ${name}` : `${kind} ${namespace}/${name}`;
 }
 
@@ -67,4 +70,17 @@ export function problemsText(problems: readonly ObjectProblem[]): string {
   return problems
     .map(({ field, fix, message }) => formatProblem({ field, message, ...(fix !== undefined && { fix }) }))
     .join('. ');
+}
+
+/** Reports under their own keys, which carry the kind. Objects of other clusters are for their own control plane to judge. */
+export function keyed<T extends KubeObject>(
+  graph: Graph,
+  name: string,
+  objects: Collection<T>,
+  report: (object: T, key: string, fetch: Fetch) => ObjectReport | undefined,
+): Collection<ObjectReport> {
+  return graph.flatMap(name, objects, (object, key, fetch) => {
+    const out = object.cluster === undefined ? report(object, key, fetch) : undefined;
+    return out === undefined ? [] : [[reportKey(out.object), out] as const];
+  });
 }

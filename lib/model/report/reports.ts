@@ -5,20 +5,22 @@
 import type { Collection } from '#lib/collections/collection.ts';
 import type { Graph } from '#lib/collections/graph.ts';
 import { asKind, type ModelInputs, type SettingsCollection } from '../inputs.ts';
-import { INGRESS_USE_WAYPOINT } from '../object/names.ts';
+import type { ServiceEntry, WorkloadEntry } from '../object/entry.ts';
 import { type KubeObject, namespaceOf, type Pod, type Service } from '../object/object.ts';
 import type { ConvertedPolicy } from '../policy/authorization-policy.ts';
 import type { AuthorizationPolicy } from '../policy/authorization-spec.ts';
 import type { PeerAuthentication } from '../policy/peer-authentication.ts';
 import { ingressUsesWaypoint } from '../service/services.ts';
 import { validateObject } from '../validate/object.ts';
-import { type ObjectProblem, ProblemList } from '../validate/problem.ts';
+import type { ObjectProblem } from '../validate/problem.ts';
 import type { SchemaChecker } from '../validate/schema.ts';
 import type { WaypointBinding } from '../waypoint/binding.ts';
 import type { Waypoint } from '../waypoint/gateway.ts';
+import { bindingConditions, bindingProblems } from './binding.ts';
+import { createEntryReports } from './entries.ts';
 import { policyCondition, targetCondition } from './policy-condition.ts';
 import { createReferences } from './references.ts';
-import { type ObjectReport, type ReportedCondition, reportKey, reportOf, SERVICE_MANAGER } from './report.ts';
+import { keyed, type ObjectReport, reportOf, SERVICE_MANAGER } from './report.ts';
 
 export type { ObjectReport, ReportedCondition } from './report.ts';
 
@@ -34,6 +36,12 @@ export interface ReportSources {
   readonly converted: Collection<ConvertedPolicy>;
   readonly podBindings: Collection<WaypointBinding>;
   readonly serviceBindings: Collection<WaypointBinding>;
+  readonly serviceEntries: Collection<ServiceEntry>;
+  readonly workloadEntries: Collection<WorkloadEntry>;
+  /** By the ServiceEntry's key. */
+  readonly hostBindings: Collection<WaypointBinding>;
+  /** By the WorkloadEntry's key. */
+  readonly entryBindings: Collection<WaypointBinding>;
 }
 
 export function createReports(graph: Graph, sources: ReportSources): Collection<ObjectReport> {
@@ -52,6 +60,8 @@ export function createReports(graph: Graph, sources: ReportSources): Collection<
     return reportOf(typed, [...validateObject(typed, schemas), ...bindingProblems(typed, binding)]);
   });
 
+  const entryReports = createEntryReports(graph, sources);
+
   const serviceReports = keyed(graph, 'service reports', services, (service, key, fetch) => {
     const typed = asKind(service, 'services');
     const binding = fetch.get(serviceBindings, key);
@@ -59,7 +69,7 @@ export function createReports(graph: Graph, sources: ReportSources): Collection<
     return reportOf(
       typed,
       [...validateObject(typed, schemas), ...bindingProblems(typed, binding)],
-      bindingConditions(binding, ingress),
+      bindingConditions(binding, ingress, SERVICE_MANAGER),
     );
   });
 
@@ -87,54 +97,11 @@ export function createReports(graph: Graph, sources: ReportSources): Collection<
     serviceReports,
     policyReports,
     peerReports,
+    ...entryReports,
   ]);
 }
 
 /** Whether the object has the shape that everything but its schema believes in. */
 function readable(problems: readonly ObjectProblem[]): boolean {
   return !problems.some((problem) => problem.code === 'SchemaViolation');
-}
-
-/** Reports under their own keys, which carry the kind. */
-function keyed<T>(
-  graph: Graph,
-  name: string,
-  objects: Collection<T>,
-  report: (object: T, key: string, fetch: Parameters<Parameters<Graph['map']>[2]>[2]) => ObjectReport | undefined,
-): Collection<ObjectReport> {
-  return graph.flatMap(name, objects, (object, key, fetch) => {
-    const out = report(object, key, fetch);
-    return out === undefined ? [] : [[reportKey(out.object), out] as const];
-  });
-}
-
-function bindingProblems(object: KubeObject, binding: WaypointBinding | undefined): ObjectProblem[] {
-  if (binding?.failure === undefined) return [];
-  const list = new ProblemList(object);
-  const { field, message } = binding.failure;
-  list.missing(
-    'warning',
-    'WaypointNotBound',
-    field,
-    `${message}; traffic goes without it`,
-    'create or fix the waypoint',
-    { kind: 'Gateway', namespace: namespaceOf(object) },
-  );
-  return list.problems;
-}
-
-function bindingConditions(binding: WaypointBinding | undefined, ingress: boolean): ReportedCondition[] {
-  if (binding === undefined) return [];
-  const bound = { type: 'istio.io/WaypointBound', manager: SERVICE_MANAGER };
-  if (binding.failure !== undefined) {
-    const { message, reason } = binding.failure;
-    return [{ ...bound, status: 'False', reason, message }];
-  }
-  if (binding.waypoint === undefined) return [];
-  const notes = [
-    ingress ? `gateways pass it too (${INGRESS_USE_WAYPOINT})` : '',
-    binding.weighted.length > 0 ? 'a canary takes a share' : '',
-  ].filter((note) => note !== '');
-  const message = [`Successfully attached to waypoint ${binding.waypoint.key}`, ...notes].join('; ');
-  return [{ ...bound, status: 'True', reason: 'WaypointAccepted', message }];
 }

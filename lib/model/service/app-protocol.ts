@@ -28,6 +28,11 @@ const BY_APP_PROTOCOL: Readonly<Record<string, AppProtocol>> = {
 /** Ports whose protocol lets the server speak first, hence must not be sniffed. */
 const TCP_PORTS = new Set([25, 53, 3306, 27017]);
 
+/** What a ServiceEntry's `protocol` means. */
+export function protocolByName(name: string | undefined): AppProtocol {
+  return BY_WORD[name?.toLowerCase() ?? ''] ?? 'unknown';
+}
+
 export function appProtocolOf(port: ServicePort): AppProtocol {
   if (port.protocol === 'UDP') return 'unknown';
   if (port.appProtocol !== undefined) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A Kubernetes Service as a service of the mesh.
+// A Kubernetes Service, or a host of a ServiceEntry, as a service of the mesh.
 
 import { Cidr } from '#lib/mesh/cidr.ts';
 import { parseIp } from '#lib/mesh/ip.ts';
@@ -8,8 +8,9 @@ import type { IpFamilies, Service as MeshService, Vip } from '#lib/mesh/service.
 import { serviceKey } from '#lib/mesh/service.ts';
 import { type Namespace, namespaceOf, type Service } from '../object/object.ts';
 import { hostnameOf } from '../workload/membership.ts';
-import { appProtocolOf } from './app-protocol.ts';
-import { loadBalancingOf } from './traffic-distribution.ts';
+import { appProtocolOf, protocolByName } from './app-protocol.ts';
+import { entryPorts, entryVips, resolutionOf, type WinningHost } from './entry-hosts.ts';
+import { entryLoadBalancing, loadBalancingOf } from './traffic-distribution.ts';
 
 /** What other objects contribute to a service. */
 export type ServiceSurroundings = Pick<MeshService, 'waypoint' | 'weightedWaypoints' | 'ingressUseWaypoint'> & {
@@ -41,6 +42,33 @@ export function meshService(service: Service, around: ServiceSurroundings): Mesh
     ipFamilies: familiesOf(service.spec?.ipFamilies ?? []),
     canonical: true,
     visibility: 'public',
+    ingressUseWaypoint: around.ingressUseWaypoint,
+  };
+}
+
+/** The service that a ServiceEntry's host stands for. */
+export function entryService(
+  { canonical, entry, host, key, visibility }: WinningHost,
+  around: ServiceSurroundings,
+): MeshService {
+  return {
+    key,
+    name: entry.metadata.name,
+    namespace: namespaceOf(entry),
+    hostname: host,
+    vips: entryVips(entry, host, around.network),
+    ports: entryPorts(entry).map(({ number, protocol, targetPort }) => ({
+      servicePort: number,
+      targetPort: targetPort === undefined || targetPort === 0 ? number : targetPort,
+      appProtocol: protocolByName(protocol),
+    })),
+    subjectAltNames: [...(entry.spec?.subjectAltNames ?? [])],
+    waypoint: around.waypoint,
+    weightedWaypoints: around.weightedWaypoints,
+    loadBalancing: entryLoadBalancing(entry, resolutionOf(entry), around.namespace),
+    ipFamilies: 'automatic',
+    canonical,
+    visibility,
     ingressUseWaypoint: around.ingressUseWaypoint,
   };
 }

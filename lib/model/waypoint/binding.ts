@@ -6,16 +6,17 @@
 import type { Collection, Fetch } from '#lib/collections/collection.ts';
 import type { WeightedWaypoint } from '#lib/mesh/gateway-address.ts';
 import { WAYPOINT_MANAGERS } from '../gateway/classes.ts';
+import { selectorMatches } from '../object/label-selector.ts';
 import * as names from '../object/names.ts';
-import type { KubeObject, Namespace } from '../object/object.ts';
-import { labelsOf } from '../object/object.ts';
-import { selects } from '../object/selector.ts';
+import { type KubeObject, keyBeside, labelsOf, type Namespace, namespaceOf, spaceOf } from '../object/object.ts';
+import type { Labels } from '../object/selector.ts';
 import type { Waypoint } from './gateway.ts';
 
 export type BindingFailure =
   | 'WaypointIsNotReady'
   | 'AttachmentDenied'
   | 'UnsupportedTrafficType'
+  | 'CrossNamespaceWaypointForbidden'
   | 'CanaryInvalidWeight'
   | 'CanarySameAsPrimary';
 
@@ -30,27 +31,33 @@ export const UNBOUND: WaypointBinding = { waypoint: undefined, weighted: [], fai
 
 /** Who asks. Levels in order of precedence; the namespace is the last. */
 export interface BindingRequest {
-  readonly namespace: string;
   readonly object: KubeObject;
+  /** The labels that ask, when they are not the object's own, as of an endpoint in a ServiceEntry. */
+  readonly labels?: Labels;
   readonly account: KubeObject | undefined;
   readonly traffic: 'service' | 'workload';
+  /** Seen by its own namespace only, so that only its own waypoint may see it. */
+  readonly confined?: boolean;
 }
 
-interface Request {
+interface Asked {
+  /** Key of the waypoint. */
   readonly key: string;
-  readonly level: KubeObject;
+  readonly level: { readonly labels: Labels; readonly annotations: Labels };
   readonly own: boolean;
 }
 
 /** The level that asks, and for what; undefined when none does or one opts out. */
-function requestOf({ account, namespace, object }: BindingRequest, space: Namespace | undefined): Request | undefined {
+function requestOf({ account, labels, object }: BindingRequest, space: Namespace | undefined): Asked | undefined {
   for (const level of [object, account, space]) {
     if (level === undefined) continue;
-    const name = labelsOf(level)[names.USE_WAYPOINT];
+    const own = level === object ? (labels ?? labelsOf(level)) : labelsOf(level);
+    const name = own[names.USE_WAYPOINT];
     if (name === undefined || name === '') continue;
     if (name === 'none') return undefined;
-    const within = labelsOf(level)[names.USE_WAYPOINT_NAMESPACE] ?? namespace;
-    return { key: `${within}/${name}`, level, own: level !== space };
+    const within = own[names.USE_WAYPOINT_NAMESPACE] ?? namespaceOf(object);
+    const annotations = level.metadata.annotations ?? {};
+    return { key: keyBeside(object, `${within}/${name}`), level: { labels: own, annotations }, own: level !== space };
   }
   return undefined;
 }
@@ -61,7 +68,7 @@ export function bindWaypoint(
   namespaces: Collection<Namespace>,
   fetch: Fetch,
 ): WaypointBinding {
-  const space = fetch.get(namespaces, request.namespace);
+  const space = fetch.get(namespaces, spaceOf(request.object));
   const managed = labelsOf(request.object)[names.GATEWAY_MANAGED];
   if (managed !== undefined && WAYPOINT_MANAGERS.has(managed)) return UNBOUND;
   const asked = requestOf(request, space);
@@ -85,15 +92,16 @@ function usable(
   space: Namespace | undefined,
   waypoints: Collection<Waypoint>,
   fetch: Fetch,
-): Waypoint | 'WaypointIsNotReady' | 'AttachmentDenied' {
+): Waypoint | 'WaypointIsNotReady' | 'AttachmentDenied' | 'CrossNamespaceWaypointForbidden' {
   const waypoint = fetch.get(waypoints, key);
   if (waypoint?.address === undefined) return 'WaypointIsNotReady';
-  if (waypoint.namespace === request.namespace) return waypoint;
+  if (waypoint.namespace === namespaceOf(request.object)) return waypoint;
   const { admits } = waypoint;
   const admitted =
     admits.from === 'all' ||
-    (admits.from === 'selector' && space !== undefined && selects(admits.labels, labelsOf(space)));
-  return admitted ? waypoint : 'AttachmentDenied';
+    (admits.from === 'selector' && space !== undefined && selectorMatches(admits.selector, labelsOf(space)));
+  if (!admitted) return 'AttachmentDenied';
+  return request.confined === true ? 'CrossNamespaceWaypointForbidden' : waypoint;
 }
 
 function failureText(
@@ -105,7 +113,12 @@ function failureText(
     case 'WaypointIsNotReady':
       return { reason, message: `waypoint ${key} does not exist or has no address yet` };
     case 'AttachmentDenied':
-      return { reason, message: `waypoint ${key} does not admit objects of namespace ${request.namespace}` };
+      return { reason, message: `waypoint ${key} does not admit objects of namespace ${namespaceOf(request.object)}` };
+    case 'CrossNamespaceWaypointForbidden':
+      return {
+        reason,
+        message: `waypoint ${key} is of another namespace, and the service is seen by its own namespace only`,
+      };
     case 'UnsupportedTrafficType':
       return { reason, message: `waypoint ${key} does not take ${request.traffic} traffic` };
     case 'CanaryInvalidWeight':
@@ -118,22 +131,23 @@ function failureText(
 /** A second waypoint that takes a share. A bad one leaves the primary in place. */
 function withCanary(
   primary: Waypoint,
-  asked: Request,
+  asked: Asked,
   request: BindingRequest,
   space: Namespace | undefined,
   waypoints: Collection<Waypoint>,
   fetch: Fetch,
 ): WaypointBinding {
   const bound: WaypointBinding = { waypoint: primary, weighted: [], failure: undefined };
-  const { annotations } = asked.level.metadata;
-  const name = labelsOf(asked.level)[names.USE_WAYPOINT_CANARY];
+  const { annotations, labels } = asked.level;
+  const name = labels[names.USE_WAYPOINT_CANARY];
   if (name === undefined || name === '' || request.traffic !== 'service') return bound;
-  const key = `${labelsOf(asked.level)[names.USE_WAYPOINT_CANARY_NAMESPACE] ?? request.namespace}/${name}`;
+  const within = labels[names.USE_WAYPOINT_CANARY_NAMESPACE] ?? namespaceOf(request.object);
+  const key = keyBeside(request.object, `${within}/${name}`);
   const refuse = (reason: BindingFailure, field: string): WaypointBinding => ({
     ...bound,
     failure: { ...failureText(reason, key, request), field },
   });
-  const text = annotations?.[names.USE_WAYPOINT_CANARY_WEIGHT] ?? '0';
+  const text = annotations[names.USE_WAYPOINT_CANARY_WEIGHT] ?? '0';
   const weight = /^\d{1,3}$/.test(text) ? Number(text) : 101;
   if (weight > 100) return refuse('CanaryInvalidWeight', `metadata.annotations[${names.USE_WAYPOINT_CANARY_WEIGHT}]`);
   const field = `metadata.labels[${names.USE_WAYPOINT_CANARY}]`;

@@ -6,6 +6,7 @@
 import { type GatewayAddress, HBONE_PORT } from '#lib/mesh/gateway-address.ts';
 import { parseIp } from '#lib/mesh/ip.ts';
 import type { ApplicationTunnel } from '#lib/mesh/workload.ts';
+import { type LabelSelector, parseLabelSelector } from '../object/label-selector.ts';
 import * as names from '../object/names.ts';
 import { annotation, type CustomObject, keyOf, label, namespaceOf } from '../object/object.ts';
 
@@ -13,10 +14,11 @@ export interface Listener {
   readonly name?: string;
   readonly port?: number;
   readonly protocol?: string;
+  readonly tls?: { readonly mode?: string };
   readonly allowedRoutes?: {
     readonly namespaces?: {
       readonly from?: string;
-      readonly selector?: { readonly matchLabels?: Readonly<Record<string, string>> };
+      readonly selector?: unknown;
     };
   };
 }
@@ -34,7 +36,7 @@ export interface Gateway extends CustomObject {
 export type TrafficType = 'service' | 'workload' | 'all' | 'none';
 
 export interface Waypoint {
-  /** `namespace/name`. */
+  /** `namespace/name`, with the cluster in front when that is a remote one. */
   readonly key: string;
   readonly namespace: string;
   readonly name: string;
@@ -51,7 +53,7 @@ export interface Waypoint {
 export type Admission =
   | { readonly from: 'all' }
   | { readonly from: 'same' }
-  | { readonly from: 'selector'; readonly labels: Readonly<Record<string, string>> };
+  | { readonly from: 'selector'; readonly selector: LabelSelector };
 
 /** @param gatewayClass the class object of the same name, whose label and annotation are defaults */
 export function waypointOf(gateway: Gateway, gatewayClass: CustomObject | undefined, network: string): Waypoint {
@@ -110,8 +112,10 @@ function admissionOf(gateway: Gateway, tunnel: ApplicationTunnel | undefined): A
   switch (allowed?.from) {
     case 'All':
       return { from: 'all' };
-    case 'Selector':
-      return { from: 'selector', labels: allowed.selector?.matchLabels ?? {} };
+    case 'Selector': {
+      const selector = parseLabelSelector(allowed.selector, 'allowedRoutes.namespaces.selector');
+      return selector.ok ? { from: 'selector', selector: selector.value } : { from: 'same' };
+    }
     default:
       return { from: 'same' };
   }

@@ -6,7 +6,8 @@
 import { type Ip, parseIp } from '#lib/mesh/ip.ts';
 import type { Workload } from '#lib/mesh/workload.ts';
 import * as names from '../object/names.ts';
-import { annotation, label, labelsOf, namespaceOf, type Pod } from '../object/object.ts';
+import { labelsOf, namespaceOf, type Pod } from '../object/object.ts';
+import { canonicalOf, tunnelOf } from './naming.ts';
 import { ownerName } from './owner.ts';
 
 /** What other objects contribute to a pod's workload. */
@@ -21,6 +22,7 @@ export type PodSurroundings = Pick<
   | 'applicationTunnel'
   | 'authorizationPolicies'
   | 'sameNodeTunnel'
+  | 'networkGateway'
 >;
 
 /** Addresses of a pod that counts; none when it has ended or has no address yet. */
@@ -46,22 +48,12 @@ function isHealthy(pod: Pod): boolean {
   return pod.status?.conditions?.some((one) => one.type === 'Ready' && one.status === 'True') === true;
 }
 
-/** How it is reached: by the agent's annotation, or because it ends tunnels itself. The label alone says nothing. */
-function tunnelOf(pod: Pod): { protocol: Workload['protocol']; native: boolean } {
-  const native = label(pod, names.TUNNEL)
-    ?.split(',')
-    .some((one) => one.trim() === 'http');
-  if (native === true) return { protocol: 'hbone', native: true };
-  return { protocol: annotation(pod, names.REDIRECTION) === 'enabled' ? 'hbone' : 'none', native: false };
-}
-
 export function podWorkload(pod: Pod, around: PodSurroundings): Workload | undefined {
   const addresses = podAddresses(pod);
   if (addresses.length === 0) return undefined;
   const labels = labelsOf(pod);
   const { name } = pod.metadata;
   const workloadName = labels[names.WORKLOAD_NAME] ?? ownerName(pod) ?? name;
-  const { protocol, native } = tunnelOf(pod);
   return {
     uid: podUid(pod, around.clusterId),
     name,
@@ -69,15 +61,11 @@ export function podWorkload(pod: Pod, around: PodSurroundings): Workload | undef
     serviceAccount: serviceAccountOf(pod),
     addresses,
     hostname: '',
-    protocol,
-    networkGateway: undefined,
+    ...tunnelOf(labels, pod.metadata.annotations ?? {}),
     node: pod.spec?.nodeName ?? '',
-    canonicalName: labels[names.CANONICAL_NAME] ?? labels['app.kubernetes.io/name'] ?? labels['app'] ?? workloadName,
-    canonicalRevision:
-      labels[names.CANONICAL_REVISION] ?? labels['app.kubernetes.io/version'] ?? labels['version'] ?? 'latest',
+    ...canonicalOf(labels, workloadName),
     workloadType: 'pod',
     workloadName,
-    nativeTunnel: native,
     healthy: isHealthy(pod),
     hostNetwork: pod.spec?.hostNetwork === true,
     capacity: 1,

@@ -162,7 +162,7 @@ test('addresses of slices that are no pods are plain workloads', () => {
 });
 
 test('namespaces that discovery leaves out are not looked at', () => {
-  const settings = { discoverySelectors: [{ mesh: 'yes' }] };
+  const settings = { discoverySelectors: [{ matchLabels: { mesh: 'yes' }, matchExpressions: [] }] };
   const objects = [pod('cart-1', { ips: ['10.0.0.1'] }), namespace('shop', { labels: { mesh: 'no' } })];
   const live = testModel(objects, settings);
   assert.equal(live.model.workloads.size, 0);

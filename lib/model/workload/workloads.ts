@@ -1,29 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// All workloads, as collections: pods, and addresses of EndpointSlices that are no pods.
+// All workloads, as collections: pods, WorkloadEntries, endpoints of ServiceEntries, addresses of EndpointSlices that
+// are no pods, and gateways to other networks with what lies behind them.
 
-import type { Collection } from '#lib/collections/collection.ts';
+import type { Collection, Fetch } from '#lib/collections/collection.ts';
 import type { Graph } from '#lib/collections/graph.ts';
-import { type Locality, NO_LOCALITY, type Workload } from '#lib/mesh/workload.ts';
+import type { Workload } from '#lib/mesh/workload.ts';
 import type { ModelInputs, SettingsCollection } from '../inputs.ts';
-import { GATEWAY_NAME, REGION, SAME_NODE, SLICE_SERVICE, SUBZONE, ZONE } from '../object/names.ts';
-import { annotation, type EndpointSlice, label, labelsOf, namespaceOf, type Pod } from '../object/object.ts';
+import type { ServiceEntry, WorkloadEntry } from '../object/entry.ts';
+import { SLICE_SERVICE } from '../object/names.ts';
+import { type EndpointSlice, keyBeside, label, namespaceOf, type Pod, spaceOf } from '../object/object.ts';
 import { selectorKey } from '../object/selector.ts';
 import type { PolicyCollections } from '../policy/policies.ts';
-import { settingsIn } from '../scope.ts';
-import { bindWaypoint, type WaypointBinding } from '../waypoint/binding.ts';
+import { placeOf, settingsIn } from '../scope.ts';
+import type { WinningHost } from '../service/entry-hosts.ts';
+import type { WaypointBinding } from '../waypoint/binding.ts';
 import type { Waypoint } from '../waypoint/gateway.ts';
-import { type MembershipSources, type ServiceSelector, servicesOf } from './membership.ts';
-import { podAddresses, podUid, podWorkload, serviceAccountOf } from './pod.ts';
+import type { NetworkGateways } from '../waypoint/network-gateway.ts';
+import { coalesce, gatewayWorkload } from './distant.ts';
+import { bindEntries, createEndpointWorkloads, createEntryWorkloads } from './machines.ts';
+import type { MembershipSources, ServiceSelector } from './membership.ts';
+import { bindPods, createPodWorkloads } from './pods.ts';
 import { sliceWorkloads } from './slice.ts';
 
 export interface WorkloadSources {
   readonly inputs: ModelInputs;
   readonly settings: SettingsCollection;
+  readonly networks: Collection<string>;
   readonly pods: Collection<Pod>;
   readonly slices: Collection<EndpointSlice>;
+  readonly workloadEntries: Collection<WorkloadEntry>;
+  readonly serviceEntries: Collection<ServiceEntry>;
+  readonly winners: Collection<WinningHost>;
   readonly selectors: Collection<ServiceSelector>;
   readonly waypoints: Collection<Waypoint>;
+  readonly networkGateways: NetworkGateways;
   readonly policies: PolicyCollections;
 }
 
@@ -32,65 +43,68 @@ export interface WorkloadCollections {
   readonly workloads: Collection<Workload>;
   /** Those that are pods, by uid. */
   readonly podWorkloads: Collection<Workload>;
+  /** Pods of other clusters and networks, by uid: not among the workloads, but behind their services. */
+  readonly distant: Collection<Workload>;
   /** Waypoints of pods, by the pod's key. */
   readonly podBindings: Collection<WaypointBinding>;
+  /** Waypoints of WorkloadEntries, by the entry's key. */
+  readonly entryBindings: Collection<WaypointBinding>;
 }
 
 export function createWorkloads(graph: Graph, sources: WorkloadSources): WorkloadCollections {
-  const { inputs, policies, pods, settings, slices, waypoints } = sources;
+  const { networkGateways, networks, serviceEntries, settings, slices, winners } = sources;
   const membership = createMembership(graph, sources);
-  const localities = graph.map('localities', inputs.nodes, (node): Locality => {
-    const labels = labelsOf(node);
-    return { region: labels[REGION] ?? '', zone: labels[ZONE] ?? '', subzone: labels[SUBZONE] ?? '' };
-  });
-  const podBindings = graph.map('pod waypoints', pods, (pod, _key, fetch): WaypointBinding => {
-    const namespace = namespaceOf(pod);
-    const account = fetch.get(inputs.serviceAccounts, `${namespace}/${serviceAccountOf(pod)}`);
-    return bindWaypoint({ namespace, object: pod, account, traffic: 'workload' }, waypoints, inputs.namespaces, fetch);
-  });
-  const podWorkloads = graph.flatMap('pod workloads', pods, (pod, key, fetch): [string, Workload][] => {
-    if (podAddresses(pod).length === 0) return [];
-    const mesh = settingsIn(settings, fetch);
-    const namespace = namespaceOf(pod);
-    const space = fetch.get(inputs.namespaces, namespace);
-    // A waypoint's own pods have no waypoint, but perhaps a tunnel to the program in them.
-    const gatewayName = label(pod, GATEWAY_NAME);
-    const front = gatewayName === undefined ? undefined : fetch.get(waypoints, `${namespace}/${gatewayName}`);
-    const binding = front === undefined ? fetch.get(podBindings, key) : undefined;
-    const workload = podWorkload(pod, {
-      network: mesh.network,
-      clusterId: mesh.clusterId,
-      trustDomain: mesh.trustDomain,
-      locality: fetch.get(localities, pod.spec?.nodeName ?? '') ?? NO_LOCALITY,
-      services: servicesOf(pod, membership, fetch),
-      waypoint: binding?.waypoint?.address,
-      applicationTunnel: front?.tunnel,
-      authorizationPolicies: policies.boundTo({ namespace, labels: labelsOf(pod), waypoint: binding?.waypoint }, fetch),
-      sameNodeTunnel: space !== undefined && annotation(space, SAME_NODE) === 'tunnel',
-    });
-    return workload === undefined ? [] : [[podUid(pod, mesh.clusterId), workload]];
-  });
-  const selectorOf = graph.index('selectors by service', sources.selectors, ({ name, namespace }) => [
-    `${namespace}/${name}`,
-  ]);
+  const podBindings = bindPods(graph, sources);
+  const podWorkloads = createPodWorkloads(graph, sources, membership, podBindings);
+  const entryBindings = bindEntries(graph, sources);
+  const entries = createEntryWorkloads(graph, sources, membership, entryBindings);
+  const endpoints = createEndpointWorkloads(graph, sources, serviceEntries, winners);
+  const selectorOf = graph.index('selectors by service', sources.selectors, ({ name, of, space }) =>
+    of === 'service' ? [`${space}/${name}`] : [],
+  );
   const outside = graph.flatMap('slice workloads', slices, (slice, _key, fetch) => {
-    const service = fetch.lookup(selectorOf, `${namespaceOf(slice)}/${label(slice, SLICE_SERVICE) ?? ''}`)[0];
-    return service === undefined ? [] : sliceWorkloads(slice, service, settingsIn(settings, fetch));
+    const name = label(slice, SLICE_SERVICE) ?? '';
+    const service = fetch.lookup(selectorOf, `${spaceOf(slice)}/${name}`)[0];
+    if (service === undefined) return [];
+    const mesh = settingsIn(settings, fetch);
+    return sliceWorkloads(slice, service, {
+      ...placeOf(slice, mesh, networks, fetch),
+      trustDomain: mesh.trustDomain,
+    });
   });
-  return { workloads: graph.union('workloads', [podWorkloads, outside]), podWorkloads, podBindings };
+  // A pod of another network cannot be dialled; its network's gateway can.
+  const isDistant = ({ clusterId, network }: Workload, fetch: Fetch): boolean => {
+    const mesh = settingsIn(settings, fetch);
+    return clusterId !== mesh.clusterId && network !== mesh.network;
+  };
+  const distant = graph.filter('distant pods', podWorkloads, (pod, _key, fetch) => isDistant(pod, fetch));
+  const near = graph.filter('near pods', podWorkloads, (pod, _key, fetch) => !isDistant(pod, fetch));
+  const gateways = graph.map('network gateway workloads', networkGateways.gateways, (gateway, _key, fetch) =>
+    gatewayWorkload(gateway, settingsIn(settings, fetch).trustDomain),
+  );
+  const coalesced = coalesce(graph, distant, networkGateways);
+  return {
+    workloads: graph.union('workloads', [near, entries, endpoints, outside, gateways, coalesced]),
+    podWorkloads,
+    distant,
+    podBindings,
+    entryBindings,
+  };
 }
 
 function createMembership(graph: Graph, { selectors, slices }: WorkloadSources): MembershipSources {
   return {
-    selectors: graph.index('services by selector', selectors, ({ namespace, selector }) =>
-      selector === undefined ? [] : [selectorKey(namespace, selector)],
+    selectors: graph.index('services by selector', selectors, ({ selector, space }) =>
+      selector === undefined ? [] : [selectorKey(space, selector)],
     ),
-    selectorless: graph.index('services without selector', selectors, ({ name, namespace, selector }) =>
-      selector === undefined ? [`${namespace}/${name}`] : [],
+    selectorless: graph.index('services without selector', selectors, ({ name, of, selector, space }) =>
+      of === 'service' && selector === undefined ? [`${space}/${name}`] : [],
     ),
     slicesByPod: graph.index('endpoint slices by pod', slices, (slice) =>
       (slice.endpoints ?? []).flatMap(({ targetRef }) =>
-        targetRef?.kind === 'Pod' ? [`${targetRef.namespace ?? namespaceOf(slice)}/${targetRef.name ?? ''}`] : [],
+        targetRef?.kind === 'Pod'
+          ? [keyBeside(slice, `${targetRef.namespace ?? namespaceOf(slice)}/${targetRef.name ?? ''}`)]
+          : [],
       ),
     ),
   };
