@@ -97,6 +97,10 @@ export const MAP_ANONYMOUS = 0x20;
 export const SPLICE_F_MOVE = 1;
 export const SPLICE_F_NONBLOCK = 2;
 
+// sched(7)
+export const SCHED_OTHER = 0;
+export const SCHED_BATCH = 3;
+
 // setns(2), prctl(2), getrlimit(2)
 export const CLONE_NEWNET = 0x40000000;
 export const PR_SET_DUMPABLE = 4;

@@ -35,6 +35,16 @@ export function forbidCoreDumps(): void {
   if (libc.prctl(C.PR_SET_DUMPABLE, 0n, 0n, 0n, 0n) < 0) throw callError('prctl', errnoCell[0]!, 'PR_SET_DUMPABLE');
 }
 
+/**
+ * Whether waking this process may take a processor from whoever runs there (sched(7), SCHED_BATCH when not). Needs no privilege.
+ * Returns 0 or a negative errno.
+ */
+export function setBatchScheduling(batch: boolean): number {
+  scratch.view.setInt32(0, 0, true);
+  const policy = batch ? C.SCHED_BATCH : C.SCHED_OTHER;
+  return libc.sched_setscheduler(0, policy, scratch.pointer) < 0 ? -errnoCell[0]! : 0;
+}
+
 /** An eventfd, CLOEXEC and NONBLOCK. Throws SYSCALL_EMFILE. */
 export function createEventFd(): number {
   const fd = libc.eventfd(0, C.EFD_CLOEXEC | C.EFD_NONBLOCK);

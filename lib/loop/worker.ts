@@ -5,8 +5,15 @@ import { writeSync } from 'node:fs';
 import { AmbitError } from '#lib/kit/error.ts';
 import { O_NONBLOCK } from '#lib/linux/constants.ts';
 import { openHomeNetns } from '#lib/linux/netns.ts';
-import { addStatusFlags, closeOnExec, forbidCoreDumps, raiseFileLimit } from '#lib/linux/process.ts';
+import {
+  addStatusFlags,
+  closeOnExec,
+  forbidCoreDumps,
+  raiseFileLimit,
+  setBatchScheduling,
+} from '#lib/linux/process.ts';
 import { assertGround } from '#lib/linux/selftest.ts';
+import { BatchScheduling } from './batch-scheduling.ts';
 import { Channel } from './channel.ts';
 import { Housekeeping, nodeHeap } from './housekeeping.ts';
 import { Loop, type TurnObserver } from './loop.ts';
@@ -116,6 +123,8 @@ export function runWorker(argument: WorkerArgument, start: (context: WorkerConte
   const beat: TimerTarget = { onTimer: () => void loop.after(BEAT_MS, beat) };
   loop.after(BEAT_MS, beat);
   instruments.housekeeping = new Housekeeping(loop, nodeHeap());
+  // A kernel that refuses loses some speed and nothing else.
+  instruments.scheduling = new BatchScheduling(loop, setBatchScheduling);
   program = start({
     index,
     loop,
@@ -139,6 +148,7 @@ class Instruments implements TurnObserver {
   readonly #vitals: Vitals;
   readonly #recorder: Recorder;
   housekeeping: Housekeeping | null = null;
+  scheduling: BatchScheduling | null = null;
 
   constructor(vitals: Vitals, recorder: Recorder) {
     this.#vitals = vitals;
@@ -148,6 +158,7 @@ class Instruments implements TurnObserver {
   onTurn(events: number, busyMs: number, flushed: number): void {
     this.#vitals.onTurn(events, busyMs, flushed);
     this.housekeeping?.onTurn(events, busyMs);
+    this.scheduling?.onTurn(events);
     if (busyMs >= SLOW_TURN_MS) this.#recorder.note(performance.now(), LOOP_EVENTS.slowTurn, events, busyMs, flushed);
   }
 }
