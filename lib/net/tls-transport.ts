@@ -21,7 +21,7 @@ import type { Workbench } from './workbench.ts';
 /** Ciphertext one connection may bring in a turn before its neighbours are looked at. */
 const TURN_BYTES = 512 * 1024;
 /** Ciphertext read at a time; see workbench.ts. */
-const READ_BYTES = 64 * 1024;
+const READ_BYTES = 256 * 1024;
 /** Until TCP and TLS must both be there. */
 export const SETUP_MS = 10_000;
 /** How long the other end may take to close after we have said that nothing follows. */
