@@ -4,7 +4,7 @@
 // may improve.
 
 import { describePolicy } from './authorize.ts';
-import type { AccessVerdict, InboundVerdict, OutboundReason, OutboundVerdict } from './verdict.ts';
+import type { AccessVerdict, DryRunOutcome, InboundVerdict, OutboundReason, OutboundVerdict } from './verdict.ts';
 import { describeWorkload } from './workload.ts';
 
 const DROP_TEXT: Record<OutboundReason, (subject: string) => string> = {
@@ -62,6 +62,13 @@ export function accessText(verdict: AccessVerdict): string {
     case 'unknown-policy':
       return `held: policy ${verdict.policy} is bound to the workload and has not been received`;
   }
+}
+
+/** `deny shop/x matched, allow shop/y not matched`, for the log. */
+export function dryRunText(outcomes: readonly DryRunOutcome[]): string {
+  return outcomes
+    .map(({ action, policy, matched }) => `${action} ${policy} ${matched ? 'matched' : 'not matched'}`)
+    .join(', ');
 }
 
 export function inboundText(verdict: InboundVerdict): string {

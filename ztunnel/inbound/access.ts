@@ -1,20 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 // Letting one inbound connection in: judged now, held while a policy that is named has not arrived, and judged again whenever
-// policies change for as long as it lives.
+// policies change for as long as it lives, always by the mesh as it is at that moment.
+//
+//   held ─▶ let in ─▶ over        denied: at once, or later by policies of then
+//             ▼  ▲
+//           orphan: the workload's record is gone; it has a while to come back
 import { authorize } from '#lib/mesh/authorize.ts';
 import type { InboundFlow } from '#lib/mesh/flow.ts';
 import { NO_PROOF } from '#lib/mesh/proof.ts';
 import type { AccessVerdict } from '#lib/mesh/verdict.ts';
 import type { Workload } from '#lib/mesh/workload.ts';
-import type { Pod } from '../inpod/pod.ts';
+import { LOCAL_WAIT_MS, type Pod } from '../inpod/pod.ts';
+import { POLICY_CHANGED, WORKLOAD_GONE } from '../worker/ledger.ts';
 import type { Admitted } from '../worker/live-inbound.ts';
 import type { MeshWait } from '../worker/mesh-waits.ts';
 
 export interface AccessOwner {
   /** The first judgement. `allow` may be false. */
   onVerdict(verdict: AccessVerdict): void;
-  /** Let in before, denied by the policies of now. */
-  onDenied(verdict: AccessVerdict): void;
+  /** Let in before, and now no more: by policies of now, or because its workload left the mesh (then without a verdict). */
+  onDenied(error: string, verdict?: AccessVerdict): void;
 }
 
 export class Access implements Admitted {
@@ -36,17 +41,25 @@ export class Access implements Admitted {
     const { liveInbound, settings, waits } = this.#pod.runtime;
     // Registered before the first judgement, so that no change falls between the two.
     liveInbound.add(this);
-    if (this.#judge(false)) return;
-    this.#wait = waits.add(settings.unknownPolicyWaitMs, (last) => this.#over || this.#judge(last));
+    const verdict = this.#verdict(this.#atOpening);
+    if (verdict.reason !== 'unknown-policy') {
+      this.#first(verdict);
+      return;
+    }
+    this.#wait = waits.add(settings.unknownPolicyWaitMs, (last) => this.#over || this.#held(last));
   }
 
-  localWorkload(): Workload {
-    return this.#pod.local()?.workload ?? this.#atOpening;
-  }
-
-  onDenied(verdict: AccessVerdict): void {
-    // While it is held nobody has answered yet; the wait will.
-    if (!this.#over && this.#wait === null) this.#owner.onDenied(verdict);
+  judgeAgain(): void {
+    // While it waits, the wait asks again by itself.
+    if (this.#over || this.#wait !== null) return;
+    const local = this.#pod.local();
+    if (local === undefined) {
+      this.#wait = this.#pod.runtime.waits.add(LOCAL_WAIT_MS, (last) => this.#over || this.#orphan(last));
+      return;
+    }
+    const verdict = this.#verdict(local.workload);
+    // A policy that is named and missing holds new connections; it does not cut those that were let in.
+    if (!verdict.allow && verdict.reason !== 'unknown-policy') this.#owner.onDenied(POLICY_CHANGED, verdict);
   }
 
   /** The connection is over. */
@@ -58,16 +71,34 @@ export class Access implements Admitted {
     this.#wait = null;
   }
 
-  #judge(last: boolean): boolean {
-    const { mesh, telemetry } = this.#pod.runtime;
-    const verdict = authorize(mesh, this.localWorkload(), this.flow, NO_PROOF);
-    if (verdict.reason === 'unknown-policy' && !last) return false;
+  #held(last: boolean): boolean {
+    const verdict = this.#verdict(this.#pod.local()?.workload ?? this.#atOpening);
+    const unknown = verdict.reason === 'unknown-policy';
+    if (unknown && !last) return false;
     this.#wait = null;
+    this.#pod.runtime.telemetry.count('ambit_unknown_policy_total', { outcome: unknown ? 'refused' : 'arrived' });
+    this.#first(verdict);
+    return true;
+  }
+
+  #orphan(last: boolean): boolean {
+    const back = this.#pod.local() !== undefined;
+    if (!back && !last) return false;
+    this.#wait = null;
+    if (back) this.judgeAgain();
+    else this.#owner.onDenied(WORKLOAD_GONE);
+    return true;
+  }
+
+  #first(verdict: AccessVerdict): void {
     for (const { policy, action, matched } of verdict.dryRun) {
-      telemetry.count('ambit_policy_dry_run_total', { policy, action, matched: String(matched) });
+      this.#pod.runtime.telemetry.count('ambit_policy_dry_run_total', { policy, action, matched: String(matched) });
     }
     this.#owner.onVerdict(verdict);
-    return true;
+  }
+
+  #verdict(local: Workload): AccessVerdict {
+    return authorize(this.#pod.runtime.mesh, local, this.flow, NO_PROOF);
   }
 }
 

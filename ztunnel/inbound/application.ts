@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Dialling the application of a pod from inside its namespace, from the client's own address where the kernel lets us. Only the
 // address is kept, the port is new (facts of the protocol, section 4.4).
+import { Endpoint } from '#lib/linux/address.ts';
 import { EACCES, EADDRNOTAVAIL, EINVAL, ENOPROTOOPT, EPERM, errnoName } from '#lib/linux/errno.ts';
 import { tcpDial } from '#lib/linux/socket.ts';
 import type { Ip } from '#lib/mesh/ip.ts';
@@ -25,4 +26,11 @@ export function dialApplication(pod: Pod, ip: Ip, port: number, clientIp: Ip): n
     error: errnoName(fd),
   });
   return tcpDial(to, pod.dialOptions);
+}
+
+/** Starts a connection to the program behind an application tunnel: both ends on the pod's loopback, of the family of its address. */
+export function dialOnLoopback(pod: Pod, family: 4 | 6, port: number): number {
+  const loopback = family === 4 ? '127.0.0.1' : '::1';
+  const [to, source] = [Endpoint.parse(loopback, port)!, Endpoint.parse(loopback, 0)!];
+  return tcpDial(to, { ...pod.dialOptions, source });
 }

@@ -15,12 +15,10 @@ import type { HeaderBlock } from '#lib/wire/h2/headers.ts';
 import { ErrorCode } from '#lib/wire/h2/protocol.ts';
 import type { H2Stream } from '#lib/wire/h2/stream.ts';
 import { connectResponse, HboneStatus } from '#lib/wire/hbone.ts';
-import type { LiveConnection, Pod } from '../inpod/pod.ts';
+import { type LiveConnection, LOCAL_WAIT_MS, type Pod } from '../inpod/pod.ts';
 import type { MeshWait } from '../worker/mesh-waits.ts';
-import { InboundStream, type TunnelEnds } from './stream.ts';
-
-/** How long the pod's own record may take to arrive. */
-const LOCAL_WAIT_MS = 5_000;
+import type { TunnelEnds } from './connect-request.ts';
+import { InboundStream } from './stream.ts';
 
 export class HboneServer {
   readonly #pod: Pod;
@@ -41,7 +39,13 @@ export class HboneServer {
     const { ips, settings } = this.#pod.runtime;
     const [peerIp, localIp] = [ips.of(this.#peer), ips.of(this.#local)];
     const peerText = peerIp.withPort(this.#peer.port);
-    const ends = { peerIp, peerText, localIp, localText: localIp.withPort(settings.ports.hbone) };
+    const ends = {
+      peerIp,
+      peerPort: this.#peer.port,
+      peerText,
+      localIp,
+      localText: localIp.withPort(settings.ports.hbone),
+    };
     new Arrival(this.#pod, fd, ends).begin();
   }
 }

@@ -11,15 +11,12 @@ import type { Socket, SocketOwner } from '#lib/net/socket.ts';
 import { SocketJoin } from '#lib/net/socket-join.ts';
 import type { WorkloadFacts } from '#lib/proxy/worker/workload-facts.ts';
 import type { ConnectionInfo } from '../control.ts';
-import type { LiveConnection, Pod } from '../inpod/pod.ts';
-import { Ledger, type LedgerOwner, POLICY_CHANGED } from '../worker/ledger.ts';
+import { type LiveConnection, LOCAL_WAIT_MS, type Pod } from '../inpod/pod.ts';
+import { Ledger, type LedgerOwner } from '../worker/ledger.ts';
 import type { MeshWait } from '../worker/mesh-waits.ts';
 import { traceIdOf } from '../worker/trace-ids.ts';
 import { Access, type AccessOwner, denialText } from './access.ts';
 import { dialApplication } from './application.ts';
-
-/** How long the pod's own record may take to arrive. */
-const LOCAL_WAIT_MS = 5_000;
 
 export class InboundPlain implements SocketOwner, AccessOwner, DialOwner, LedgerOwner, LiveConnection {
   readonly #pod: Pod;
@@ -94,6 +91,7 @@ export class InboundPlain implements SocketOwner, AccessOwner, DialOwner, Ledger
 
   onVerdict(verdict: AccessVerdict): void {
     if (this.#ledger.closed) return;
+    this.#ledger.judged(verdict);
     if (!verdict.allow) {
       this.#socket.abort();
       this.#ledger.close('DENY', denialText(accessText(verdict)), verdict);
@@ -104,12 +102,12 @@ export class InboundPlain implements SocketOwner, AccessOwner, DialOwner, Ledger
     else this.#dial = new Dial(this.#pod.runtime.loop, fd, this, this.#pod.runtime.settings.connectTimeoutMs);
   }
 
-  onDenied(verdict: AccessVerdict): void {
+  onDenied(error: string, verdict?: AccessVerdict): void {
     if (this.#ledger.closed) return;
-    if (this.#joined !== null) this.#joined.kill(POLICY_CHANGED);
+    if (this.#joined !== null) this.#joined.kill(error);
     else {
       this.#socket.abort();
-      this.#ledger.close('DENY', POLICY_CHANGED, verdict);
+      this.#ledger.close('DENY', error, verdict);
     }
   }
 

@@ -112,3 +112,78 @@ test('a policy that is named and has not arrived holds the connection until it d
   await rig.two.settle();
   await rig.until('it is let in', () => client.text === 'in');
 });
+
+test('a connection held for a policy that never comes is refused, and both outcomes are counted', async () => {
+  await using rig = await twoNodes(ca, { unknownPolicyWaitMs: 300 });
+  rig.two.mesh.putWorkload(recordOf(rig.orders, 'two', { authorizationPolicies: ['shop/lost'] }));
+  await rig.two.settle();
+  const server = new AppServer(rig.loop, at(rig.orders, 8080), (app) => app.send('in'), rig.orders.netns);
+  const refused = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
+  await rig.until('it is refused', () => refused.end === 'reset');
+  assert.equal(server.connections.length, 0);
+  await rig.until('it is logged', () => rig.two.lines.length === 1);
+  assert.match(String(rig.two.lines[0]!['error']), /policy rejection: .*shop\/lost/);
+  await until('it is counted', () => rig.two.metric('ambit_unknown_policy_total', 'outcome="refused"') === 1);
+  const held = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
+  const begun = performance.now();
+  await rig.until('it is held', () => performance.now() - begun > 100);
+  rig.two.mesh.putPolicy(policy({ name: 'lost', namespace: 'shop', scope: 'selector', rules: [[]] }));
+  await rig.two.settle();
+  await rig.until('it is let in', () => held.text === 'in');
+  await until('it is counted', () => rig.two.metric('ambit_unknown_policy_total', 'outcome="arrived"') === 1);
+});
+
+test('a dry-run policy decides nothing, is counted, and stands in the log of every connection', async () => {
+  await using rig = await twoNodes(ca);
+  const dry = { namespace: 'shop', dryRun: true } as const;
+  rig.two.mesh.putPolicy(policy({ ...dry, name: 'would-deny', action: 'deny', rules: [[]] }));
+  rig.two.mesh.putPolicy(
+    policy({ ...dry, name: 'would-allow', rules: [[[{ principals: ['cluster.local/ns/shop/sa/other'] }]]] }),
+  );
+  await rig.two.settle();
+  const server = new AppServer(rig.loop, at(rig.orders, 8080), (app) => app.send('in'), rig.orders.netns);
+  const client = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
+  await rig.until('it is let in', () => client.text === 'in');
+  client.finish();
+  server.connections[0]!.finish();
+  await rig.until('it is logged', () => rig.two.lines.length === 1);
+  assert.equal(rig.two.lines[0]!['dry_run'], 'deny shop/would-deny matched, allow shop/would-allow not matched');
+  const counted = (name: string, matched: string) =>
+    rig.two.metric('ambit_policy_dry_run_total', `policy="shop/${name}"`, `matched="${matched}"`);
+  await until('both are counted', () => counted('would-deny', 'true') === 1 && counted('would-allow', 'false') === 1);
+});
+
+test('a policy newly bound to a workload cuts what it denies, though the policy itself is old', async () => {
+  await using rig = await twoNodes(ca);
+  rig.two.mesh.putPolicy(policy({ name: 'nobody', namespace: 'shop', scope: 'selector', action: 'allow', rules: [] }));
+  await rig.two.settle();
+  new AppServer(rig.loop, at(rig.orders, 8080), (app) => app.send('in'), rig.orders.netns);
+  const client = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
+  await rig.until('it is let in', () => client.text === 'in');
+  rig.two.mesh.putWorkload(recordOf(rig.orders, 'two', { authorizationPolicies: ['shop/nobody'] }));
+  await rig.two.settle();
+  await rig.until('it is cut', () => client.end === 'reset');
+  await rig.until('it is logged', () => rig.two.lines.length === 1);
+  assert.equal(rig.two.lines[0]!['error'], 'connection closed due to policy change');
+  await until('it is a denial', () => rig.two.metric('connections_closed_total', 'response_flags="DENY"') === 1);
+});
+
+test('a workload that leaves the mesh and does not come back loses its inbound connections', async () => {
+  await using rig = await twoNodes(ca);
+  new AppServer(rig.loop, at(rig.orders, 8080), (app) => app.send('in'), rig.orders.netns);
+  const client = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
+  await rig.until('it is let in', () => client.text === 'in');
+  const record = recordOf(rig.orders, 'two');
+  rig.two.mesh.removeWorkload(record.uid);
+  await rig.two.settle();
+  const gone = performance.now();
+  await rig.until('it is spared for a while', () => performance.now() - gone > 500);
+  assert.equal(client.end, '');
+  rig.two.mesh.putWorkload(record);
+  await rig.two.settle();
+  rig.two.mesh.removeWorkload(record.uid);
+  await rig.two.settle();
+  await rig.until('it is cut', () => client.end === 'reset', 10_000);
+  await rig.until('it is logged', () => rig.two.lines.length === 1);
+  assert.match(String(rig.two.lines[0]!['error']), /no longer part of the mesh/);
+});

@@ -3,38 +3,33 @@
 // section 1.7): method and authority 400, local workload 503, destination 400 or 503, policy 401, application 503, then 200. The
 // application is connected before the 200, so a tunnel that opens leads somewhere.
 import { errnoName } from '#lib/linux/errno.ts';
-import { type Authority, resolveInbound, servedService } from '#lib/mesh/inbound.ts';
-import { type Ip, parseIp } from '#lib/mesh/ip.ts';
-import { NO_PROOF } from '#lib/mesh/proof.ts';
-import { accessText, inboundText } from '#lib/mesh/reason.ts';
-import type { AccessVerdict, InboundVerdict } from '#lib/mesh/verdict.ts';
+import type { Ip } from '#lib/mesh/ip.ts';
+import { accessText } from '#lib/mesh/reason.ts';
+import type { AccessVerdict } from '#lib/mesh/verdict.ts';
 import { Dial, type DialOwner } from '#lib/net/dial.ts';
 import type { Sender } from '#lib/net/send-queue.ts';
 import type { Session, StreamUser } from '#lib/net/session.ts';
 import type { Socket } from '#lib/net/socket.ts';
 import { TunnelStream } from '#lib/net/tunnel-stream.ts';
-import { partyOfBaggage, type WorkloadFacts } from '#lib/proxy/worker/workload-facts.ts';
+import type { WorkloadFacts } from '#lib/proxy/worker/workload-facts.ts';
 import type { HeaderBlock } from '#lib/wire/h2/headers.ts';
 import { ErrorCode, errorName } from '#lib/wire/h2/protocol.ts';
 import type { H2Stream } from '#lib/wire/h2/stream.ts';
-import { connectResponse, HboneStatus, parseAuthority, parseForwarded, parseTraceparent } from '#lib/wire/hbone.ts';
+import { connectResponse, HboneStatus } from '#lib/wire/hbone.ts';
 import type { ConnectionInfo } from '../control.ts';
 import type { LiveConnection, Pod } from '../inpod/pod.ts';
-import { Ledger, type LedgerOwner, POLICY_CHANGED } from '../worker/ledger.ts';
-import { traceIdOf } from '../worker/trace-ids.ts';
+import { Ledger, type LedgerOwner } from '../worker/ledger.ts';
 import { Access, type AccessOwner, denialText } from './access.ts';
-import { dialApplication } from './application.ts';
-
-type Delivery = Extract<InboundVerdict, { kind: 'deliver' }>;
-
-/** The TCP peer and the pod's address of a tunnel, known once for all its streams. */
-export interface TunnelEnds {
-  readonly peerIp: Ip;
-  readonly localIp: Ip;
-  /** `ip:port` of both, as logs tell them. */
-  readonly peerText: string;
-  readonly localText: string;
-}
+import { dialApplication, dialOnLoopback } from './application.ts';
+import {
+  authorityOf,
+  badConnect,
+  type Delivery,
+  type Refusal,
+  readConnect,
+  type TunnelEnds,
+} from './connect-request.ts';
+import { sendProxyHeader } from './proxy-header.ts';
 
 export class InboundStream implements StreamUser, AccessOwner, DialOwner, LedgerOwner, LiveConnection {
   sendQueued = false;
@@ -62,74 +57,27 @@ export class InboundStream implements StreamUser, AccessOwner, DialOwner, Ledger
   }
 
   begin(headers: HeaderBlock): void {
-    const parsed = headers.isTunnel ? parseAuthority(headers.authority) : undefined;
-    if (parsed === undefined) {
-      this.#refuseEarly(HboneStatus.badRequest, `bad CONNECT: ${headers.method} ${headers.authority}`);
+    const authority = authorityOf(headers);
+    if (authority === undefined) {
+      this.#refuseEarly(badConnect(headers));
       return;
     }
     const local = this.#pod.local();
     if (local === undefined) {
-      this.#refuseEarly(HboneStatus.unavailable, this.#pod.unknownText());
+      this.#refuseEarly({ kind: 'refuse', status: HboneStatus.unavailable, error: this.#pod.unknownText() });
+      return;
+    }
+    const peer = this.#session.peer?.uri ?? '';
+    const incoming = readConnect(this.#pod.runtime, local, this.#ends, peer, authority, headers);
+    if (incoming.kind === 'refuse') {
+      this.#refuseEarly(incoming);
       return;
     }
     this.#local = local;
-    const { runtime } = this.#pod;
-    const authority: Authority =
-      parsed.kind === 'address'
-        ? { ip: parseIp(parsed.ip), hostname: '', port: parsed.port }
-        : { ip: undefined, hostname: parsed.hostname, port: parsed.port };
-    const delivery = resolveInbound(
-      runtime.mesh,
-      { local: local.workload, connectedIp: this.#ends.localIp, authority, network: runtime.settings.network },
-      NO_PROOF,
-    );
-    if (delivery.kind === 'refuse') {
-      this.#refuseEarly(delivery.status, inboundText(delivery));
-      return;
-    }
-    if (delivery.proxyDestination !== undefined) {
-      this.#refuseEarly(HboneStatus.unavailable, 'PROXY application tunnels are not served by this proxy');
-      return;
-    }
-    this.#delivery = delivery;
-    this.#classify(headers, local, delivery);
-  }
-
-  #classify(headers: HeaderBlock, local: WorkloadFacts, delivery: Delivery): void {
-    const { runtime } = this.#pod;
-    const { peerIp, peerText, localText } = this.#ends;
-    const uri = this.#session.peer?.uri ?? '';
-    const identity = runtime.memory.identity(uri);
-    const forwarded = headers.get('forwarded');
-    this.#forwardedHost = forwarded === undefined ? '' : parseForwarded(forwarded).host;
-    const { network } = runtime.settings;
-    // Behind a gateway the address is the gateway's, and says nothing of who sends. Otherwise a record beats what baggage says.
-    const source = isForeign(headers.get('x-forwarded-network'), network)
-      ? undefined
-      : runtime.mesh.workloadByAddress(network, peerIp);
-    const party =
-      source !== undefined
-        ? runtime.memory.of(source).party
-        : runtime.settings.responseBaggage
-          ? partyOfBaggage(headers.all('baggage'))
-          : undefined;
-    const traceparent = headers.get('traceparent');
-    const trace = traceparent === undefined ? undefined : parseTraceparent(traceparent)?.traceId;
-    this.#ledger.open({
-      direction: 'inbound',
-      traceId: trace ?? traceIdOf(runtime.traceIds.next()),
-      security: 'mutual_tls',
-      sourceAddress: peerText,
-      source: party,
-      sourceIdentity: uri,
-      destinationAddress: localText,
-      hboneAddress: headers.authority,
-      destination: local.party,
-      destinationIdentity: local.uri,
-      service: delivery.service ?? servedService(runtime.mesh, local.workload, delivery.port, this.#forwardedHost),
-    });
-    const flow = { sourceIp: peerIp, identity, destinationIp: delivery.ip, destinationPort: delivery.port };
-    this.#access = new Access(this.#pod, local.workload, flow, this);
+    this.#delivery = incoming.delivery;
+    this.#forwardedHost = incoming.forwardedHost;
+    this.#ledger.open(incoming.record);
+    this.#access = new Access(this.#pod, local.workload, incoming.flow, this);
     this.#access.begin();
   }
 
@@ -138,22 +86,27 @@ export class InboundStream implements StreamUser, AccessOwner, DialOwner, Ledger
   onVerdict(verdict: AccessVerdict): void {
     const delivery = this.#delivery;
     if (delivery === null || this.#ledger.closed) return;
+    this.#ledger.judged(verdict);
     if (!verdict.allow) {
       this.#answer(HboneStatus.denied);
       this.#ledger.close('DENY', denialText(accessText(verdict)), verdict);
       return;
     }
-    const fd = dialApplication(this.#pod, delivery.ip, delivery.port, this.#ends.peerIp);
+    const { settings } = this.#pod.runtime;
+    const loopback = delivery.proxyDestination !== undefined && settings.localhostAppTunnel;
+    const fd = loopback
+      ? dialOnLoopback(this.#pod, delivery.ip.family, delivery.port)
+      : dialApplication(this.#pod, delivery.ip, delivery.port, this.#ends.peerIp);
     if (fd < 0) this.onDialFailed(-fd);
     else this.#dial = new Dial(this.#pod.runtime.loop, fd, this, this.#pod.runtime.settings.connectTimeoutMs);
   }
 
-  onDenied(verdict: AccessVerdict): void {
+  onDenied(error: string, verdict?: AccessVerdict): void {
     if (this.#ledger.closed) return;
-    if (this.#joined !== null) this.#joined.kill(POLICY_CHANGED);
+    if (this.#joined !== null) this.#joined.kill(error);
     else {
       this.#answer(HboneStatus.denied);
-      this.#ledger.close('DENY', POLICY_CHANGED, verdict);
+      this.#ledger.close('DENY', error, verdict);
     }
   }
 
@@ -163,7 +116,23 @@ export class InboundStream implements StreamUser, AccessOwner, DialOwner, Ledger
     this.#dial = null;
     const baggage = this.#pod.runtime.settings.responseBaggage ? (this.#local?.baggage ?? '') : '';
     this.#session.h2.respond(this.#stream, connectResponse(HboneStatus.ok, baggage), false);
+    const told = this.#delivery?.proxyDestination;
+    if (told !== undefined && !this.#sendProxyHeader(socket, told)) return;
     this.#joined = new TunnelStream(this.#session, this.#stream, socket, this.#ledger);
+  }
+
+  /** Before any byte of the client's; false when the program is gone already. */
+  #sendProxyHeader(socket: Socket, destination: { readonly ip: Ip; readonly port: number }): boolean {
+    const { peerIp, peerPort } = this.#ends;
+    const sent = sendProxyHeader(this.#session.bench, socket, {
+      source: { ip: peerIp.text, port: peerPort },
+      destination: { ip: destination.ip.text, port: destination.port },
+      identity: this.#session.peer?.uri ?? '',
+    });
+    if (sent) return true;
+    socket.abort();
+    this.#reset('connection failed: the program took no PROXY header');
+    return false;
   }
 
   onDialFailed(errno: number): void {
@@ -224,7 +193,7 @@ export class InboundStream implements StreamUser, AccessOwner, DialOwner, Ledger
     this.#pod.delete(this);
   }
 
-  #refuseEarly(status: number, error: string): void {
+  #refuseEarly({ status, error }: Refusal): void {
     this.#answer(status);
     this.#ledger.denyEarly(this.#ends.peerText, this.#ends.localText, error);
   }
@@ -251,9 +220,4 @@ export class InboundStream implements StreamUser, AccessOwner, DialOwner, Ledger
     if (this.#ledger.record === null) this.#ledger.denyEarly(this.#ends.peerText, this.#ends.localText, error);
     else this.#ledger.close('-', error);
   }
-}
-
-/** Whether the sender's network, as its proxy tells it, is another than ours. */
-function isForeign(forwarded: string | undefined, network: string): boolean {
-  return forwarded !== undefined && forwarded.toLowerCase() !== network.toLowerCase();
 }

@@ -15,6 +15,9 @@ import { DRAINED } from '../worker/ledger.ts';
 import type { Runtime } from '../worker/runtime.ts';
 import type { PodListeners } from './listeners.ts';
 
+/** How long the pod's own record may take to arrive, or to come back. */
+export const LOCAL_WAIT_MS = 5_000;
+
 /** A connection as its pod keeps it. */
 export interface LiveConnection {
   /** Cut it, visibly. */

@@ -18,15 +18,12 @@ import type { Workload, WorkloadUid } from '#lib/mesh/workload.ts';
 import type { Socket, SocketOwner } from '#lib/net/socket.ts';
 import type { WorkloadFacts } from '#lib/proxy/worker/workload-facts.ts';
 import type { ConnectionInfo } from '../control.ts';
-import type { LiveConnection, Pod } from '../inpod/pod.ts';
+import { type LiveConnection, LOCAL_WAIT_MS, type Pod } from '../inpod/pod.ts';
 import type { ResponseFlag } from '../telemetry/connection.ts';
 import { Ledger, type LedgerOwner } from '../worker/ledger.ts';
 import type { MeshWait } from '../worker/mesh-waits.ts';
 import type { Attempt, AttemptOwner, Joined } from './attempt.ts';
 import { type Way, wayTo } from './way.ts';
-
-/** How long the pod's own record may take to arrive. */
-const LOCAL_WAIT_MS = 5_000;
 
 const NONE_TRIED: readonly WorkloadUid[] = [];
 

@@ -15,7 +15,7 @@ import type { ConnectionInfo } from '../control.ts';
 import { Access, type AccessOwner, denialText } from '../inbound/access.ts';
 import { dialApplication } from '../inbound/application.ts';
 import type { LiveConnection, Pod } from '../inpod/pod.ts';
-import { Ledger, type LedgerOwner, POLICY_CHANGED } from '../worker/ledger.ts';
+import { Ledger, type LedgerOwner } from '../worker/ledger.ts';
 import { traceIdOf } from '../worker/trace-ids.ts';
 import type { Attempt, AttemptOwner, Captured, Joined } from './attempt.ts';
 import { outboundRecord } from './record.ts';
@@ -87,6 +87,7 @@ export class NodeLocal implements Attempt, Joined, AccessOwner, DialOwner, JoinO
 
   onVerdict(verdict: AccessVerdict): void {
     if (this.#inbound.closed) return;
+    this.#inbound.judged(verdict);
     if (!verdict.allow) {
       this.#denied(denialText(accessText(verdict)), verdict);
       return;
@@ -97,10 +98,10 @@ export class NodeLocal implements Attempt, Joined, AccessOwner, DialOwner, JoinO
     else this.#dial = new Dial(loop, fd, this, settings.connectTimeoutMs);
   }
 
-  onDenied(verdict: AccessVerdict): void {
+  onDenied(error: string, verdict?: AccessVerdict): void {
     if (this.#inbound.closed) return;
-    if (this.#joined !== null) this.#joined.kill(POLICY_CHANGED);
-    else this.#denied(POLICY_CHANGED, verdict);
+    if (this.#joined !== null) this.#joined.kill(error);
+    else this.#denied(error, verdict);
   }
 
   onConnected(socket: Socket): void {
@@ -158,7 +159,7 @@ export class NodeLocal implements Attempt, Joined, AccessOwner, DialOwner, JoinO
     this.#there.delete(this);
   }
 
-  #denied(error: string, verdict: AccessVerdict): void {
+  #denied(error: string, verdict?: AccessVerdict): void {
     this.#inbound.close('DENY', error, verdict);
     this.#owner.onAttemptFailed('CONNECT', 'http status: 401', undefined);
   }

@@ -34,6 +34,7 @@ export function closedLine(record: ConnectionRecord, end: ConnectionEnd, format:
   if (end.policy !== undefined && end.policy !== '') pairs.push(['policy', end.policy]);
   if (end.rule !== undefined && end.rule >= 0) pairs.push(['rule', end.rule + 1]);
   if (end.clause !== undefined && end.clause !== '') pairs.push(['clause', end.clause]);
+  if (end.dryRun !== undefined && end.dryRun !== '') pairs.push(['dry_run', end.dryRun]);
   if (end.error !== '') pairs.push(['error', end.error]);
   return line(format, now, end.error === '' ? 'info' : 'error', 'connection complete', spanOf(record), pairs);
 }

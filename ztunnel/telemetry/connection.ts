@@ -51,4 +51,6 @@ export interface ConnectionEnd {
   readonly policy?: string;
   readonly rule?: number;
   readonly clause?: string;
+  /** What dry-run policies would have done, in words. */
+  readonly dryRun?: string;
 }

@@ -32,6 +32,10 @@ export const FAMILIES: readonly Family[] = [
     'Connections to addresses inside the cluster that WDS does not know, by outcome',
   ),
   counter('ambit_connections_refused_total', 'Connections reset at the door, by what ran out'),
+  counter(
+    'ambit_unknown_policy_total',
+    'Connections held for a policy that was referenced and not received, by outcome',
+  ),
   counter('ambit_policy_dry_run_total', 'What dry-run policies would have done'),
   counter('ambit_access_log_dropped_total', 'Access log lines dropped because their ring was full'),
   gauge('ambit_worker_connections', 'Application connections of a data-plane process'),

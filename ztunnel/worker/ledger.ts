@@ -5,6 +5,7 @@
 //
 //   accepted ──▶ classified ──▶ closed
 //       └── early denial ────────┘
+import { dryRunText } from '#lib/mesh/reason.ts';
 import type { AccessVerdict } from '#lib/mesh/verdict.ts';
 import type { JoinOwner } from '#lib/net/tunnel-stream.ts';
 import { REVOKED } from '#lib/proxy/worker/revocation-check.ts';
@@ -20,6 +21,7 @@ export interface LedgerOwner {
 /** Ends that are nobody's fault count as closed, not as failed. */
 export const DRAINED = 'connection closed due to connection drain';
 export const POLICY_CHANGED = 'connection closed due to policy change';
+export const WORKLOAD_GONE = 'connection closed: its workload is no longer part of the mesh';
 
 export class Ledger implements JoinOwner {
   readonly direction: 'inbound' | 'outbound';
@@ -35,6 +37,7 @@ export class Ledger implements JoinOwner {
   #received = -0;
   #sent = -0;
   #series: Series | null = null;
+  #dryRun = '';
 
   constructor(runtime: Runtime, direction: 'inbound' | 'outbound', outIsReceived: boolean, owner: LedgerOwner) {
     this.#runtime = runtime;
@@ -57,6 +60,11 @@ export class Ledger implements JoinOwner {
     this.#series ??= this.#runtime.telemetry.opened(record);
   }
 
+  /** Policy has judged it; what dry-run policies would have done is told at the end. */
+  judged({ dryRun }: AccessVerdict): void {
+    if (dryRun.length > 0) this.#dryRun = dryRunText(dryRun);
+  }
+
   onBytesOut(n: number): void {
     if (this.#outIsReceived) this.#addReceived(n);
     else this.#addSent(n);
@@ -68,7 +76,7 @@ export class Ledger implements JoinOwner {
   }
 
   onJoinEnd(error: string): void {
-    if (error === POLICY_CHANGED) this.close('DENY', error);
+    if (error === POLICY_CHANGED || error === WORKLOAD_GONE) this.close('DENY', error);
     else if (error === REVOKED) this.close('CERT_REVOKED', error);
     else this.close(error === '' || error === DRAINED ? '-' : 'CONNECT', error);
   }
@@ -85,6 +93,7 @@ export class Ledger implements JoinOwner {
         receivedBytes: this.#received,
         sentBytes: this.#sent,
         durationMs: this.#runtime.loop.now - this.openedAt,
+        dryRun: this.#dryRun,
         ...(verdict === undefined ? {} : { policy: verdict.policy, rule: verdict.rule, clause: verdict.clause }),
       });
     }

@@ -2,35 +2,24 @@
 // Every inbound connection that was let in, to be judged again when policies change (facts of the protocol, section 5.8): what
 // is denied now is cut now. The walk is cut into slices, so that thousands of connections do not stop the loop (trap 18).
 import type { Loop, Resumable } from '#lib/loop/loop.ts';
-import { authorize } from '#lib/mesh/authorize.ts';
-import type { InboundFlow } from '#lib/mesh/flow.ts';
-import { NO_PROOF } from '#lib/mesh/proof.ts';
-import type { AccessVerdict } from '#lib/mesh/verdict.ts';
-import type { MeshView } from '#lib/mesh/view.ts';
-import type { Workload } from '#lib/mesh/workload.ts';
 
 /** Connections judged between two looks at the sockets. */
 const SLICE = 256;
 
-/** A connection that was let in. */
+/** A connection that was let in, or is being held. */
 export interface Admitted {
-  /** The destination as the mesh knows it now; undefined when it is gone (then the last known one counts). */
-  localWorkload(): Workload;
-  readonly flow: InboundFlow;
-  /** Denied by policies as they are now. */
-  onDenied(verdict: AccessVerdict): void;
+  /** Policies changed, or the workload did: judge it by those of now. */
+  judgeAgain(): void;
 }
 
 export class LiveInbound implements Resumable {
   resumeQueued = false;
   readonly #loop: Loop;
-  readonly #mesh: MeshView;
   readonly #all = new Set<Admitted>();
   #walk: Iterator<Admitted> | null = null;
 
-  constructor(loop: Loop, mesh: MeshView) {
+  constructor(loop: Loop) {
     this.#loop = loop;
-    this.#mesh = mesh;
   }
 
   get size(): number {
@@ -62,9 +51,7 @@ export class LiveInbound implements Resumable {
         this.#walk = null;
         return;
       }
-      const verdict = authorize(this.#mesh, next.value.localWorkload(), next.value.flow, NO_PROOF);
-      // A policy that is named and missing holds new connections; it does not cut those that were let in.
-      if (!verdict.allow && verdict.reason !== 'unknown-policy') next.value.onDenied(verdict);
+      next.value.judgeAgain();
     }
     this.#loop.again(this);
   }

@@ -262,7 +262,7 @@ export class DataPlane implements WorkerProgram {
       ips: new IpMemory(),
       telemetry,
       waits: new MeshWaits(loop),
-      liveInbound: new LiveInbound(loop, mesh),
+      liveInbound: new LiveInbound(loop),
       admission: new Admission(
         settings.maxConnections ?? Math.max(64, Math.floor((fileLimit - SPARE_DESCRIPTORS) / 2)),
       ),

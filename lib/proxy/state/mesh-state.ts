@@ -98,6 +98,8 @@ export class MeshState {
   removeWorkload(uid: string): boolean {
     const before = this.mesh.workloadByUid(uid);
     if (before === undefined) return false;
+    // Nobody has a right to talk to what is gone.
+    if (this.isLocal(before)) this.#policiesChanged = true;
     this.mesh.removeWorkload(uid);
     this.#index.removeWorkload(uid);
     this.#forgetLocal(before);
