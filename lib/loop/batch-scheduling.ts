@@ -37,7 +37,6 @@ export class BatchScheduling implements TimerTarget, TurnObserver {
   onTimer(): void {
     this.#loop.after(LOOK_MS, this);
     const average = this.#turns < ENOUGH_TURNS ? 0 : this.#events / this.#turns;
-    (globalThis as any).process.getBuiltinModule('fs').writeSync(2, `avg ${average} turns ${this.#turns}\n`);
     this.#events = this.#turns = 0;
     const batch = average >= (this.batch ? CALM : CROWDED);
     if (batch === this.batch) return;
