@@ -14,6 +14,7 @@ import { VERSION } from '#lib/kit/version.ts';
 import type { KubeClient } from '#lib/kube/client.ts';
 import { startAuthority } from './ca/authority.ts';
 import { PodIndex } from './ca/pod-index.ts';
+import { RateLimit } from './ca/rate-limit.ts';
 import { RootConfigMaps } from './ca/root-config-maps.ts';
 import { CertificateService } from './ca/service.ts';
 import type { IstiodConfig } from './config.ts';
@@ -22,6 +23,7 @@ import { createIstiodMetrics } from './metrics.ts';
 import { Push } from './push/push.ts';
 import { admitStream } from './serve/admission.ts';
 import { Authenticator } from './serve/authenticate.ts';
+import { CachedKeys } from './serve/cached-keys.ts';
 import { type GrpcPort, serveGrpc } from './serve/grpc.ts';
 import { httpPages, monitoringPages } from './serve/pages.ts';
 import { createStatus } from './status/status.ts';
@@ -80,12 +82,26 @@ export class App {
       rootConfigMap: config.rootConfigMap,
       meshConfigMap: config.meshConfigMap,
     });
+    const pods = new PodIndex();
+    informers.pods.subscribe((changes) => pods.apply(changes));
+    const cachedKeys = new CachedKeys({
+      client,
+      clock,
+      log: log.child('auth'),
+      audiences: config.tokenAudiences,
+      trustDomain: () => model.settings.trustDomain,
+      pod: (namespace, name) => pods.get(namespace, name),
+      // Half a certificate's life: what is issued by then was asked for by a caller that was known not long before.
+      maxSilenceMs: config.defaultCertificateTtlMs / 2,
+    });
     const authenticator = new Authenticator({
       client,
       clock,
       audiences: config.tokenAudiences,
       clusterId: config.clusterId,
       trustDomain: () => model.settings.trustDomain,
+      trustDomainAliases: () => model.settings.trustDomainAliases,
+      cachedKeys,
     });
     const push = new Push({
       clock,
@@ -113,9 +129,6 @@ export class App {
       mesh: model,
       log: log.child('gateway'),
     });
-    const pods = new PodIndex();
-    informers.pods.subscribe((changes) => pods.apply(changes));
-
     const pages = {
       readiness,
       metrics,
@@ -150,9 +163,10 @@ export class App {
       httpPorts.push(monitoring);
 
       for (const informer of Object.values(informers)) informer.start();
+      void cachedKeys.run(ending);
       await aborted(informers.meshConfig.whenSynced(), ending);
       const { trustDomain } = model.settings;
-      const { authority, credentials } = await startAuthority({
+      const { credentials, onRootChange, signer } = await startAuthority({
         config,
         client,
         clock,
@@ -168,7 +182,8 @@ export class App {
       cachesFilled();
 
       const certificates = new CertificateService({
-        authority: () => authority,
+        signer,
+        rate: new RateLimit({ clock, perSecond: config.certificatesPerSecond, burst: config.certificateBurst }),
         authenticator,
         pods,
         trustedNodeAccounts: config.trustedNodeAccounts,
@@ -202,9 +217,11 @@ export class App {
         name: config.rootConfigMap,
         namespaces: informers.namespaces,
         configMaps: informers.rootConfigMaps,
-        rootPem: () => authority.material.rootPem,
+        rootPem: () => signer.rootPem,
       });
-      rootMaps.start();
+      const maps = rootMaps;
+      maps.start();
+      onRootChange(() => maps.refresh());
       if (config.writeStatus) status.leader.start();
       gateways.start();
       const ports = { http: http.port, grpc: plain.port, secureGrpc: secure.port, monitoring: monitoring.port };

@@ -64,6 +64,15 @@ export interface IstiodConfig {
   readonly defaultCertificateTtlMs: number;
   readonly maxCertificateTtlMs: number;
   readonly rootTtlMs: number;
+  /** How often the root's age is looked at. */
+  readonly rootCheckMs: number;
+  /** The root is renewed when less of its life is left, in percent. */
+  readonly rootGracePercent: number;
+  /** Signer of a Kubernetes CertificateSigningRequest that signs in our stead; empty for none. */
+  readonly externalSigner: string;
+  /** Certificates a caller may ask for in a second, and at once after a silence. */
+  readonly certificatesPerSecond: number;
+  readonly certificateBurst: number;
   /** Folder of a plugged-in certificate authority. */
   readonly caFolder: string;
   /** More names for istiod's own certificate. */
@@ -199,6 +208,11 @@ export function readConfig(
     defaultCertificateTtlMs: defaultTtl,
     maxCertificateTtlMs: maxTtl,
     rootTtlMs: env.duration('CITADEL_SELF_SIGNED_CA_CERT_TTL', 87_600 * HOUR_MS),
+    rootCheckMs: env.duration('CITADEL_SELF_SIGNED_ROOT_CERT_CHECK_INTERVAL', HOUR_MS),
+    rootGracePercent: env.integer('CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE', 20, { max: 100 }),
+    externalSigner: env.string('EXTERNAL_CA', '') === 'ISTIOD_RA_KUBERNETES_API' ? env.string('K8S_SIGNER', '') : '',
+    certificatesPerSecond: env.integer('AMBIT_CA_REQUESTS_PER_SECOND', 50, { min: 1 }),
+    certificateBurst: env.integer('AMBIT_CA_REQUESTS_BURST', 1_000, { min: 1 }),
     caFolder: env.string('ROOT_CA_DIR', '/etc/cacerts'),
     customHosts: env.list('ISTIOD_CUSTOM_HOST'),
     rootConfigMap: env.string('PILOT_CA_CERT_CONFIGMAP', 'istio-ca-root-cert'),
@@ -219,6 +233,9 @@ export function readConfig(
         'write <namespace>/<service account>',
       );
     }
+  }
+  if (env.string('EXTERNAL_CA', '') !== '' && config.externalSigner === '') {
+    env.problem('EXTERNAL_CA', 'names no signer', 'set EXTERNAL_CA=ISTIOD_RA_KUBERNETES_API and K8S_SIGNER=<signer>');
   }
   env.assertValid();
   return Object.freeze(config);

@@ -54,6 +54,15 @@ export function createIstiodMetrics(metrics: Metrics) {
     ]),
     certificatesIssued: metrics.counter('citadel_server_success_cert_issuance_count', 'Certificates issued.'),
     rootExpiry: metrics.gauge('citadel_server_root_cert_expiry_timestamp', 'When the root expires, Unix seconds.'),
+    rootExpirySeconds: metrics.gauge('citadel_server_root_cert_expiry_seconds', 'Seconds until the root expires.'),
+    chainExpiry: metrics.gauge(
+      'citadel_server_cert_chain_expiry_timestamp',
+      'When the signing certificate expires, Unix seconds.',
+    ),
+    chainExpirySeconds: metrics.gauge(
+      'citadel_server_cert_chain_expiry_seconds',
+      'Seconds until the signing certificate expires.',
+    ),
     // Process
     uptime: metrics.gauge('istiod_uptime_seconds', 'Seconds since start.'),
     info: metrics.gauge('pilot_info', 'Version and build.', ['version']),

@@ -1,20 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
-// The certificate authority with everything around it: its root in the Secret, istiod's own certificate, the root in
-// every namespace, and the service that signs for workloads.
+// The certificate authority with everything around it: its root in the Secret or the folder, or a signer outside;
+// istiod's own certificate; and what follows when the root changes while istiod runs.
 
 import { X509Certificate } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { Authority } from '#lib/identity/authority.ts';
 import { Backoff } from '#lib/kit/backoff.ts';
 import type { Clock } from '#lib/kit/clock.ts';
-import { describeError } from '#lib/kit/error.ts';
+import { AmbitError, describeError } from '#lib/kit/error.ts';
 import type { Logger } from '#lib/kit/log.ts';
 import type { KubeClient } from '#lib/kube/client.ts';
 import { KubeError } from '#lib/kube/error.ts';
 import type { IstiodConfig } from '../config.ts';
 import type { IstiodMetrics } from '../metrics.ts';
 import { RenewableCredentials } from '../serve/credentials.ts';
-import { loadRoot } from './root-store.ts';
-import { issueServingCertificate, keepServingCertificate, servingNames } from './serving-certificate.ts';
+import { KubernetesSigner } from './kubernetes-signer.ts';
+import { RootKeeper } from './root-keeper.ts';
+import { type LoadedRoot, loadRoot } from './root-store.ts';
+import {
+  issueServingCertificate,
+  keepServingCertificate,
+  SERVING_TTL_MS,
+  servingNames,
+} from './serving-certificate.ts';
+import { authoritySigner, type Signer } from './signer.ts';
 
 export interface AuthorityOptions {
   readonly config: IstiodConfig;
@@ -28,35 +38,61 @@ export interface AuthorityOptions {
 }
 
 export interface RunningAuthority {
-  readonly authority: Authority;
+  readonly signer: Signer;
   /** For the TLS port; renewed by itself until the signal aborts. */
   readonly credentials: RenewableCredentials;
+  /** Calls the listener when what certificates are verified by has changed. */
+  onRootChange(listener: () => void): void;
 }
 
-/** Loads or makes the root; waits for the API server as long as it takes. */
+/** Loads or makes the root, or reaches the signer outside; waits for the API server as long as it takes. */
 export async function startAuthority(options: AuthorityOptions): Promise<RunningAuthority> {
-  const { clock, config, log, metrics, signal } = options;
-  const authority = await loadWithPatience(options);
-  const root = new X509Certificate(authority.material.rootPem);
-  metrics.rootExpiry.set(Date.parse(root.validTo) / 1000);
-  log.info('certificate authority ready', { root: root.subject, notAfter: new Date(root.validTo).toISOString() });
-  const names = servingNames(config.namespace, config.customHosts);
-  const credentials = new RenewableCredentials(await issueServingCertificate(authority, names, clock.now()));
-  void keepServingCertificate(
-    () => authority,
-    names,
-    (next) => credentials.replace(next),
-    { clock, log, signal },
-  );
-  return { authority, credentials };
+  const { clock, config, log, signal } = options;
+  const listeners: (() => void)[] = [];
+  const external = config.externalSigner === '' ? undefined : await externalSigner(options);
+  const own = external === undefined ? await ownAuthority(options, () => changed()) : undefined;
+  const signer = external ?? authoritySigner(() => own!.authority);
+  const names = servingNames(config.namespace, config.revision, config.customHosts);
+  const issue = () =>
+    external === undefined
+      ? issueServingCertificate(own!.authority, names, clock.now())
+      : external.issueServing(names, SERVING_TTL_MS);
+  const credentials = new RenewableCredentials(await issue(), signer.rootPem);
+  const renew = async (): Promise<void> => credentials.replace(await issue(), signer.rootPem);
+  const changed = (): void => {
+    noteExpiry(options, signer, own?.authority);
+    renew().catch((error: unknown) =>
+      log.error('no serving certificate of the new root', { error: describeError(error) }),
+    );
+    for (const listener of listeners) listener();
+  };
+  noteExpiry(options, signer, own?.authority);
+  void keepServingCertificate(renew, { clock, log, signal });
+  own?.start(signal);
+  return { signer, credentials, onRootChange: (listener) => listeners.push(listener) };
 }
 
-async function loadWithPatience(options: AuthorityOptions): Promise<Authority> {
+async function ownAuthority(options: AuthorityOptions, onChange: () => void): Promise<RootKeeper> {
+  const { config } = options;
+  const { authority, plugged } = await loadWithPatience(options);
+  return new RootKeeper(authority, {
+    ...options,
+    namespace: config.namespace,
+    folder: config.caFolder,
+    plugged,
+    ttlMs: config.rootTtlMs,
+    checkEveryMs: config.rootCheckMs,
+    graceShare: config.rootGracePercent / 100,
+    onChange,
+  });
+}
+
+async function loadWithPatience(options: AuthorityOptions): Promise<{ authority: Authority; plugged: boolean }> {
   const { client, clock, config, log, random, signal, trustDomain } = options;
   const backoff = new Backoff({ initialMs: 100, maxMs: 5_000, jitter: 0.2, random });
   for (;;) {
     try {
-      const material = await loadRoot({
+      const { plugged, ...material }: LoadedRoot = await loadRoot({
         client,
         namespace: config.namespace,
         trustDomain,
@@ -65,7 +101,7 @@ async function loadWithPatience(options: AuthorityOptions): Promise<Authority> {
         log,
         folder: config.caFolder,
       });
-      return await Authority.load(material);
+      return { authority: await Authority.load(material), plugged };
     } catch (error) {
       // A damaged root is for people to mend; only the API server's absence passes by itself.
       if (!(error instanceof KubeError)) throw error;
@@ -73,4 +109,28 @@ async function loadWithPatience(options: AuthorityOptions): Promise<Authority> {
       await clock.sleep(backoff.next(), signal);
     }
   }
+}
+
+async function externalSigner({ client, clock, config, log }: AuthorityOptions): Promise<KubernetesSigner> {
+  const file = join(config.caFolder, 'root-cert.pem');
+  const rootPem = await readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new AmbitError('CA_MATERIAL', `no root certificate of signer ${config.externalSigner} in ${file}`, {
+      cause,
+      advice: 'put the certificate that its signatures are verified by there (Secret cacerts, key root-cert.pem)',
+    });
+  });
+  log.info('certificates are signed outside', { signer: config.externalSigner });
+  return new KubernetesSigner({ client, clock, signerName: config.externalSigner, rootPem });
+}
+
+function noteExpiry({ clock, log, metrics }: AuthorityOptions, signer: Signer, authority: Authority | undefined): void {
+  const root = new X509Certificate(signer.rootPem);
+  const rootEnd = Date.parse(root.validTo) / 1000;
+  const chainEnd = authority === undefined ? rootEnd : authority.notAfter / 1000;
+  const now = clock.now() / 1000;
+  metrics.rootExpiry.set(rootEnd);
+  metrics.rootExpirySeconds.set(rootEnd - now);
+  metrics.chainExpiry.set(chainEnd);
+  metrics.chainExpirySeconds.set(chainEnd - now);
+  log.info('certificate authority ready', { root: root.subject, notAfter: new Date(root.validTo).toISOString() });
 }

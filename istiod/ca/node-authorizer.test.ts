@@ -3,7 +3,7 @@ import { equal, match } from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Pod } from '#lib/kube/object.ts';
 import { Identity } from '#lib/mesh/identity.ts';
-import type { Caller } from '../serve/authenticate.ts';
+import type { Caller } from '../serve/caller.ts';
 import { judgeImpersonation } from './node-authorizer.ts';
 import { PodIndex } from './pod-index.ts';
 

@@ -3,7 +3,7 @@
 // breaks into one node gains the identities of that node, not of the mesh. Named checks, in order; first no wins.
 
 import { type Identity, parseIdentity } from '#lib/mesh/identity.ts';
-import type { Caller } from '../serve/authenticate.ts';
+import type { Caller } from '../serve/caller.ts';
 import { type PodIndex, serviceAccountOf } from './pod-index.ts';
 
 export type Impersonation =

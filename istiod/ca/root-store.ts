@@ -23,6 +23,8 @@ const FILES = {
   root: 'root-cert.pem',
 } as const;
 
+const TLS_FILES = { certificate: 'tls.crt', key: 'tls.key', root: 'ca.crt' } as const;
+
 export interface RootStoreOptions {
   readonly client: KubeClient;
   readonly namespace: string;
@@ -36,51 +38,58 @@ export interface RootStoreOptions {
   readonly folder: string;
 }
 
+export interface LoadedRoot extends AuthorityMaterial {
+  /** It came from the folder. */
+  readonly plugged: boolean;
+}
+
 /** The authority's material: plugged in, stored, or made now and stored. */
-export async function loadRoot(options: RootStoreOptions): Promise<AuthorityMaterial> {
+export async function loadRoot(options: RootStoreOptions): Promise<LoadedRoot> {
   const { client, folder, log, namespace, now, trustDomain, ttlMs } = options;
   const plugged = await readFolder(folder);
   if (plugged !== undefined) {
     log.info('using the plugged-in certificate authority', { folder });
-    return plugged;
+    return { ...plugged, plugged: true };
   }
   const address = { namespace, name: CA_SECRET };
   const stored = await client.get(SECRET, address);
-  if (stored !== undefined) return fromSecret(stored);
+  if (stored !== undefined) return { ...fromSecret(stored), plugged: false };
   const made = await createRoot({ organization: trustDomain, now, ttlMs });
   try {
     await client.create(SECRET, toSecret(made, namespace));
     log.info('made a new root of trust', { secret: `${namespace}/${CA_SECRET}`, trustDomain });
-    return made;
+    return { ...made, plugged: false };
   } catch (error) {
     if (!isKubeError(error, 'KUBE_CONFLICT')) throw error;
   }
   // Another replica was faster: its root is everybody's.
   const theirs = await client.get(SECRET, address);
   if (theirs === undefined) throw broken(namespace, 'it was deleted while it was being read');
-  return fromSecret(theirs);
+  return { ...fromSecret(theirs), plugged: false };
 }
 
-/** Reads what `ca-cert.pem` and its neighbours hold; undefined when there is no `ca-cert.pem`. */
-async function readFolder(folder: string): Promise<AuthorityMaterial | undefined> {
-  if (!existsSync(join(folder, FILES.certificate))) return undefined;
-  const missing = [FILES.key, FILES.root].filter((name) => !existsSync(join(folder, name)));
+/** Reads the files of a plugged-in authority, under Istio's names or those of a TLS Secret; undefined without any. */
+export async function readFolder(folder: string): Promise<AuthorityMaterial | undefined> {
+  const names = [FILES, TLS_FILES].find(({ certificate }) => existsSync(join(folder, certificate)));
+  if (names === undefined) return undefined;
+  const missing = [names.key, names.root].filter((name) => !existsSync(join(folder, name)));
   if (missing.length > 0) {
     throw new AmbitError('CA_MATERIAL', `the certificate authority in ${folder} lacks ${missing.join(' and ')}`, {
       advice: `put ${Object.values(FILES).join(', ')} there, or remove the folder to use a root of our own`,
     });
   }
   const text = (name: string): Promise<string> => readFile(join(folder, name), 'utf8');
-  const chainPem = existsSync(join(folder, FILES.chain)) ? await text(FILES.chain) : '';
+  const chainPem = names === FILES && existsSync(join(folder, FILES.chain)) ? await text(FILES.chain) : '';
   return {
-    certificatePem: await text(FILES.certificate),
-    keyPem: await text(FILES.key),
+    certificatePem: await text(names.certificate),
+    keyPem: await text(names.key),
     chainPem,
-    rootPem: await text(FILES.root),
+    rootPem: await text(names.root),
   };
 }
 
-function fromSecret(secret: Secret): AuthorityMaterial {
+/** The authority a Secret holds; throws CA_MATERIAL when it is damaged. */
+export function fromSecret(secret: Secret): AuthorityMaterial {
   const text = (name: string): string => Buffer.from(secret.data?.[name] ?? '', 'base64').toString('utf8');
   const certificatePem = text(FILES.certificate);
   const keyPem = text(FILES.key);
@@ -93,11 +102,16 @@ function fromSecret(secret: Secret): AuthorityMaterial {
 }
 
 function toSecret(material: AuthorityMaterial, namespace: string): Secret {
+  return withMaterial({ metadata: { name: CA_SECRET, namespace }, type: SECRET_TYPE }, material);
+}
+
+/** The Secret with another authority in it. */
+export function withMaterial(secret: Secret, material: AuthorityMaterial): Secret {
   const data = (value: string): string => Buffer.from(value).toString('base64');
   return {
-    metadata: { name: CA_SECRET, namespace },
-    type: SECRET_TYPE,
+    ...secret,
     data: {
+      ...secret.data,
       [FILES.certificate]: data(material.certificatePem),
       [FILES.key]: data(material.keyPem),
       [FILES.chain]: data(material.chainPem),

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { Client, status as Code, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { Authority, createRoot } from '#lib/identity/authority.ts';
 import { createCsr } from '#lib/identity/csr.ts';
-import { generateKey } from '#lib/identity/key.ts';
+import { generateKey, keyToPem } from '#lib/identity/key.ts';
 import { systemClock } from '#lib/kit/clock.ts';
 import { createLogger } from '#lib/kit/log.ts';
 import { createMetrics } from '#lib/kit/metrics.ts';
@@ -20,8 +20,10 @@ import { Authenticator } from '../serve/authenticate.ts';
 import { RenewableCredentials } from '../serve/credentials.ts';
 import { serveGrpc } from '../serve/grpc.ts';
 import { PodIndex } from './pod-index.ts';
+import { RateLimit } from './rate-limit.ts';
 import { CertificateService } from './service.ts';
 import { issueServingCertificate, servingNames } from './serving-certificate.ts';
+import { authoritySigner } from './signer.ts';
 
 const CREATE = grpcService(IstioCertificateService).createCertificate;
 const CART = 'spiffe://cluster.local/ns/shop/sa/cart';
@@ -47,6 +49,18 @@ function review(account: string, podName: string) {
   };
 }
 
+function clientCredentials(roots: Buffer, own: { chainPem: string; keyPem: string } | undefined) {
+  if (own === undefined) return credentials.createSsl(roots);
+  return credentials.createSsl(roots, Buffer.from(own.keyPem), Buffer.from(own.chainPem));
+}
+
+/** A client certificate for an identity, as a workload holds it. */
+async function workload(authority: Authority, uri: string) {
+  const keys = await generateKey();
+  const chain = await authority.sign({ publicKey: keys.publicKey, uris: [uri], ttlMs: HOUR_MS }, Date.now());
+  return { chainPem: chain[0]!, keyPem: await keyToPem(keys.privateKey) };
+}
+
 async function setUp() {
   const cluster = await fakeCluster();
   cluster.api.tokens.set('zt', review('istio-system/ztunnel', 'zt-1'));
@@ -62,7 +76,8 @@ async function setUp() {
   const lines: string[] = [];
   const metrics = createMetrics();
   const service = new CertificateService({
-    authority: () => authority,
+    signer: authoritySigner(() => authority),
+    rate: new RateLimit({ clock: systemClock, perSecond: 1, burst: 20 }),
     authenticator: new Authenticator({
       client: cluster.client,
       clock: systemClock,
@@ -78,17 +93,22 @@ async function setUp() {
     log: createLogger({ scope: 'ca', write: (line) => lines.push(line) }),
     metrics: createIstiodMetrics(metrics),
   });
-  const names = servingNames('istio-system', []);
-  const tls = new RenewableCredentials(await issueServingCertificate(authority, names, Date.now()));
+  const names = servingNames('istio-system', '', []);
+  const { rootPem } = authority.material;
+  const tls = new RenewableCredentials(await issueServingCertificate(authority, names, Date.now()), rootPem);
   const port = await serveGrpc({ host: '127.0.0.1', port: 0 }, tls, [service], HOUR_MS);
-  const roots = Buffer.from(authority.material.rootPem);
-  const connect = (name = 'istiod.istio-system.svc') =>
-    new Client(`127.0.0.1:${port.port}`, credentials.createSsl(roots), {
+  const roots = Buffer.from(rootPem);
+  const connect = (name = 'istiod.istio-system.svc', own?: { chainPem: string; keyPem: string }) =>
+    new Client(`127.0.0.1:${port.port}`, clientCredentials(roots, own), {
       'grpc.ssl_target_name_override': name,
       'grpc.use_local_subchannel_pool': 1,
     });
-  const client = connect();
-  const ask = (request: { csr: string; validityDuration?: bigint; identity?: string }, token?: string) =>
+  const first = connect();
+  const ask = (
+    request: { csr: string; validityDuration?: bigint; identity?: string },
+    token?: string,
+    client: Client = first,
+  ) =>
     new Promise<string[]>((resolve, reject) => {
       const metadata = new Metadata();
       if (token !== undefined) metadata.set('authorization', `Bearer ${token}`);
@@ -127,7 +147,7 @@ async function setUp() {
     connect,
     csr: async (uri = CART) => await createCsr(uri, await generateKey()),
     async [Symbol.asyncDispose]() {
-      client.close();
+      first.close();
       await port.close(0);
       await cluster[Symbol.asyncDispose]();
     },
@@ -219,11 +239,46 @@ test('more lifetime than allowed is refused', async () => {
   match(error.details, /at most 7776000 s/);
 });
 
+test('a caller with a certificate of the mesh renews it without a token, and cannot ask for another identity', async () => {
+  await using env = await setUp();
+  using client = disposable(env.connect(undefined, await workload(env.authority, CART)));
+  const chain = await env.ask({ csr: await env.csr() }, undefined, client.client);
+  equal(new X509Certificate(chain[0]!).subjectAltName, `URI:${CART}`);
+  const wanted = 'spiffe://cluster.local/ns/shop/sa/pay';
+  const error = await env.refusal({ csr: await env.csr(), identity: wanted }, undefined, client.client);
+  equal(error.code, Code.UNAUTHENTICATED);
+  match(env.lines.at(-1) ?? '', new RegExp(`caller="${CART}".*identity="${wanted}".*not bound to a pod`));
+});
+
+test('a certificate of another mesh or another trust domain proves nothing', async () => {
+  await using env = await setUp();
+  const stranger = await Authority.load(await createRoot({ organization: 'cluster.local', now: Date.now() }));
+  using other = disposable(env.connect(undefined, await workload(stranger, CART)));
+  equal((await env.refusal({ csr: await env.csr() }, undefined, other.client)).code, Code.UNAUTHENTICATED);
+  using foreign = disposable(env.connect(undefined, await workload(env.authority, 'spiffe://other/ns/shop/sa/cart')));
+  equal((await env.refusal({ csr: await env.csr() }, undefined, foreign.client)).code, Code.UNAUTHENTICATED);
+  match(env.lines.at(-1) ?? '', /of another trust domain than cluster.local/);
+});
+
+test('a caller that asks without end is told to wait, and others are not', async () => {
+  await using env = await setUp();
+  const csr = await env.csr();
+  for (let i = 0; i < 20; i++) await env.ask({ csr }, 'cart');
+  const error = await env.refusal({ csr }, 'cart');
+  equal(error.code, Code.RESOURCE_EXHAUSTED);
+  match(env.lines.at(-1) ?? '', new RegExp(`CA_RATE.*caller="${CART}"`));
+  await env.ask({ csr, identity: CART }, 'zt');
+});
+
+function disposable(client: Client) {
+  return { client, [Symbol.dispose]: () => client.close() };
+}
+
 test("istiod's own certificate can be replaced under running connections", async () => {
   await using env = await setUp();
   await env.ask({ csr: await env.csr() }, 'cart');
   const names = ['istiod.istio-system.svc', 'new.example.org'];
-  env.tls.replace(await issueServingCertificate(env.authority, names, Date.now()));
+  env.tls.replace(await issueServingCertificate(env.authority, names, Date.now()), env.authority.material.rootPem);
   await env.ask({ csr: await env.csr() }, 'cart');
   const fresh = env.connect('new.example.org');
   await new Promise<void>((resolve, reject) =>

@@ -3,14 +3,7 @@
 // own identity, or, when it is a node proxy, for one that runs on its node. Every answer is one line in the log.
 
 import { X509Certificate } from 'node:crypto';
-import {
-  status as Code,
-  type Metadata,
-  type ServerUnaryCall,
-  type sendUnaryData,
-  type UntypedHandleCall,
-} from '@grpc/grpc-js';
-import type { Authority } from '#lib/identity/authority.ts';
+import { status as Code, type ServerUnaryCall, type sendUnaryData, type UntypedHandleCall } from '@grpc/grpc-js';
 import { checkCsr } from '#lib/identity/csr.ts';
 import type { Clock } from '#lib/kit/clock.ts';
 import { AmbitError, describeError } from '#lib/kit/error.ts';
@@ -24,14 +17,20 @@ import {
 } from '#lib/proto/gen/ca_pb.ts';
 import { grpcService } from '#lib/proto/grpc.ts';
 import type { IstiodMetrics } from '../metrics.ts';
-import type { Authenticator, Caller } from '../serve/authenticate.ts';
+import type { Authenticator } from '../serve/authenticate.ts';
+import type { Caller, Credentials } from '../serve/caller.ts';
+import { credentialsOf } from '../serve/credentials.ts';
 import { judgeImpersonation } from './node-authorizer.ts';
 import type { PodIndex } from './pod-index.ts';
+import type { RateLimit } from './rate-limit.ts';
+import type { Signer } from './signer.ts';
 
 const IMPERSONATED = 'ImpersonatedIdentity';
 
 export interface CertificateServiceOptions {
-  readonly authority: () => Authority;
+  readonly signer: Signer;
+  /** By caller: its pod, or its identity. */
+  readonly rate: RateLimit;
   readonly authenticator: Authenticator;
   readonly pods: PodIndex;
   readonly trustedNodeAccounts: ReadonlySet<string>;
@@ -63,7 +62,8 @@ export class CertificateService {
         call: ServerUnaryCall<IstioCertificateRequest, Partial<IstioCertificateResponse>>,
         done: sendUnaryData<Partial<IstioCertificateResponse>>,
       ) => {
-        this.#answer(call.request, call.metadata, call.getPeer()).then(
+        const certificate = call.getAuthContext().sslPeerCertificate?.raw;
+        this.#answer(call.request, credentialsOf(call.metadata, certificate), call.getPeer()).then(
           (certChain) => done(null, { certChain }),
           (error: unknown) =>
             done({
@@ -75,13 +75,14 @@ export class CertificateService {
     };
   }
 
-  async #answer(request: IstioCertificateRequest, metadata: Metadata, remote: string): Promise<string[]> {
+  async #answer(request: IstioCertificateRequest, shown: Credentials, remote: string): Promise<string[]> {
     const { log, metrics } = this.#options;
     const wanted = impersonatedIdentity(request);
     metrics.csrCount.inc();
     let caller: Caller | undefined;
     try {
-      caller = await this.#authenticate(metadata);
+      caller = await this.#authenticate(shown);
+      this.#limit(caller);
       const identity = this.#authorize(caller, wanted);
       return await this.#sign(request, caller, identity, remote);
     } catch (error) {
@@ -97,9 +98,9 @@ export class CertificateService {
     }
   }
 
-  async #authenticate(metadata: Metadata): Promise<Caller> {
+  async #authenticate(shown: Credentials): Promise<Caller> {
     const { authenticator, metrics } = this.#options;
-    const result = await authenticator.authenticate(metadata);
+    const result = await authenticator.authenticate(shown);
     if (result.kind === 'known') return result.caller;
     metrics.authenticationFailures.inc();
     const cause = new Error(result.reason);
@@ -107,6 +108,11 @@ export class CertificateService {
       throw new Refusal('CA_AUTH_UNAVAILABLE', Code.UNAVAILABLE, 'the caller cannot be authenticated now', cause);
     }
     throw new Refusal('CA_UNAUTHENTICATED', Code.UNAUTHENTICATED, 'request authenticate failure', cause);
+  }
+
+  #limit(caller: Caller): void {
+    if (this.#options.rate.allow(caller.pod?.uid ?? caller.identity.uri)) return;
+    throw new Refusal('CA_RATE', Code.RESOURCE_EXHAUSTED, 'too many certificates are asked for: try again later');
   }
 
   #authorize(caller: Caller, wanted: string | undefined): Identity {
@@ -124,7 +130,7 @@ export class CertificateService {
   }
 
   async #sign(request: IstioCertificateRequest, caller: Caller, identity: Identity, remote: string): Promise<string[]> {
-    const { authority, clock, defaultTtlMs, log, maxTtlMs, metrics } = this.#options;
+    const { clock, defaultTtlMs, log, maxTtlMs, metrics, signer } = this.#options;
     const asked = Number(request.validityDuration) * 1000;
     const ttlMs = asked <= 0 ? defaultTtlMs : asked;
     if (ttlMs > maxTtlMs) {
@@ -137,14 +143,12 @@ export class CertificateService {
       metrics.csrParsingErrors.inc();
       throw new Refusal('CA_CSR', Code.INVALID_ARGUMENT, csr.problems.map(formatProblem).join('; '));
     }
-    const { publicKey, hasCommonName } = csr.value;
+    const { hasCommonName, publicKey, uris: csrUris } = csr.value;
     const { uri } = identity;
     let chain: string[];
     try {
-      chain = await authority().sign(
-        { publicKey, uris: [uri], ttlMs, commonName: hasCommonName ? uri : undefined },
-        clock.now(),
-      );
+      const names = { uris: [uri], commonName: hasCommonName ? uri : undefined };
+      chain = await signer.sign({ publicKey, ...names, ttlMs, csrPem: request.csr, csrUris }, clock.now());
     } catch (cause) {
       metrics.csrSignErrors.inc({ error: 'CERT_GEN_ERROR' });
       throw new Refusal('CA_SIGN', Code.INTERNAL, 'the certificate could not be signed', cause);

@@ -20,8 +20,14 @@ async function authorityAt(now: number): Promise<Authority> {
 }
 
 test('it carries the names clients dial, and leads to the root', async () => {
-  const names = servingNames('mesh', ['istiod.example.org', 'istiod.mesh.svc']);
-  deepEqual(names, ['istiod.mesh.svc', 'istiod-remote.mesh.svc', 'istio-pilot.mesh.svc', 'istiod.example.org']);
+  const names = servingNames('mesh', 'v2', ['istiod.example.org', 'istiod.mesh.svc']);
+  deepEqual(names, [
+    'istiod.mesh.svc',
+    'istiod-remote.mesh.svc',
+    'istio-pilot.mesh.svc',
+    'istiod-v2.mesh.svc',
+    'istiod.example.org',
+  ]);
   const authority = await authorityAt(Date.now());
   const { chainPem } = await issueServingCertificate(authority, names, Date.now());
   const leaf = new X509Certificate(chainPem);
@@ -41,9 +47,9 @@ test('it is renewed at half its life, and a failure is tried again soon', async 
   const stop = new AbortController();
   const log = createLogger({ scope: 'ca', write: (line) => lines.push(line) });
   const done = keepServingCertificate(
-    () => authority,
-    ['istiod.mesh.svc'],
-    (next) => used.push(next),
+    async () => {
+      used.push(await issueServingCertificate(authority, ['istiod.mesh.svc'], clock.now()));
+    },
     {
       clock,
       log,

@@ -7,7 +7,7 @@ import type { Clock } from '#lib/kit/clock.ts';
 import { describeError } from '#lib/kit/error.ts';
 import type { Logger } from '#lib/kit/log.ts';
 
-const TTL_MS = 90 * 86_400_000;
+export const SERVING_TTL_MS = 90 * 86_400_000;
 const RETRY_MS = 60_000;
 
 export interface ServingCertificate {
@@ -17,8 +17,10 @@ export interface ServingCertificate {
 }
 
 /** Names in istiod's certificate: those that Istio's clients and ours dial. */
-export function servingNames(namespace: string, customHosts: readonly string[]): string[] {
-  const names = ['istiod', 'istiod-remote', 'istio-pilot'].map((name) => `${name}.${namespace}.svc`);
+export function servingNames(namespace: string, revision: string, customHosts: readonly string[]): string[] {
+  const services = ['istiod', 'istiod-remote', 'istio-pilot'];
+  if (revision !== '' && revision !== 'default') services.push(`istiod-${revision}`);
+  const names = services.map((name) => `${name}.${namespace}.svc`);
   return [...new Set([...names, ...customHosts])];
 }
 
@@ -29,25 +31,23 @@ export async function issueServingCertificate(
   now: number,
 ): Promise<ServingCertificate> {
   const keys = await generateKey();
-  const chain = await authority.sign({ publicKey: keys.publicKey, dnsNames, ttlMs: TTL_MS }, now);
+  const chain = await authority.sign({ publicKey: keys.publicKey, dnsNames, ttlMs: SERVING_TTL_MS }, now);
   return { keyPem: await keyToPem(keys.privateKey), chainPem: chain.slice(0, -1).join('') };
 }
 
-/** Renews at half life until `signal` aborts; `use` gets each new certificate. */
+/** Calls `renew` at half life until `signal` aborts; soon again after a failure. */
 export async function keepServingCertificate(
-  authority: () => Authority,
-  dnsNames: readonly string[],
-  use: (certificate: ServingCertificate) => void,
+  renew: () => Promise<void>,
   { clock, log, signal }: { clock: Clock; log: Logger; signal: AbortSignal },
 ): Promise<void> {
-  let waitMs = TTL_MS / 2;
+  let waitMs = SERVING_TTL_MS / 2;
   while (!signal.aborted) {
     await clock.sleep(waitMs, signal).catch(() => undefined);
     if (signal.aborted) return;
     try {
-      use(await issueServingCertificate(authority(), dnsNames, clock.now()));
+      await renew();
       log.info('renewed the serving certificate');
-      waitMs = TTL_MS / 2;
+      waitMs = SERVING_TTL_MS / 2;
     } catch (error) {
       log.error('cannot renew the serving certificate', { error: describeError(error) });
       waitMs = RETRY_MS;

@@ -5,7 +5,9 @@
 import { status as Code } from '@grpc/grpc-js';
 import { parseNodeId } from '#lib/xds/node.ts';
 import type { Admission, Caller as StreamCaller } from '#lib/xds/server.ts';
-import type { Authenticator, Caller } from './authenticate.ts';
+import type { Authenticator } from './authenticate.ts';
+import type { Caller } from './caller.ts';
+import { credentialsOf } from './credentials.ts';
 
 const NODE_TYPES: ReadonlySet<string> = new Set(['ztunnel', 'waypoint', 'router', 'sidecar', 'agentgateway']);
 
@@ -25,7 +27,7 @@ export async function admitStream(call: StreamCaller, options: AdmissionOptions)
     return { ok: false, code: Code.INVALID_ARGUMENT, reason };
   }
   if (!(call.port === 'tls' ? options.authenticate : options.authenticatePlaintext)) return { ok: true, identity: '' };
-  const result = await options.authenticator.authenticate(call.metadata);
+  const result = await options.authenticator.authenticate(credentialsOf(call.metadata, call.certificate));
   switch (result.kind) {
     case 'unavailable':
       return { ok: false, code: Code.UNAVAILABLE, reason: result.reason };

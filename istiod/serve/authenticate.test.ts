@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { equal, match } from 'node:assert/strict';
 import { test } from 'node:test';
-import { Metadata } from '@grpc/grpc-js';
 import type { TokenReview } from '#lib/kube/object.ts';
 import { FakeClock } from '#lib/testkit/clock.ts';
 import { fakeCluster } from '#lib/testkit/kube-client.ts';
 import { Authenticator, judgeReview } from './authenticate.ts';
+import type { Credentials } from './caller.ts';
 
 type Status = NonNullable<TokenReview['status']>;
 
@@ -22,11 +22,8 @@ const GOOD: Status = {
   },
 };
 
-function metadata(authorization?: string, clusterid?: string): Metadata {
-  const made = new Metadata();
-  if (authorization !== undefined) made.set('authorization', authorization);
-  if (clusterid !== undefined) made.set('clusterid', clusterid);
-  return made;
+function metadata(authorization = '', cluster = ''): Credentials {
+  return { authorization, cluster, certificate: undefined };
 }
 
 async function setUp() {

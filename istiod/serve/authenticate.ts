@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who is calling: a service-account token in the call's metadata, checked by the API server's TokenReview. An API
-// server that does not answer is no verdict: the caller is told to come back, not that it is a stranger.
+// Who is calling: a client certificate of the mesh, or a service-account token, checked by the API server's TokenReview,
+// and while the API server is away by its signing keys. No answer is no verdict: the caller is told to come back, not
+// that it is a stranger.
 
 import { hash } from 'node:crypto';
-import type { Metadata } from '@grpc/grpc-js';
 import type { Clock } from '#lib/kit/clock.ts';
 import { describeError } from '#lib/kit/error.ts';
 import { Gate } from '#lib/kit/gate.ts';
 import type { KubeClient } from '#lib/kube/client.ts';
+import { isKubeError } from '#lib/kube/error.ts';
 import { TOKEN_REVIEW } from '#lib/kube/kind.ts';
 import type { TokenReview } from '#lib/kube/object.ts';
 import { Identity } from '#lib/mesh/identity.ts';
+import type { CachedKeys } from './cached-keys.ts';
+import type { Authentication, Credentials } from './caller.ts';
+import { judgeCertificate } from './client-certificate.ts';
 
 const BEARER = 'Bearer ';
 const USER_PREFIX = 'system:serviceaccount:';
@@ -25,18 +29,6 @@ const MAX_REMEMBERED = 2_048;
 const MAX_REVIEWS = 32;
 const MAX_WAITING = 512;
 
-/** A caller that has proven a service account. */
-export interface Caller {
-  readonly identity: Identity;
-  /** Name and UID of the pod the token is bound to; undefined for a token that is not. */
-  readonly pod: { readonly name: string; readonly uid: string } | undefined;
-}
-
-export type Authentication =
-  | { readonly kind: 'known'; readonly caller: Caller }
-  | { readonly kind: 'unknown'; readonly reason: string }
-  | { readonly kind: 'unavailable'; readonly reason: string };
-
 export interface AuthenticatorOptions {
   readonly client: KubeClient;
   readonly clock: Clock;
@@ -44,6 +36,10 @@ export interface AuthenticatorOptions {
   readonly clusterId: string;
   /** The mesh's trust domain at the time of the call. */
   readonly trustDomain: () => string;
+  /** Other names of the trust domain: a certificate of one of them counts as well. */
+  readonly trustDomainAliases?: () => readonly string[];
+  /** Judges tokens while the API server is away. */
+  readonly cachedKeys?: CachedKeys;
 }
 
 export class Authenticator {
@@ -55,19 +51,21 @@ export class Authenticator {
     this.#options = options;
   }
 
-  /** Checks the token in a call's metadata. */
-  async authenticate(metadata: Metadata): Promise<Authentication> {
-    const { clock, clusterId } = this.#options;
-    const header = metadata.get('authorization')[0]?.toString() ?? '';
-    if (!header.startsWith(BEARER) || header.length === BEARER.length) {
-      return { kind: 'unknown', reason: 'no token: the metadata "authorization" has no "Bearer <token>"' };
+  /** Checks the certificate, then the token; the first that proves something counts. */
+  async authenticate({ authorization: header, certificate, cluster }: Credentials): Promise<Authentication> {
+    const { clock, clusterId, trustDomain, trustDomainAliases } = this.#options;
+    const reasons: string[] = [];
+    if (certificate !== undefined) {
+      const judged = judgeCertificate(certificate, [trustDomain(), ...(trustDomainAliases?.() ?? [])]);
+      if (judged.kind === 'known') return judged;
+      reasons.push(judged.reason);
     }
-    const cluster = metadata.get('clusterid')[0]?.toString() ?? '';
+    const unknown = (reason: string): Authentication => ({ kind: 'unknown', reason: [...reasons, reason].join('; ') });
+    if (!header.startsWith(BEARER) || header.length === BEARER.length) {
+      return unknown('no token: the metadata "authorization" has no "Bearer <token>"');
+    }
     if (cluster !== '' && cluster !== clusterId) {
-      return {
-        kind: 'unknown',
-        reason: `the token is of cluster ${JSON.stringify(cluster)}, this one is ${clusterId}`,
-      };
+      return unknown(`the token is of cluster ${JSON.stringify(cluster)}, this one is ${clusterId}`);
     }
     const token = header.slice(BEARER.length).trim();
     const key = hash('sha256', token, 'hex');
@@ -85,14 +83,16 @@ export class Authenticator {
   }
 
   async #review(token: string): Promise<Authentication> {
-    const { audiences, client, trustDomain } = this.#options;
+    const { audiences, cachedKeys, client, trustDomain } = this.#options;
     let answer: TokenReview | undefined;
     try {
       const spec = { token, audiences: [...audiences] };
       answer = await this.#gate.run(() => client.create(TOKEN_REVIEW, { metadata: { name: '' }, spec }));
     } catch (error) {
+      if (cachedKeys !== undefined && isKubeError(error, 'KUBE_UNREACHABLE')) return await cachedKeys.judge(token);
       return { kind: 'unavailable', reason: `the token cannot be checked: ${describeError(error)}` };
     }
+    cachedKeys?.heard();
     if (answer === undefined) return { kind: 'unavailable', reason: 'too many callers are being checked: try again' };
     return judgeReview(answer.status, audiences, trustDomain());
   }

@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// TLS of the secure port, with a certificate that can be replaced while connections live on.
+// TLS of the secure port, with a certificate that can be replaced while connections live on, and what callers show there.
 
-import { ServerCredentials } from '@grpc/grpc-js';
+import { type Metadata, ServerCredentials } from '@grpc/grpc-js';
 import type { ServingCertificate } from '../ca/serving-certificate.ts';
+import type { Credentials } from './caller.ts';
+
+/** A client may show a certificate of the mesh; whether it is valid decides what it counts for, not whether it gets in. */
+const CLIENT_CERTIFICATES = { requestCert: true, rejectUnauthorized: false } as const;
 
 export class RenewableCredentials extends ServerCredentials {
-  constructor(certificate: ServingCertificate) {
-    super({}, contextOf(certificate));
+  constructor(certificate: ServingCertificate, clientRootsPem: string) {
+    super(CLIENT_CERTIFICATES, contextOf(certificate, clientRootsPem));
   }
 
-  /** New connections get this certificate. */
-  replace(certificate: ServingCertificate): void {
-    this.updateSecureContextOptions(contextOf(certificate));
+  /** New connections get this certificate, and their clients are verified by these roots. */
+  replace(certificate: ServingCertificate, clientRootsPem: string): void {
+    this.updateSecureContextOptions(contextOf(certificate, clientRootsPem));
   }
 
   override _equals(other: ServerCredentials): boolean {
@@ -19,6 +23,12 @@ export class RenewableCredentials extends ServerCredentials {
   }
 }
 
-function contextOf({ chainPem, keyPem }: ServingCertificate) {
-  return { cert: chainPem, key: keyPem, minVersion: 'TLSv1.2' as const };
+function contextOf({ chainPem, keyPem }: ServingCertificate, clientRootsPem: string) {
+  return { cert: chainPem, key: keyPem, ca: clientRootsPem, minVersion: 'TLSv1.2' as const };
+}
+
+/** What a gRPC call shows. @param certificate the client's, verified by TLS */
+export function credentialsOf(metadata: Metadata, certificate: Uint8Array | undefined): Credentials {
+  const text = (key: string): string => metadata.get(key)[0]?.toString() ?? '';
+  return { authorization: text('authorization'), cluster: text('clusterid'), certificate };
 }

@@ -2,7 +2,6 @@
 // The HTTP pages: readiness, metrics, and the debug pages that show what istiod knows and what each client has. The
 // debug pages are for this pod itself (a port-forward ends there) and for identities of the system namespace.
 
-import { Metadata } from '@grpc/grpc-js';
 import { type AdminRequest, json, type Reply, type Route, text } from '#lib/kit/admin.ts';
 import type { Metrics } from '#lib/kit/metrics.ts';
 import type { Readiness } from '#lib/kit/readiness.ts';
@@ -78,9 +77,8 @@ function guard(page: Route, options: PagesOptions): Route {
 /** Undefined when the caller may see the debug pages. */
 async function judgeAccess(request: AdminRequest, options: PagesOptions): Promise<Reply | undefined> {
   if (isLoopback(request.remote)) return undefined;
-  const metadata = new Metadata();
-  if (request.headers.authorization !== undefined) metadata.set('authorization', request.headers.authorization);
-  const result = await options.authenticator.authenticate(metadata);
+  const { authorization = '' } = request.headers;
+  const result = await options.authenticator.authenticate({ authorization, cluster: '', certificate: undefined });
   if (result.kind !== 'known') return text(`${result.reason}\n`, result.kind === 'unknown' ? 401 : 503);
   const { identity } = result.caller;
   if (identity.namespace === options.namespace) return undefined;

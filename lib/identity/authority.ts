@@ -42,21 +42,47 @@ export interface RootOptions {
 /** A new self-signed root, ECDSA P-256. */
 export async function createRoot({ organization, now, ttlMs = ROOT_TTL_MS }: RootOptions): Promise<AuthorityMaterial> {
   const keys = await generateKey();
-  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+  const own = { publicKey: keys.publicKey, signingKey: keys.privateKey, signingAlgorithm: P256 };
+  const certificate = await selfSigned([{ O: [organization] }], own, now, ttlMs);
+  return { certificatePem: certificate, keyPem: await keyToPem(keys.privateKey), chainPem: '', rootPem: certificate };
+}
+
+/**
+ * A self-signed root with a new life: the same key and name, so that what the old one signed is verified by the new one
+ * and the other way round.
+ */
+export async function renewRoot(
+  material: AuthorityMaterial,
+  { now, ttlMs = ROOT_TTL_MS }: Omit<RootOptions, 'organization'>,
+): Promise<AuthorityMaterial> {
+  const old = new x509.X509Certificate(material.certificatePem);
+  const { algorithm, key } = await signingKeyFromPem(material.keyPem);
+  const own = { publicKey: old.publicKey, signingKey: key, signingAlgorithm: algorithm };
+  const certificate = await selfSigned(old.subjectName, own, now, ttlMs);
+  return { ...material, certificatePem: certificate, rootPem: certificate };
+}
+
+async function selfSigned(
+  name: x509.X509CertificateCreateParams['subject'],
+  own: Pick<x509.X509CertificateCreateParams, 'publicKey'> &
+    Pick<x509.X509CertificateCreateWithKeyParams, 'signingKey' | 'signingAlgorithm'>,
+  now: number,
+  ttlMs: number,
+): Promise<string> {
+  const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: randomSerial(),
-    name: [{ O: [organization] }],
-    keys,
-    signingAlgorithm: P256,
+    subject: name ?? [],
+    issuer: name ?? [],
+    ...own,
     notBefore: new Date(now - CLOCK_SKEW_MS),
     notAfter: new Date(now + ttlMs),
     extensions: [
       new x509.BasicConstraintsExtension(true, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
-      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+      await x509.SubjectKeyIdentifierExtension.create(own.publicKey),
     ],
   });
-  const certificatePem = withNewline(certificate.toString('pem'));
-  return { certificatePem, keyPem: await keyToPem(keys.privateKey), chainPem: '', rootPem: certificatePem };
+  return withNewline(certificate.toString('pem'));
 }
 
 export class Authority {
@@ -95,6 +121,16 @@ export class Authority {
   /** When the signing certificate expires, wall-clock ms. */
   get notAfter(): number {
     return this.#certificate.notAfter.getTime();
+  }
+
+  /** From then on, wall-clock ms. */
+  get notBefore(): number {
+    return this.#certificate.notBefore.getTime();
+  }
+
+  /** It is the root itself, not an intermediate of another's. */
+  get isRoot(): boolean {
+    return isRoot(this.#certificate);
   }
 
   /**

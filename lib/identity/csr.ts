@@ -9,16 +9,29 @@ import { x509 } from './x509.ts';
 
 const MAX_CSR_BYTES = 64 * 1024;
 const MIN_RSA_BITS = 2048;
+const SUBJECT_ALTERNATIVE_NAME = '2.5.29.17';
 
 /** A request in PEM: empty subject, one URI as name, signed with SHA-256. */
 export async function createCsr(uri: string, keys: KeyPair): Promise<string> {
-  const request = await x509.Pkcs10CertificateRequestGenerator.create({
+  return await request([{ type: 'url', value: uri }], keys);
+}
+
+/** The same for a server's DNS names. */
+export async function createServerCsr(dnsNames: readonly string[], keys: KeyPair): Promise<string> {
+  return await request(
+    dnsNames.map((value) => ({ type: 'dns', value })),
+    keys,
+  );
+}
+
+async function request(names: x509.JsonGeneralNames, keys: KeyPair): Promise<string> {
+  const made = await x509.Pkcs10CertificateRequestGenerator.create({
     name: '',
     keys,
     signingAlgorithm: P256,
-    extensions: [new x509.SubjectAlternativeNameExtension([{ type: 'url', value: uri }])],
+    extensions: [new x509.SubjectAlternativeNameExtension(names)],
   });
-  return request.toString('pem');
+  return made.toString('pem');
 }
 
 /** What an authority takes over from a request. */
@@ -26,6 +39,8 @@ export interface CheckedCsr {
   readonly publicKey: PublicKey;
   /** The request names a subject; the leaf gets a common name then. */
   readonly hasCommonName: boolean;
+  /** URI names asked for: for signers outside that go by the request; ours does not. */
+  readonly uris: readonly string[];
 }
 
 /** Reads a PEM request and verifies that its sender holds the key. */
@@ -45,7 +60,10 @@ export async function checkCsr(pem: string): Promise<Result<CheckedCsr>> {
     if (!(await request.verify())) return refuse('signature does not match the key it names');
     if (modulusLength === undefined && namedCurve === undefined) return refuse(`key of type ${name}`, 'use P-256');
     const hasCommonName = request.subjectName.getField('CN').length > 0;
-    return ok({ publicKey: publicKey as PublicKey, hasCommonName });
+    const extension = request.getExtension(SUBJECT_ALTERNATIVE_NAME);
+    const names = extension === null ? [] : new x509.SubjectAlternativeNameExtension(extension.rawData).names.items;
+    const uris = names.filter(({ type }) => type === 'url').map(({ value }) => value);
+    return ok({ publicKey: publicKey as PublicKey, hasCommonName, uris });
   } catch (error) {
     return refuse(`not readable as a PKCS#10 request: ${describeError(error)}`);
   }

@@ -51,6 +51,13 @@ export const EVENT = kindOf<EventObject>('', 'v1', 'Event', 'events');
 export const ENDPOINT_SLICE = kindOf<EndpointSlice>('discovery.k8s.io', 'v1', 'EndpointSlice', 'endpointslices');
 export const LEASE = kindOf<Lease>('coordination.k8s.io', 'v1', 'Lease', 'leases');
 export const TOKEN_REVIEW = kindOf<TokenReview>('authentication.k8s.io', 'v1', 'TokenReview', 'tokenreviews', false);
+export const CERTIFICATE_SIGNING_REQUEST = kindOf(
+  'certificates.k8s.io',
+  'v1',
+  'CertificateSigningRequest',
+  'certificatesigningrequests',
+  false,
+);
 export const DEPLOYMENT = kindOf('apps', 'v1', 'Deployment', 'deployments');
 export const HORIZONTAL_POD_AUTOSCALER = kindOf(
   'autoscaling',

@@ -44,6 +44,8 @@ export class FakeKubeApi {
   readonly requests: SeenRequest[] = [];
   /** Answers to TokenReview by token; an unknown token is not authenticated. */
   readonly tokens = new Map<string, Review>();
+  /** Answers at paths outside the resources: `/openid/v1/jwks`. */
+  readonly documents = new Map<string, unknown>();
   /** When set, decides about a request before it is served: a status to refuse it with. */
   refuse: ((request: SeenRequest) => number | undefined) | undefined;
   /** Where a port-forward to a pod's port ends: a port on loopback, or nowhere. */
@@ -198,6 +200,8 @@ export class FakeKubeApi {
     const body = text === '' ? {} : (JSON.parse(text) as Record<string, unknown>);
     const status = this.refuse?.(seen);
     if (status !== undefined) return refusal(response, status, 'refused by the test');
+    const document = this.documents.get(url.pathname);
+    if (document !== undefined) return reply(response, 200, document);
     const place = placeOf(url.pathname);
     if (place === undefined) return refusal(response, 404, 'no such path');
     if (place.collection.endsWith('/tokenreviews')) return reply(response, 201, this.#review(body));

@@ -37,6 +37,8 @@ export interface Caller {
   readonly remote: string;
   /** Which port it came by, as `service` was told. */
   readonly port: PortKind;
+  /** The client's certificate, DER, when it has shown one that the port's roots verify. */
+  readonly certificate: Uint8Array | undefined;
 }
 
 export type Admission =
@@ -216,7 +218,8 @@ export class DeltaServer {
     const { call, port, remote } = connection;
     let admission: Admission;
     try {
-      admission = await admit({ metadata: call.metadata, peer: node, remote, port });
+      const certificate = call.getAuthContext().sslPeerCertificate?.raw;
+      admission = await admit({ metadata: call.metadata, peer: node, remote, port, certificate });
     } catch (error) {
       admission = { ok: false, code: Code.UNAVAILABLE, reason: describeError(error) };
     }
