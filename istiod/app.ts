@@ -29,6 +29,7 @@ import { httpPages, monitoringPages } from './serve/pages.ts';
 import { createStatus } from './status/status.ts';
 import { createInformers } from './watch/informers.ts';
 import { MeshModel } from './watch/mesh-model.ts';
+import { SourceHealth } from './watch/source-health.ts';
 
 export interface AppOptions {
   readonly config: IstiodConfig;
@@ -37,6 +38,8 @@ export interface AppOptions {
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly log: Logger;
+  /** How the sources of objects fare; given when one was started before the app. */
+  readonly health?: SourceHealth;
 }
 
 export interface Ports {
@@ -61,7 +64,9 @@ export class App {
   }
 
   /** Resolves when istiod is ready; rejects when a port is taken, the root is damaged, or `signal` aborts. */
-  static async start({ client, clock, config, log, random }: AppOptions, signal: AbortSignal): Promise<App> {
+  static async start(options: AppOptions, signal: AbortSignal): Promise<App> {
+    const { client, clock, config, log, random } = options;
+    const health = options.health ?? new SourceHealth(clock.now);
     const metrics = createMetrics();
     const figures = createIstiodMetrics(metrics);
     const startedAt = clock.monotonic();
@@ -77,6 +82,7 @@ export class App {
       random,
       log: log.child('kube'),
       metrics: figures,
+      health,
       clusterId: config.clusterId,
       namespace: config.namespace,
       rootConfigMap: config.rootConfigMap,
@@ -132,14 +138,17 @@ export class App {
     const pages = {
       readiness,
       metrics,
-      beforeMetrics: () => figures.uptime.set((clock.monotonic() - startedAt) / 1000),
+      beforeMetrics: () => {
+        figures.uptime.set((clock.monotonic() - startedAt) / 1000);
+        for (const [source, healthy] of health.summary()) figures.sourceUp.set({ source }, healthy ? 1 : 0);
+      },
       authenticator,
       namespace: config.namespace,
       version: VERSION,
       clusterId: config.clusterId,
       streams: () => push.server.streams(),
       pushAll: () => push.server.push(),
-      views: model.views(),
+      views: { ...model.views(), sourcesz: () => health.view() },
     };
     const httpPorts: AdminServer[] = [];
     const grpcPorts: GrpcPort[] = [];

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Settings of istiod: flags as Istio's own has them, the rest from the environment. Read once, checked together.
 
+import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { ConfigReader, parseDuration } from '#lib/kit/config.ts';
 import { AmbitError } from '#lib/kit/error.ts';
@@ -32,6 +33,10 @@ export interface IstiodConfig {
   readonly domain: string;
   readonly clusterId: string;
   readonly kubeconfig: string | undefined;
+  /** A folder of YAML files to serve; there is no Kubernetes then. */
+  readonly sourceFolder: string | undefined;
+  /** Where the root and other state are kept when there is no Kubernetes. */
+  readonly stateFolder: string;
   readonly logLevel: Level;
   readonly logFormat: 'plain' | 'json';
   readonly maxConnectionAgeMs: number;
@@ -120,6 +125,8 @@ export function parseArguments(argv: readonly string[]): ParsedArguments {
     .option('--domain <domain>', 'DNS domain of the cluster', 'cluster.local')
     .option('--clusterID <id>', 'name of this cluster (default: CLUSTER_ID, else Kubernetes)')
     .option('--kubeconfig <file>', 'API server to watch (default: KUBECONFIG, else the service account)')
+    .option('--sourceDir <folder>', 'folder of YAML files to serve, instead of an API server')
+    .option('--stateDir <folder>', 'where to keep the root and other state beside --sourceDir (default: its .istiod)')
     .option('--log_output_level <levels>', 'as in default:info', 'default:info')
     .option('--log_as_json', 'log JSON objects')
     .option('--meshConfig <file>', 'mesh settings until the ConfigMap istio exists')
@@ -184,6 +191,8 @@ export function readConfig(
     monitoringAddress: address('monitoringAddr', ':15014'),
     domain: flags['domain'] ?? 'cluster.local',
     clusterId: flags['clusterID'] ?? env.string('CLUSTER_ID', DEFAULT_CLUSTER_ID),
+    sourceFolder: flags['sourceDir'],
+    stateFolder: flags['stateDir'] ?? join(flags['sourceDir'] ?? '.', '.istiod'),
     kubeconfig: flags['kubeconfig'] ?? env.optional('KUBECONFIG'),
     logLevel: level ?? 'info',
     logFormat: flags['log_as_json'] === 'true' ? 'json' : 'plain',

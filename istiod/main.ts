@@ -9,6 +9,8 @@ import { VERSION } from '#lib/kit/version.ts';
 import { connectKube } from '#lib/kube/connect.ts';
 import { App } from './app.ts';
 import { parseArguments, readConfig } from './config.ts';
+import { connectFolder } from './source/connect.ts';
+import { SourceHealth } from './watch/source-health.ts';
 
 await runMain(async (argv, env) => {
   const { command, flags, output } = parseArguments(argv);
@@ -22,9 +24,15 @@ await runMain(async (argv, env) => {
 
   const stop = new AbortController();
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort(new Error(name)));
-  const client = connectKube({ kubeconfig: config.kubeconfig, preferServiceAccount: true });
+  const clock = systemClock;
+  const health = new SourceHealth(clock.now);
+  const { sourceFolder: folder, stateFolder } = config;
+  const { client, ...source } =
+    folder === undefined
+      ? { client: connectKube({ kubeconfig: config.kubeconfig, preferServiceAccount: true }), stop: () => undefined }
+      : connectFolder({ folder, stateFolder, clock, random: Math.random, log: log.child('folder'), health });
   try {
-    const app = await App.start({ config, client, clock: systemClock, random: Math.random, log }, stop.signal);
+    const app = await App.start({ config, client, clock, random: Math.random, log, health }, stop.signal);
     if (!stop.signal.aborted) await once(stop.signal, 'abort');
     log.info('stopping', { reason: String(stop.signal.reason) });
     await app.stop();
@@ -32,6 +40,7 @@ await runMain(async (argv, env) => {
     if (!stop.signal.aborted) throw error;
     log.info('stopped while starting', { reason: String(stop.signal.reason) });
   } finally {
+    source.stop();
     await client.close();
   }
   return 0;

@@ -42,6 +42,9 @@ export function createIstiodMetrics(metrics: Metrics) {
     configEvents: metrics.counter('pilot_k8s_cfg_events', 'Changes of mesh objects.', ['type', 'event']),
     registryEvents: metrics.counter('pilot_k8s_reg_events', 'Changes of Kubernetes objects.', ['type', 'event']),
     syncErrors: metrics.counter('controller_sync_errors_total', 'Watches that began to fail.', ['cluster']),
+    sourceUp: metrics.gauge('ambit_source_up', 'Whether a source of objects is up to date: a cluster, a folder.', [
+      'source',
+    ]),
     inboundUpdates: metrics.counter('pilot_inbound_updates', 'Updates taken in.', ['type']),
     services: metrics.gauge('pilot_services', 'Services known.'),
     rejectedConfigs: metrics.gauge('pilot_total_rejected_configs', 'Objects with problems.', ['type', 'name']),

@@ -29,6 +29,7 @@ import type { KubeObject, Node, Pod } from '#lib/kube/object.ts';
 import { DEFAULTS_FOR_CLASS } from '#lib/model/gateway/parameters.ts';
 import { GATEWAY_MANAGED } from '#lib/model/object/names.ts';
 import type { IstiodMetrics } from '../metrics.ts';
+import type { SourceHealth } from './source-health.ts';
 
 export type Informers = ReturnType<typeof createInformers>;
 
@@ -38,6 +39,7 @@ export interface InformersOptions {
   readonly random: () => number;
   readonly log: Logger;
   readonly metrics: IstiodMetrics;
+  readonly health: SourceHealth;
   readonly clusterId: string;
   /** The namespace istiod runs in. */
   readonly namespace: string;
@@ -48,7 +50,7 @@ export interface InformersOptions {
 }
 
 export function createInformers(options: InformersOptions) {
-  const { client, clock, clusterId, log, metrics, random } = options;
+  const { client, clock, clusterId, health, log, metrics, random } = options;
   const make = <T extends KubeObject>(
     kind: Kind<T>,
     extra: { selection?: Selection; trim?: (object: T) => T } = {},
@@ -60,10 +62,12 @@ export function createInformers(options: InformersOptions) {
       random,
       log,
       ...extra,
-      onHealth: (healthy) => {
+      onHealth: (healthy, reason) => {
         if (!healthy) metrics.syncErrors.inc({ cluster: clusterId });
+        health.report(clusterId, kind.plural, healthy, reason);
       },
     });
+    void informer.whenSynced().then(() => health.report(clusterId, kind.plural, true, ''));
     const counter = kind.group.endsWith('istio.io') ? metrics.configEvents : metrics.registryEvents;
     informer.subscribe((changes) => {
       for (const change of changes) counter.inc({ type: kind.kind, event: eventName(change) });

@@ -6,6 +6,9 @@
 import { type Document, LineCounter, type ParsedNode, parseAllDocuments } from 'yaml';
 import type { KubeObject } from '../object/object.ts';
 
+/** Kinds among those we read whose objects lie in no namespace. */
+export const CLUSTER_SCOPED: ReadonlySet<string> = new Set(['Namespace', 'Node', 'GatewayClass']);
+
 export interface SourceText {
   readonly path: string;
   readonly text: string;

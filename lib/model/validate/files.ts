@@ -10,7 +10,7 @@ import { createInputs, INPUT_KINDS, type ModelInputs } from '../inputs.ts';
 import { DEFAULT_SETTINGS, type MeshSettings } from '../mesh-settings.ts';
 import { createModel } from '../model.ts';
 import { type KubeObject, keyOf, type Meta, namespaceOf } from '../object/object.ts';
-import { type ParsedObject, parseDocuments, type SourceText, type TextPlace } from './documents.ts';
+import { CLUSTER_SCOPED, type ParsedObject, parseDocuments, type SourceText, type TextPlace } from './documents.ts';
 import { validateObject } from './object.ts';
 import { describeObject, type ObjectProblem, type ProblemCode, type Severity } from './problem.ts';
 import { SchemaChecker } from './schema.ts';
@@ -32,7 +32,6 @@ export interface Validation {
   readonly problems: readonly FileProblem[];
 }
 
-const CLUSTER_SCOPED = new Set(['Namespace', 'Node', 'GatewayClass']);
 /** Kinds whose pods exist before the cluster makes them. */
 const TEMPLATED = new Set(['Deployment', 'StatefulSet', 'DaemonSet', 'ReplicaSet', 'Job']);
 
