@@ -130,7 +130,8 @@ test('a resolved host name completes target and authority', () => {
   const source = workload({ name: 'client', ips: ['10.9.0.1'] });
   const flow = { source, ip: ip('10.0.0.1'), port: 80, tried: [], waited: false };
   const verdict = resolveOutbound(view, flow, OPTIONS, Math.random, NO_PROOF);
+  assert.ok(verdict.kind === 'hbone');
   const done = withResolvedIp(verdict, ip('192.0.2.7'));
-  assert.equal(done.kind === 'hbone' && done.authority, '192.0.2.7:5432');
-  assert.equal(done.kind === 'hbone' && done.target.ip?.withPort(done.target.port), '192.0.2.7:15008');
+  assert.equal(done.authority, '192.0.2.7:5432');
+  assert.equal(done.target.ip?.withPort(done.target.port), '192.0.2.7:15008');
 });

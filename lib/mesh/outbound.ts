@@ -235,8 +235,8 @@ function plainUnknown(reason: OutboundReason, ip: Ip, port: number): OutboundVer
 }
 
 /** A verdict whose host name has been resolved to `ip`. */
-export function withResolvedIp(verdict: OutboundVerdict, ip: Ip): OutboundVerdict {
-  if (verdict.kind === 'wait' || verdict.kind === 'drop' || verdict.target.ip !== undefined) return verdict;
+export function withResolvedIp<V extends Exclude<OutboundVerdict, { kind: 'wait' | 'drop' }>>(verdict: V, ip: Ip): V {
+  if (verdict.target.ip !== undefined) return verdict;
   const target: Target = { ip, hostname: '', port: verdict.target.port };
   if (verdict.kind !== 'hbone' || verdict.waypoint) return { ...verdict, target };
   const destination: Target = { ip, hostname: '', port: verdict.destination.port };

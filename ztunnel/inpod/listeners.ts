@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The listeners of one pod, inside its network namespace: 15008 for tunnels, 15006 and 15001 for what the pod's rules redirect,
-// DNS in dns-server.ts. Options are set on the listener: the kernel hands them down to what it accepts.
+// DNS in ztunnel/dns. Options are set on the listener: the kernel hands them down to what it accepts.
 
 import { AmbitError, describeError } from '#lib/kit/error.ts';
 import { Endpoint } from '#lib/linux/address.ts';
@@ -10,10 +10,10 @@ import { migrateListeners } from '#lib/linux/sysctl.ts';
 import { Acceptor } from '#lib/loop/acceptor.ts';
 import type { Ip } from '#lib/mesh/ip.ts';
 import { Socket } from '#lib/net/socket.ts';
+import { DnsServer } from '../dns/server.ts';
 import { HboneServer } from '../inbound/hbone.ts';
 import { InboundPlain } from '../inbound/plain.ts';
 import { OutboundConnection } from '../outbound/connection.ts';
-import { DnsServer } from './dns-server.ts';
 import type { Pod } from './pod.ts';
 
 const BACKLOG = 4096;

@@ -10,20 +10,21 @@
 // another (`tried`). The application's own end is noticed meanwhile. Every failure is visible to it: its socket is reset
 // without a byte, never half served.
 import type { Ip } from '#lib/mesh/ip.ts';
-import { resolveOutbound } from '#lib/mesh/outbound.ts';
+import { resolveOutbound, withResolvedIp } from '#lib/mesh/outbound.ts';
 import { NO_PROOF } from '#lib/mesh/proof.ts';
 import { outboundText } from '#lib/mesh/reason.ts';
-import type { OutboundVerdict } from '#lib/mesh/verdict.ts';
 import type { Workload, WorkloadUid } from '#lib/mesh/workload.ts';
 import type { Socket, SocketOwner } from '#lib/net/socket.ts';
 import type { WorkloadFacts } from '#lib/proxy/worker/workload-facts.ts';
 import type { ConnectionInfo } from '../control.ts';
+import type { NameWait } from '../dns/name-resolver.ts';
 import { type LiveConnection, LOCAL_WAIT_MS, type Pod } from '../inpod/pod.ts';
 import type { ResponseFlag } from '../telemetry/connection.ts';
+import { partyLabels } from '../telemetry/labels.ts';
 import { Ledger, type LedgerOwner } from '../worker/ledger.ts';
 import type { MeshWait } from '../worker/mesh-waits.ts';
 import type { Attempt, AttemptOwner, Joined } from './attempt.ts';
-import { type Way, wayTo } from './way.ts';
+import { choiceOf, type Leading, wayTo } from './way.ts';
 
 const NONE_TRIED: readonly WorkloadUid[] = [];
 
@@ -38,8 +39,9 @@ export class OutboundConnection implements SocketOwner, AttemptOwner, LedgerOwne
   #protocol: ConnectionInfo['protocol'] = 'TCP';
   #tried: WorkloadUid[] | null = null;
   #waited = false;
-  #wait: MeshWait | null = null;
-  #way: Way | null = null;
+  #wait: MeshWait | NameWait | null = null;
+  /** There was a choice, so that what failed may be exchanged for another. */
+  #choice = false;
   #attempt: Attempt | null = null;
   #joined: Joined | null = null;
   /** Why the last attempt failed; told when no other endpoint is left. */
@@ -120,7 +122,13 @@ export class OutboundConnection implements SocketOwner, AttemptOwner, LedgerOwne
 
   // === attempts ===
 
-  #go(verdict: Exclude<OutboundVerdict, { kind: 'wait' | 'drop' }>, local: WorkloadFacts): void {
+  #go(verdict: Leading, local: WorkloadFacts): void {
+    this.#choice = choiceOf(verdict);
+    const { ip, hostname } = verdict.target;
+    if (ip === undefined) {
+      this.#resolve(verdict, hostname, local);
+      return;
+    }
     const captured = {
       pod: this.#pod,
       socket: this.#socket,
@@ -129,22 +137,32 @@ export class OutboundConnection implements SocketOwner, AttemptOwner, LedgerOwne
       ledger: this.#ledger,
       local,
     };
-    const way = wayTo(captured, this, verdict);
-    if (typeof way === 'string') {
-      this.#noWay(way);
-      return;
-    }
-    this.#way = way;
-    this.#protocol = way.protocol;
-    this.#attempt = way.attempt;
-    way.attempt.begin();
+    const { attempt, protocol } = wayTo(captured, this, verdict, ip);
+    this.#protocol = protocol;
+    this.#attempt = attempt;
+    attempt.begin();
+  }
+
+  /** The endpoint is known by host name only: its address is asked for, now. */
+  #resolve(verdict: Leading, hostname: string, local: WorkloadFacts): void {
+    const { names, telemetry } = this.#pod.runtime;
+    telemetry.count('istio_on_demand_dns_total', { ...partyLabels('source', local.party, local.uri), hostname });
+    this.#wait = names.lookup(hostname, this.#ip.family, {
+      onAddress: (ip) => {
+        this.#wait = null;
+        this.#go(withResolvedIp(verdict, ip), local);
+      },
+      onNoAddress: (reason) => {
+        this.#wait = null;
+        this.onAttemptFailed('CONNECT', reason, verdict.workload);
+      },
+    });
   }
 
   onJoined(joined: Joined): void {
     this.#joined = joined;
     // No other endpoint will be tried: what led here need not live as long as the connection.
     this.#attempt = null;
-    this.#way = null;
     this.#tried = null;
     this.#lastError = '';
   }
@@ -155,7 +173,7 @@ export class OutboundConnection implements SocketOwner, AttemptOwner, LedgerOwne
     this.#attempt = null;
     this.#lastError = error;
     const attempts = (this.#tried?.length ?? 0) + 1;
-    if (who === undefined || this.#way?.balanced !== true || attempts >= settings.connectAttempts) {
+    if (who === undefined || !this.#choice || attempts >= settings.connectAttempts) {
       this.#fail(flag, error);
       return;
     }
@@ -200,6 +218,10 @@ export class OutboundConnection implements SocketOwner, AttemptOwner, LedgerOwne
 
   #fail(flag: ResponseFlag, error: string): void {
     if (this.#ledger.closed) return;
+    if (this.#ledger.record === null) {
+      this.#denyEarly(error);
+      return;
+    }
     this.#release(error);
     this.#socket.abort();
     this.#ledger.close(flag, error);

@@ -23,6 +23,7 @@ export const FAMILIES: readonly Family[] = [
     type: 'histogram',
     help: 'How long upstream resolvers took',
   },
+  counter('istio_on_demand_dns_total', 'Host names of endpoints resolved for a connection'),
   counter(
     'ambit_connect_retries_total',
     'Connections tried on another endpoint before any byte reached an application',

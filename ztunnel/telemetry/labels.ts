@@ -26,7 +26,8 @@ export function trafficLabels(record: ConnectionRecord, flag: ResponseFlag): Lab
   };
 }
 
-function partyLabels(side: 'source' | 'destination', party: Party | undefined, identity: string): Labels {
+/** The eight labels of one end. */
+export function partyLabels(side: 'source' | 'destination', party: Party | undefined, identity: string): Labels {
   return {
     [`${side}_workload`]: orUnknown(party?.workloadName),
     [`${side}_canonical_service`]: orUnknown(party?.canonicalName),

@@ -14,6 +14,7 @@ import type { RevocationCheck } from '#lib/proxy/worker/revocation-check.ts';
 import type { WorkloadMemory } from '#lib/proxy/worker/workload-facts.ts';
 import type { H2Settings } from '#lib/wire/h2/settings.ts';
 import type { ToMain, WorkerSettings } from '../control.ts';
+import type { NameResolver } from '../dns/name-resolver.ts';
 import type { Pod } from '../inpod/pod.ts';
 import type { LiveInbound } from './live-inbound.ts';
 import type { MeshWaits } from './mesh-waits.ts';
@@ -30,6 +31,8 @@ export interface Runtime {
   readonly memory: WorkloadMemory;
   readonly ips: IpMemory;
   readonly telemetry: Telemetry;
+  /** Addresses of endpoints known by host name. */
+  readonly names: NameResolver;
   readonly waits: MeshWaits;
   readonly liveInbound: LiveInbound;
   readonly admission: Admission;

@@ -26,6 +26,8 @@ import {
   type ToWorker,
   type WorkerSettings,
 } from '../control.ts';
+import { DnsForwarder, resolverAt } from '../dns/forwarder.ts';
+import { NameResolver } from '../dns/name-resolver.ts';
 import { PodListeners } from '../inpod/listeners.ts';
 import { Pod } from '../inpod/pod.ts';
 import { DRAINED } from './ledger.ts';
@@ -251,6 +253,7 @@ export class DataPlane implements WorkerProgram {
       maxFrameSize: http2.frameSize,
       limits: TUNNEL_LIMITS,
     };
+    const resolvers = new DnsForwarder({ loop, netns: undefined, mark, servers: settings.dns.servers.map(resolverAt) });
     return {
       settings,
       loop,
@@ -261,6 +264,7 @@ export class DataPlane implements WorkerProgram {
       memory: new WorkloadMemory(),
       ips: new IpMemory(),
       telemetry,
+      names: new NameResolver(loop, resolvers, Math.random),
       waits: new MeshWaits(loop),
       liveInbound: new LiveInbound(loop),
       admission: new Admission(

@@ -12,8 +12,8 @@ import type { TimerId, TimerTarget } from '#lib/loop/timer-wheel.ts';
 import { NOTHING_YET, Socket, type SocketOwner } from '#lib/net/socket.ts';
 import { type DnsQuery, isReplyTo, isTruncated, withId } from '#lib/wire/dns.ts';
 
-/** Until the next resolver is asked. */
-const TRY_MS = 2_000;
+/** Until the next resolver is asked. All tries together end before a client's own patience, which is 5 s unless told otherwise. */
+const TRY_MS = 1_500;
 const MAX_TRIES = 3;
 /** Questions of one pod under way. */
 const MAX_OPEN = 512;
@@ -73,6 +73,7 @@ class Forward implements SocketOwner, TimerTarget {
   #held: Buffer = Buffer.alloc(0);
   #timer: TimerId = 0;
   #over = false;
+  #server: Endpoint | null = null;
 
   constructor(options: ForwarderOptions, message: Buffer, query: DnsQuery, whole: boolean, done: ForwardDone) {
     this.#options = options;
@@ -120,15 +121,16 @@ class Forward implements SocketOwner, TimerTarget {
   }
 
   #begin(fd: number, server: Endpoint): void {
+    if (fd < 0) {
+      this.next();
+      return;
+    }
     this.#timer = this.#options.loop.after(TRY_MS, this);
-    if (fd < 0) return;
     this.#asked = false;
     this.#held = Buffer.alloc(0);
     this.#socket = new Socket(this.#options.loop, fd, this);
     this.#server = server;
   }
-
-  #server: Endpoint | null = null;
 
   #openUdp(server: Endpoint): number {
     const { netns, mark } = this.#options;
@@ -183,4 +185,12 @@ class Forward implements SocketOwner, TimerTarget {
     if (this.#timer !== 0) this.#options.loop.cancel(this.#timer);
     this.#timer = 0;
   }
+}
+
+/** Where a resolver listens, from `ip`, `ip:port` or `[v6]:port`. */
+export function resolverAt(text: string): Endpoint {
+  const bracket = /^\[(.+)\]:(\d+)$/.exec(text);
+  const plain = /^([\d.]+):(\d+)$/.exec(text);
+  const [, ip = text, port = '53'] = bracket ?? plain ?? [];
+  return Endpoint.parse(ip, Number(port)) ?? Endpoint.parse('127.0.0.1', 53)!;
 }
