@@ -29,7 +29,10 @@ export function targetPortOf(service: Service, endpoint: Endpoint, port: number)
 }
 
 /** Whether there is any way to reach the endpoint from the source's network. */
-export function reachable(workload: Workload, { source, anyNetwork }: BalanceRequest): boolean {
+export function reachable(
+  workload: Workload,
+  { source, anyNetwork }: Pick<BalanceRequest, 'source' | 'anyNetwork'>,
+): boolean {
   if (workload.network !== source.network && !anyNetwork) return workload.networkGateway !== undefined;
   return workload.addresses.length > 0 || workload.hostname !== '';
 }

@@ -3,6 +3,7 @@
 // What routing answers. A verdict refers to the rule and backend for everything they say as it stands (time-outs,
 // retries, session persistence), and carries only what was drawn or computed for this request.
 
+import type { Session } from '../upstream/affinity.ts';
 import type { Backend, HeaderChanges, HeaderValue, HttpEntry, HttpRule, Mirror, Target } from './route-table.ts';
 
 /** What is injected: first the wait, then the end. */
@@ -33,6 +34,8 @@ export interface ForwardVerdict {
   readonly mirrors: readonly Mirror[];
   /** undefined: none. Comes before anything is sent. */
   readonly fault: FaultVerdict | undefined;
+  /** The client's session, when the rule has sessions and this one holds. */
+  readonly session: Session | undefined;
 }
 
 export interface RedirectVerdict {

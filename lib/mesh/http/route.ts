@@ -6,6 +6,7 @@
 
 import type { Random } from '../balance.ts';
 import type { Recorder } from '../proof.ts';
+import { type Session, sessionOf } from '../upstream/affinity.ts';
 import type { CompiledBackend, CompiledEntry, CompiledRoutes, CompiledRule, CompiledTable } from './compiled-table.ts';
 import { corsChanges, isPreflight, preflightHeaders } from './cors.ts';
 import { hostOf, type RequestView } from './request.ts';
@@ -19,7 +20,14 @@ const NO_HEADERS: readonly HeaderValue[] = [];
 const NO_CHANGES: readonly HeaderChanges[] = [];
 const NO_MIRRORS: readonly Mirror[] = [];
 
-export function route(table: CompiledTable, request: RequestView, random: Random, rec: Recorder): RouteVerdict {
+/** @param nowMs wall clock, by which sessions of clients end */
+export function route(
+  table: CompiledTable,
+  request: RequestView,
+  random: Random,
+  rec: Recorder,
+  nowMs = 0,
+): RouteVerdict {
   const routes = routesFor(table, request);
   if (routes === undefined) {
     if (table.implicit === undefined) return respond(undefined, 'no-route', '', 404);
@@ -30,7 +38,7 @@ export function route(table: CompiledTable, request: RequestView, random: Random
         '',
         'no route is for this client: to its own endpoints',
       );
-    return act(table.implicit, undefined, request, random, rec);
+    return act(table.implicit, undefined, request, random, rec, nowMs);
   }
   const found = findEntry(routes, request);
   if (found === undefined) {
@@ -38,7 +46,7 @@ export function route(table: CompiledTable, request: RequestView, random: Random
     return respond(undefined, 'no-route', '', 404);
   }
   if (rec.enabled) proveEntry(routes, found, request, rec);
-  return act(found.rule, found, request, random, rec);
+  return act(found.rule, found, request, random, rec, nowMs);
 }
 
 /** The group that decides alone: the first whose client namespace fits. */
@@ -63,6 +71,7 @@ function act(
   request: RequestView,
   random: Random,
   rec: Recorder,
+  nowMs: number,
 ): RouteVerdict {
   const { rule } = compiled;
   if (compiled.problem !== '') return respond(compiled, 'invalid-backend', compiled.problem, 500);
@@ -100,7 +109,9 @@ function act(
       fault,
     };
   }
-  const chosen = chooseBackend(compiled, random);
+  const session = rule.session === undefined ? undefined : sessionOf(rule.session, request, nowMs);
+  const held = session === undefined ? undefined : compiled.backends[session.backend];
+  const chosen = held !== undefined && held.backend.weight > 0 ? held : chooseBackend(compiled, random);
   if (chosen === undefined) {
     if (rec.enabled)
       rec.step(
@@ -112,7 +123,7 @@ function act(
       );
     return { ...respond(compiled, 'no-backend', '', 500), fault };
   }
-  return forward(compiled, chosen, found, request, random, rec, fault, cors);
+  return forward(compiled, chosen, found, request, random, rec, fault, cors, chosen === held ? session : undefined);
 }
 
 function forward(
@@ -124,6 +135,7 @@ function forward(
   rec: Recorder,
   fault: FaultVerdict | undefined,
   cors: HeaderChanges | undefined,
+  session: Session | undefined,
 ): RouteVerdict {
   const { rule } = compiled;
   const match = found?.entry.match.path ?? ANY_PATH;
@@ -176,6 +188,7 @@ function forward(
     responseHeaders: withCors(responseHeaders, cors),
     mirrors: drawMirrors(rule.mirrors, backend.mirrors, random),
     fault,
+    session,
   };
 }
 
