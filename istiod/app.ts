@@ -12,6 +12,7 @@ import { createMetrics } from '#lib/kit/metrics.ts';
 import { Readiness } from '#lib/kit/readiness.ts';
 import { VERSION } from '#lib/kit/version.ts';
 import type { KubeClient } from '#lib/kube/client.ts';
+import { startAdmission } from './admission/webhook.ts';
 import { startAuthority } from './ca/authority.ts';
 import { PodIndex } from './ca/pod-index.ts';
 import { RateLimit } from './ca/rate-limit.ts';
@@ -47,6 +48,8 @@ export interface Ports {
   readonly grpc: number;
   readonly secureGrpc: number;
   readonly monitoring: number;
+  /** 0 when it is turned off. */
+  readonly webhook: number;
 }
 
 export class App {
@@ -156,7 +159,7 @@ export class App {
     let rootMaps: RootConfigMaps | undefined;
     const close = async (): Promise<void> => {
       stopped.abort();
-      rootMaps?.stop();
+      await rootMaps?.stop();
       if (config.writeStatus) await status.leader.stop();
       await gateways.stop();
       push.stop();
@@ -175,7 +178,7 @@ export class App {
       void cachedKeys.run(ending);
       await aborted(informers.meshConfig.whenSynced(), ending);
       const { trustDomain } = model.settings;
-      const { credentials, onRootChange, signer } = await startAuthority({
+      const authority = await startAuthority({
         config,
         client,
         clock,
@@ -191,7 +194,7 @@ export class App {
       cachesFilled();
 
       const certificates = new CertificateService({
-        signer,
+        signer: authority.signer,
         rate: new RateLimit({ clock, perSecond: config.certificatesPerSecond, burst: config.certificateBurst }),
         authenticator,
         pods,
@@ -212,28 +215,38 @@ export class App {
       grpcPorts.push(plain);
       const secure = await serveGrpc(
         config.secureGrpcAddress,
-        credentials,
+        authority.credentials,
         [push.server.service('tls'), certificates],
         age,
       );
       grpcPorts.push(secure);
+      const admission = { config, client, clock, random, log: log.child('admission'), metrics: figures, authority };
+      const webhook = await startAdmission(admission, ending);
+      if (webhook !== undefined) httpPorts.push(webhook);
       serving();
 
       rootMaps = new RootConfigMaps({
         client,
         clock,
         log: log.child('ca'),
+        namespace: config.namespace,
+        identity: config.podName,
         name: config.rootConfigMap,
         namespaces: informers.namespaces,
         configMaps: informers.rootConfigMaps,
-        rootPem: () => signer.rootPem,
+        rootPem: () => authority.signer.rootPem,
       });
-      const maps = rootMaps;
-      maps.start();
-      onRootChange(() => maps.refresh());
+      authority.onRootChange(() => rootMaps?.refresh());
+      rootMaps.start();
       if (config.writeStatus) status.leader.start();
       gateways.start();
-      const ports = { http: http.port, grpc: plain.port, secureGrpc: secure.port, monitoring: monitoring.port };
+      const ports = {
+        http: http.port,
+        grpc: plain.port,
+        secureGrpc: secure.port,
+        monitoring: monitoring.port,
+        webhook: webhook?.port ?? 0,
+      };
       log.info('ready', { ...ports, cluster: config.clusterId, trustDomain });
       return new App(ports, close);
     } catch (error) {

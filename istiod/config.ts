@@ -29,6 +29,10 @@ export interface IstiodConfig {
   readonly grpcAddress: HostPort;
   readonly secureGrpcAddress: HostPort;
   readonly monitoringAddress: HostPort;
+  /** The validating webhook's port; undefined when it is turned off. */
+  readonly webhookAddress: HostPort | undefined;
+  /** What is to happen to objects while no webhook answers, once one has. */
+  readonly failurePolicy: 'Fail' | 'Ignore';
   /** DNS domain of the cluster. */
   readonly domain: string;
   readonly clusterId: string;
@@ -122,6 +126,7 @@ export function parseArguments(argv: readonly string[]): ParsedArguments {
     .option('--grpcAddr <address>', 'xDS in plaintext', ':15010')
     .option('--secureGRPCAddr <address>', 'xDS and certificates over TLS', ':15012')
     .option('--monitoringAddr <address>', 'metrics', ':15014')
+    .option('--httpsAddr <address>', 'validating webhook; empty turns it off', ':15017')
     .option('--domain <domain>', 'DNS domain of the cluster', 'cluster.local')
     .option('--clusterID <id>', 'name of this cluster (default: CLUSTER_ID, else Kubernetes)')
     .option('--kubeconfig <file>', 'API server to watch (default: KUBECONFIG, else the service account)')
@@ -189,6 +194,8 @@ export function readConfig(
     grpcAddress: address('grpcAddr', ':15010'),
     secureGrpcAddress: address('secureGRPCAddr', ':15012'),
     monitoringAddress: address('monitoringAddr', ':15014'),
+    webhookAddress: flags['httpsAddr'] === '' ? undefined : address('httpsAddr', ':15017'),
+    failurePolicy: env.string('AMBIT_VALIDATION_FAILURE_POLICY', 'Fail') === 'Ignore' ? 'Ignore' : 'Fail',
     domain: flags['domain'] ?? 'cluster.local',
     clusterId: flags['clusterID'] ?? env.string('CLUSTER_ID', DEFAULT_CLUSTER_ID),
     sourceFolder: flags['sourceDir'],

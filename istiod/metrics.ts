@@ -66,6 +66,19 @@ export function createIstiodMetrics(metrics: Metrics) {
       'citadel_server_cert_chain_expiry_seconds',
       'Seconds until the signing certificate expires.',
     ),
+    // Admission
+    validationPassed: metrics.counter('galley_validation_passed', 'Objects admitted.', [
+      'group',
+      'version',
+      'resource',
+    ]),
+    validationFailed: metrics.counter('galley_validation_failed', 'Objects refused.', [
+      'group',
+      'version',
+      'resource',
+      'reason',
+    ]),
+    validationHttpErrors: metrics.counter('galley_validation_http_error', 'Requests that were no review.', ['status']),
     // Process
     uptime: metrics.gauge('istiod_uptime_seconds', 'Seconds since start.'),
     info: metrics.gauge('pilot_info', 'Version and build.', ['version']),

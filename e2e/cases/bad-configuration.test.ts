@@ -97,9 +97,29 @@ test('an unknown label value: an Event on the namespace, and validate says the s
   });
 });
 
-test('a policy with a bad address block: a condition that names the field, and validate says the same', async () => {
-  const offline = await validate('block.yaml', BAD_BLOCK);
-  assert.match(offline, /spec\.rules\[0\]\.from\[0\]\.source\.ipBlocks\[0\]/);
+test('a policy with a bad address block: refused when applied, and validate says the same', async () => {
+  const field = /spec\.rules\[0\]\.from\[0\]\.source\.ipBlocks\[0\]/;
+  assert.match(await validate('block.yaml', BAD_BLOCK), field);
+  // Until istiod has been reached once, its webhook lets pass what it cannot be asked about.
+  await eventually('the webhook in force', async () =>
+    /^Fail( Fail)*$/.test(
+      await cluster.kubectl(
+        'get',
+        'validatingwebhookconfigurations',
+        '-o',
+        'jsonpath={.items[*].webhooks[*].failurePolicy}',
+      ),
+    ),
+  );
+  await assert.rejects(cluster.apply(BAD_BLOCK), (error: Error) => {
+    assert.match(error.message, /denied the request/);
+    assert.match(error.message, field);
+    return true;
+  });
+});
+
+test('one that was stored all the same carries a condition that names the field', async () => {
+  await cluster.kubectl('delete', 'validatingwebhookconfigurations', '--all');
   await cluster.apply(BAD_BLOCK);
   await eventually('a condition on the policy', async () => /ipBlocks\[0\]/.test(await conditions('bad-block')));
 });

@@ -90,7 +90,7 @@ export async function startIstiod(kubeconfig: string, withinMs: number): Promise
     [
       'discovery',
       ...['--httpAddr', at(http), '--grpcAddr', at(grpc), '--secureGRPCAddr', at(secure)],
-      ...['--monitoringAddr', at(monitoring), '--kubeconfig', kubeconfig],
+      ...['--monitoringAddr', at(monitoring), '--httpsAddr', '127.0.0.1:0', '--kubeconfig', kubeconfig],
     ],
     { ROOT_CA_DIR: '/nonexistent' },
   );

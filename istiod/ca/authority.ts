@@ -22,6 +22,7 @@ import {
   issueServingCertificate,
   keepServingCertificate,
   SERVING_TTL_MS,
+  type ServingCertificate,
   servingNames,
 } from './serving-certificate.ts';
 import { authoritySigner, type Signer } from './signer.ts';
@@ -41,8 +42,12 @@ export interface RunningAuthority {
   readonly signer: Signer;
   /** For the TLS port; renewed by itself until the signal aborts. */
   readonly credentials: RenewableCredentials;
+  /** istiod's own certificate, as it is now. */
+  serving(): ServingCertificate;
   /** Calls the listener when what certificates are verified by has changed. */
   onRootChange(listener: () => void): void;
+  /** Calls the listener with each new certificate of istiod's own. */
+  onServingChange(listener: (certificate: ServingCertificate) => void): void;
 }
 
 /** Loads or makes the root, or reaches the signer outside; waits for the API server as long as it takes. */
@@ -57,8 +62,14 @@ export async function startAuthority(options: AuthorityOptions): Promise<Running
     external === undefined
       ? issueServingCertificate(own!.authority, names, clock.now())
       : external.issueServing(names, SERVING_TTL_MS);
-  const credentials = new RenewableCredentials(await issue(), signer.rootPem);
-  const renew = async (): Promise<void> => credentials.replace(await issue(), signer.rootPem);
+  let serving = await issue();
+  const servingListeners: ((certificate: ServingCertificate) => void)[] = [];
+  const credentials = new RenewableCredentials(serving, signer.rootPem);
+  const renew = async (): Promise<void> => {
+    serving = await issue();
+    credentials.replace(serving, signer.rootPem);
+    for (const listener of servingListeners) listener(serving);
+  };
   const changed = (): void => {
     noteExpiry(options, signer, own?.authority);
     renew().catch((error: unknown) =>
@@ -69,7 +80,13 @@ export async function startAuthority(options: AuthorityOptions): Promise<Running
   noteExpiry(options, signer, own?.authority);
   void keepServingCertificate(renew, { clock, log, signal });
   own?.start(signal);
-  return { signer, credentials, onRootChange: (listener) => listeners.push(listener) };
+  return {
+    signer,
+    credentials,
+    serving: () => serving,
+    onRootChange: (listener) => listeners.push(listener),
+    onServingChange: (listener) => servingListeners.push(listener),
+  };
 }
 
 async function ownAuthority(options: AuthorityOptions, onChange: () => void): Promise<RootKeeper> {

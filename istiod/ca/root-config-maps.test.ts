@@ -26,7 +26,15 @@ async function setUp() {
     selection: { fieldSelector: `metadata.name=${NAME}` },
   });
   let root = 'ROOT 1';
-  const maps = new RootConfigMaps({ ...common, name: NAME, namespaces, configMaps, rootPem: () => root });
+  const maps = new RootConfigMaps({
+    ...common,
+    namespace: 'istio-system',
+    identity: 'istiod-1',
+    name: NAME,
+    namespaces,
+    configMaps,
+    rootPem: () => root,
+  });
   namespaces.start();
   configMaps.start();
   await Promise.all([namespaces.whenSynced(), configMaps.whenSynced()]);
@@ -35,6 +43,8 @@ async function setUp() {
   return {
     ...cluster,
     maps,
+    /** What the watch has brought back of a namespace's map. */
+    seen: (namespace: string) => configMaps.get(`${namespace}/${NAME}`)?.data?.['root-cert.pem'],
     rootIn,
     rotate: (to: string) => {
       root = to;
@@ -42,7 +52,7 @@ async function setUp() {
     },
     writes: () => cluster.api.requests.filter(({ method }) => method === 'PATCH').length,
     async [Symbol.asyncDispose]() {
-      maps.stop();
+      await maps.stop();
       namespaces.stop();
       configMaps.stop();
       await cluster[Symbol.asyncDispose]();
@@ -64,7 +74,7 @@ test('a map that somebody changed or deleted is put back, and nothing is written
   env.api.put(MAPS, { metadata: { name: NAME, namespace: 'shop' }, data: { 'root-cert.pem': 'forged' } } as ConfigMap);
   await until('the repair', () => env.rootIn('shop') === 'ROOT 1');
   env.api.remove(MAPS, 'shop', NAME);
-  await until('the return', () => env.rootIn('shop') === 'ROOT 1');
+  await until('the return', () => env.rootIn('shop') === 'ROOT 1' && env.seen('shop') === 'ROOT 1');
   const before = env.writes();
   env.maps.refresh();
   env.api.put(NAMESPACES, { metadata: { name: 'shop', labels: { a: 'b' } } });

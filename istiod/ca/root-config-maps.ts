@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // The root certificate in every namespace, where pods mount it to verify istiod. It is put back when somebody changes
-// or deletes it, and nothing is written while it is right.
+// or deletes it, and nothing is written while it is right. Of several replicas one does this.
 
 import type { Clock } from '#lib/kit/clock.ts';
 import type { Logger } from '#lib/kit/log.ts';
 import type { KubeClient } from '#lib/kube/client.ts';
 import type { Informer } from '#lib/kube/informer.ts';
 import { CONFIG_MAP } from '#lib/kube/kind.ts';
+import { Leader } from '#lib/kube/leader.ts';
 import type { ConfigMap, Namespace } from '#lib/kube/object.ts';
 import { WorkQueue } from '#lib/kube/work-queue.ts';
 
+const LEASE = 'ambit-namespace-controller';
 const KEY = 'root-cert.pem';
 const LABELS = { 'istio.io/config': 'true' } as const;
 const FIELD_MANAGER = 'ambit-istiod-root';
@@ -20,6 +22,10 @@ export interface RootConfigMapsOptions {
   readonly client: KubeClient;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Where the lease lies, by which replicas agree, and the name of this replica in it. */
+  readonly namespace: string;
+  readonly identity: string;
+  /** Of the config maps. */
   readonly name: string;
   readonly namespaces: Informer<Namespace>;
   /** Of the config maps of that name only. */
@@ -30,6 +36,7 @@ export interface RootConfigMapsOptions {
 export class RootConfigMaps {
   readonly #options: RootConfigMapsOptions;
   readonly #queue: WorkQueue;
+  readonly #leader: Leader;
 
   constructor(options: RootConfigMapsOptions) {
     this.#options = options;
@@ -40,11 +47,15 @@ export class RootConfigMaps {
       concurrency: 4,
       reconcile: (namespace) => this.#reconcile(namespace),
     });
+    const { client, clock, identity, log, namespace } = options;
+    const lead = (): void => this.refresh();
+    this.#leader = new Leader({ client, clock, log, namespace, name: LEASE, identity, lead });
   }
 
   /** Call it once both informers are synced, or the first pass would write what is right already. */
   start(): void {
     const { configMaps, name, namespaces } = this.#options;
+    this.#leader.start();
     namespaces.subscribe((changes) => {
       for (const change of changes) if (change.op === 'set') this.#queue.add(change.key);
     });
@@ -58,12 +69,14 @@ export class RootConfigMaps {
     for (const namespace of this.#options.namespaces.values()) this.#queue.add(namespace.metadata.name);
   }
 
-  stop(): void {
+  async stop(): Promise<void> {
     this.#queue.stop();
+    await this.#leader.stop();
   }
 
   async #reconcile(namespace: string): Promise<void> {
     const { client, configMaps, name, namespaces, rootPem } = this.#options;
+    if (!this.#leader.leading) return;
     const found = namespaces.get(namespace);
     if (found === undefined || found.metadata.deletionTimestamp !== undefined || EXCLUDED.has(namespace)) return;
     const root = rootPem();

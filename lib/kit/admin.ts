@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The small HTTP server behind every program's readiness, metrics and debug pages.
-import { createServer, type IncomingMessage } from 'node:http';
+// The small HTTP server behind every program's readiness, metrics and debug pages, and its twin with TLS.
+import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { describeError } from './error.ts';
 
@@ -35,7 +36,8 @@ export interface AdminOptions {
   readonly routes: Readonly<Record<string, Route>>;
 }
 
-const MAX_BODY_BYTES = 1 << 20;
+/** An admission review holds an object twice, at most 1.5 MiB each. */
+const MAX_BODY_BYTES = 4 << 20;
 
 export const json = (value: unknown, status = 200): Reply => ({
   status,
@@ -45,15 +47,38 @@ export const json = (value: unknown, status = 200): Reply => ({
 
 export const text = (body: string, status = 200): Reply => ({ status, type: 'text/plain; charset=utf-8', body });
 
+/** Certificate chain and key in PEM. */
+export interface TlsMaterial {
+  readonly cert: string;
+  readonly key: string;
+}
+
 /** Starts serving; rejects when the port cannot be bound. */
 export async function serveHttp({ host, port, routes }: AdminOptions): Promise<AdminServer> {
-  const server = createServer((request, response) => {
+  return await listen(createServer(listenerOf(routes)), host, port);
+}
+
+/** The same over TLS; `renew` gives new connections another certificate. */
+export async function serveHttps(
+  options: AdminOptions & TlsMaterial,
+): Promise<AdminServer & { renew(material: TlsMaterial): void }> {
+  const { cert, host, key, port, routes } = options;
+  const server = createTlsServer({ cert, key, minVersion: 'TLSv1.2' }, listenerOf(routes));
+  const listening = await listen(server, host, port);
+  return { ...listening, renew: (material) => server.setSecureContext({ ...material, minVersion: 'TLSv1.2' }) };
+}
+
+function listenerOf(routes: AdminOptions['routes']): RequestListener {
+  return (request, response) => {
     answer(routes, request).then(
       ({ status = 200, type = 'text/plain; charset=utf-8', body }) =>
         response.writeHead(status, { 'content-type': type }).end(body),
       (error: unknown) => response.writeHead(500).end(`${describeError(error)}\n`),
     );
-  });
+  };
+}
+
+async function listen(server: Server, host: string, port: number): Promise<AdminServer> {
   server.headersTimeout = 2000;
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, host, resolve));
   const close = async (): Promise<void> => {

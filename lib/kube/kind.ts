@@ -15,6 +15,7 @@ import type {
   Service,
   ServiceAccount,
   TokenReview,
+  WebhookConfiguration,
 } from './object.ts';
 
 /** A kind of object. The type parameter is carried at compile time only. */
@@ -56,6 +57,13 @@ export const CERTIFICATE_SIGNING_REQUEST = kindOf(
   'v1',
   'CertificateSigningRequest',
   'certificatesigningrequests',
+  false,
+);
+export const VALIDATING_WEBHOOK_CONFIGURATION = kindOf<WebhookConfiguration>(
+  'admissionregistration.k8s.io',
+  'v1',
+  'ValidatingWebhookConfiguration',
+  'validatingwebhookconfigurations',
   false,
 );
 export const DEPLOYMENT = kindOf('apps', 'v1', 'Deployment', 'deployments');

@@ -20,6 +20,7 @@ export const FLAGS = {
   grpcAddr: any,
   secureGRPCAddr: any,
   monitoringAddr: any,
+  httpsAddr: any,
   shutdownDuration: '100ms',
 };
 export const ENV: Record<string, string> = { ISTIOD_CUSTOM_HOST: 'localhost', ROOT_CA_DIR: '/nonexistent' };

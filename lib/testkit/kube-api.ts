@@ -48,6 +48,8 @@ export class FakeKubeApi {
   readonly documents = new Map<string, unknown>();
   /** When set, decides about a request before it is served: a status to refuse it with. */
   refuse: ((request: SeenRequest) => number | undefined) | undefined;
+  /** What it says then. */
+  refusal = 'refused by the test';
   /** Where a port-forward to a pod's port ends: a port on loopback, or nowhere. */
   forward: (podPath: string, port: number) => number | undefined = () => undefined;
   readonly #upgraded = new Set<Duplex>();
@@ -199,7 +201,7 @@ export class FakeKubeApi {
     const text = Buffer.concat(chunks).toString('utf8');
     const body = text === '' ? {} : (JSON.parse(text) as Record<string, unknown>);
     const status = this.refuse?.(seen);
-    if (status !== undefined) return refusal(response, status, 'refused by the test');
+    if (status !== undefined) return refusal(response, status, this.refusal);
     const document = this.documents.get(url.pathname);
     if (document !== undefined) return reply(response, 200, document);
     const place = placeOf(url.pathname);
