@@ -20,6 +20,7 @@ import { RootConfigMaps } from './ca/root-config-maps.ts';
 import { CertificateService } from './ca/service.ts';
 import type { IstiodConfig } from './config.ts';
 import { followGateways, GatewayController, gatewayTargets } from './gateway/gateway.ts';
+import { followRoutes, routeTargets } from './gateway/route-status.ts';
 import { createIstiodMetrics } from './metrics.ts';
 import { Push } from './push/push.ts';
 import { admitStream } from './serve/admission.ts';
@@ -125,10 +126,11 @@ export class App {
       ready: () => readiness.ready(),
     });
     const model = new MeshModel({ config, informers, push, metrics: figures, log: log.child('model') });
-    const targets = gatewayTargets(informers, model);
+    const targets = { ...gatewayTargets(informers, model), ...routeTargets(informers, model, config.ownClassesOnly) };
     const status = createStatus({ client, clock, config, informers, targets, log: log.child('status') });
     model.onReport((id, report) => status.writer.report(id, report));
     followGateways(model, status.objects);
+    followRoutes(model, status.objects);
     const gateways = new GatewayController({
       client,
       clock,

@@ -15,6 +15,7 @@ import type { ObjectReport } from '#lib/model/report/report.ts';
 import type { IstiodConfig } from '../config.ts';
 import type { IstiodMetrics } from '../metrics.ts';
 import type { Push } from '../push/push.ts';
+import { pushWaypointTypes } from '../push/waypoint-types.ts';
 import { feedInputs } from './feed.ts';
 import type { Informers } from './informers.ts';
 import { readMeshConfig } from './mesh-config.ts';
@@ -116,7 +117,8 @@ export class MeshModel {
 
   #publish(): void {
     const { metrics, push } = this.#options;
-    const { addressResources, authorizationResources, reports, services, workloads } = this.model;
+    const { addressResources, authorizationResources, layer7, reports, services, waypoints, workloads } = this.model;
+    pushWaypointTypes(push, layer7, waypoints);
     workloads.subscribe((changes) => {
       for (const { after, key } of changes) {
         if (after === undefined) push.index.removeWorkload(key);

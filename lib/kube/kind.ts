@@ -84,6 +84,12 @@ export const SERVICE_ENTRY = kindOf('networking.istio.io', 'v1', 'ServiceEntry',
 export const WORKLOAD_ENTRY = kindOf('networking.istio.io', 'v1', 'WorkloadEntry', 'workloadentries');
 export const WORKLOAD_GROUP = kindOf('networking.istio.io', 'v1', 'WorkloadGroup', 'workloadgroups');
 
+export const HTTP_ROUTE = kindOf('gateway.networking.k8s.io', 'v1', 'HTTPRoute', 'httproutes');
+export const GRPC_ROUTE = kindOf('gateway.networking.k8s.io', 'v1', 'GRPCRoute', 'grpcroutes');
+export const TLS_ROUTE = kindOf('gateway.networking.k8s.io', 'v1', 'TLSRoute', 'tlsroutes');
+export const TCP_ROUTE = kindOf('gateway.networking.k8s.io', 'v1', 'TCPRoute', 'tcproutes');
+export const REFERENCE_GRANT = kindOf('gateway.networking.k8s.io', 'v1beta1', 'ReferenceGrant', 'referencegrants');
+
 /** `v1` or `group/version`. */
 export function apiVersionOf(kind: Kind<KubeObject>): string {
   return kind.group === '' ? kind.version : `${kind.group}/${kind.version}`;

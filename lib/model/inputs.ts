@@ -20,6 +20,7 @@ import type {
 } from './object/object.ts';
 import type { AuthorizationPolicy } from './policy/authorization-spec.ts';
 import type { PeerAuthentication } from './policy/peer-authentication.ts';
+import type { GrpcRoute, HttpRoute, ReferenceGrant, StreamRoute } from './route/spec.ts';
 import type { Gateway } from './waypoint/gateway.ts';
 
 /** What objects of a list do not say of themselves. The type parameter is carried at compile time only. */
@@ -52,6 +53,11 @@ export const INPUT_KINDS = {
   workloadGroups: input<WorkloadGroup>(NETWORKING, 'WorkloadGroup'),
   gateways: input<Gateway>(GATEWAY_API, 'Gateway'),
   gatewayClasses: input<CustomObject>(GATEWAY_API, 'GatewayClass'),
+  httpRoutes: input<HttpRoute>(GATEWAY_API, 'HTTPRoute'),
+  grpcRoutes: input<GrpcRoute>(GATEWAY_API, 'GRPCRoute'),
+  tlsRoutes: input<StreamRoute>(GATEWAY_API, 'TLSRoute'),
+  tcpRoutes: input<StreamRoute>(GATEWAY_API, 'TCPRoute'),
+  referenceGrants: input<ReferenceGrant>('gateway.networking.k8s.io/v1beta1', 'ReferenceGrant'),
   /** Of all ConfigMaps those with parameters for the Gateways of a class. */
   gatewayDefaults: input<ConfigMap>('v1', 'ConfigMap'),
 } as const;

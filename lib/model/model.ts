@@ -17,9 +17,12 @@ import type { Service as MeshService } from '#lib/mesh/service.ts';
 import type { Workload } from '#lib/mesh/workload.ts';
 import { createGateways, type GatewayCollections } from './gateway/gateways.ts';
 import type { EffectiveSettings, ModelInputs } from './inputs.ts';
+import { createLayer7 } from './l7/layer-7.ts';
+import type { ScopedType } from './l7/scoped.ts';
 import type { KubeObject } from './object/object.ts';
 import { createPolicies } from './policy/policies.ts';
 import { createReports, type ObjectReport } from './report/reports.ts';
+import { createRoutes, type RouteStatus } from './route/routes.ts';
 import {
   discovered,
   discoveredConfig,
@@ -54,6 +57,10 @@ export interface Model {
   readonly authorizationResources: Collection<EncodedResource>;
   /** What is to run for Gateways, and what they and their classes are told. */
   readonly gateways: GatewayCollections;
+  /** What waypoints are told beside WDS. */
+  readonly layer7: readonly ScopedType[];
+  /** What each parent of a route is told, by `Kind namespace/name`. */
+  readonly routeStatuses: Collection<RouteStatus>;
   /** What the authors of objects are told, by `Kind namespace/name`. */
   readonly reports: Collection<ObjectReport>;
 }
@@ -121,6 +128,19 @@ export function createModel(graph: Graph, inputs: ModelInputs, schemas = new Sch
     distant,
     waypoints,
   });
+  const ownGateways = createGateways(graph, { inputs, settings, gateways, pods, services });
+  const routes = createRoutes(graph, {
+    inputs,
+    settings,
+    ownGateways: ownGateways.own,
+    services,
+    serviceEntries,
+    meshServices: meshServices.services,
+    httpRoutes: config('http routes', inputs.httpRoutes),
+    grpcRoutes: config('grpc routes', inputs.grpcRoutes),
+    tlsRoutes: config('tls routes', inputs.tlsRoutes),
+    tcpRoutes: config('tcp routes', inputs.tcpRoutes),
+  });
   return {
     settings,
     workloads,
@@ -132,7 +152,14 @@ export function createModel(graph: Graph, inputs: ModelInputs, schemas = new Sch
       graph.map('service resources', meshServices.services, encodeService, BY_VERSION),
     ]),
     authorizationResources: graph.map('authorization resources', policies, encodePolicy, BY_VERSION),
-    gateways: createGateways(graph, { inputs, settings, gateways, pods, services }),
+    gateways: ownGateways,
+    layer7: createLayer7(graph, {
+      ownGateways: ownGateways.own,
+      waypoints,
+      services: meshServices.services,
+      tables: routes.tables,
+    }),
+    routeStatuses: routes.statuses,
     reports: createReports(graph, {
       schemas,
       inputs,

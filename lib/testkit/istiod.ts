@@ -4,6 +4,7 @@
 import { systemClock } from '#lib/kit/clock.ts';
 import { createLogger } from '#lib/kit/log.ts';
 import type { ConfigMap, Pod } from '#lib/kube/object.ts';
+import { ROUTE_TABLE, WAYPOINT } from '#lib/model/l7/resource.ts';
 import { DeltaClient } from '#lib/xds/client.ts';
 import { makeNode } from '#lib/xds/node.ts';
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from '#lib/xds/resource.ts';
@@ -97,6 +98,55 @@ export function connect(
   });
   client.start();
   return { client, held, lines, [Symbol.asyncDispose]: () => client.stop() };
+}
+
+/** Makes a token for the pods of a Gateway in `shop` that run as `account`. */
+export function waypointToken(cluster: FakeCluster, account: string): string {
+  const token = `token of ${account}`;
+  cluster.api.tokens.set(token, {
+    authenticated: true,
+    audiences: ['istio-ca'],
+    user: { username: `system:serviceaccount:shop:${account}`, groups: ['system:serviceaccounts'] },
+  });
+  return token;
+}
+
+/** A waypoint's stream: all types that are only for waypoints. `held` is by type, then by name. */
+export function connectWaypoint(
+  cluster: FakeCluster,
+  port: number,
+  { account, gateway }: { readonly gateway: string; readonly account: string },
+) {
+  const held = new Map<string, Map<string, Uint8Array>>();
+  const token = waypointToken(cluster, account);
+  const client = new DeltaClient({
+    endpoint: {
+      target: `localhost:${port}`,
+      rootCertificates: async () => Buffer.from(rootIn(cluster, 'istio-system') ?? ''),
+      headers: async () => ({ authorization: `Bearer ${token}`, clusterid: 'Kubernetes' }),
+    },
+    node: makeNode({ type: 'waypoint', ip: '10.1.0.3', name: `${gateway}-1`, namespace: 'shop' }, 'cluster.local', {
+      GATEWAY_NAME: gateway,
+      SERVICE_ACCOUNT: account,
+    }),
+    subscriptions: [ROUTE_TABLE, WAYPOINT].map(({ typeUrl }) => {
+      const ofType = new Map<string, Uint8Array>();
+      held.set(typeUrl, ofType);
+      return {
+        typeUrl,
+        mode: 'wildcard' as const,
+        handle: (resources: readonly { name: string; value: Uint8Array }[], removed: readonly string[]) => {
+          for (const { name, value } of resources) ofType.set(name, value);
+          for (const name of removed) ofType.delete(name);
+          return [];
+        },
+      };
+    }),
+    clock: systemClock,
+    log: createLogger({ scope: 'xds', level: 'off' }),
+  });
+  client.start();
+  return { client, held, [Symbol.asyncDispose]: () => client.stop() };
 }
 
 /** The root certificate as it stands in a namespace. */

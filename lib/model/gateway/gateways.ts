@@ -36,6 +36,8 @@ export interface GatewayPlan {
 }
 
 export interface GatewayCollections {
+  /** By key. */
+  readonly own: Collection<OwnGateway>;
   /** Gateways whose proxies istiod runs, by key. */
   readonly plans: Collection<GatewayPlan>;
   /** By the Gateway's key. */
@@ -44,7 +46,8 @@ export interface GatewayCollections {
   readonly classStatuses: Collection<readonly StatusCondition[]>;
 }
 
-interface OwnGateway {
+/** A Gateway that is ours to answer for. */
+export interface OwnGateway {
   readonly gateway: Gateway;
   readonly profile: GatewayProfile;
 }
@@ -84,7 +87,7 @@ export function createGateways(graph: Graph, sources: GatewaySources): GatewayCo
   const classStatuses = graph.map('gateway class statuses', inputs.gatewayClasses, (object, _key, fetch) =>
     isOwnClass(object, settingsIn(settings, fetch)) ? CLASS_CONDITIONS : undefined,
   );
-  return { plans, statuses, classStatuses };
+  return { own, plans, statuses, classStatuses };
 }
 
 const CLASS_CONDITIONS: readonly StatusCondition[] = [

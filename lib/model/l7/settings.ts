@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a waypoint is itself, from its Gateway and the mesh's settings.
+
+import { DEFAULT_RETRY } from '#lib/mesh/http/route-table.ts';
+import type { WaypointSettings } from '#lib/mesh/http/waypoint.ts';
+import { annotation, keyOf } from '../object/object.ts';
+import type { Gateway } from '../waypoint/gateway.ts';
+
+const FORWARD_CLIENT = 'ambient.istio.io/xfcc-include-client-identity';
+
+export function waypointSettings(gateway: Gateway): WaypointSettings {
+  return {
+    name: keyOf(gateway),
+    listeners: (gateway.spec?.listeners ?? []).map(({ name = '', port = 0, protocol = '' }) => ({
+      name,
+      port,
+      protocol,
+      hostname: '',
+      routeTable: '',
+      tls: undefined,
+    })),
+    pathNormalisation: 'base',
+    defaultRetry: DEFAULT_RETRY,
+    headers: undefined,
+    providers: [],
+    forwardClientIdentity: annotation(gateway, FORWARD_CLIENT) === 'true',
+    trustedProxies: 0,
+  };
+}
