@@ -2,7 +2,7 @@
 // A pod's DNS questions, asked from inside its namespace of the data-plane process that serves it.
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import { decode, encode, type Packet } from 'dns-packet';
+import { type DecodedPacket, decode, encode, type RecordType } from 'dns-packet';
 import { Endpoint } from '#lib/linux/address.ts';
 import { Arena } from '#lib/linux/arena.ts';
 import { close } from '#lib/linux/calls.ts';
@@ -10,6 +10,7 @@ import { udpReceive, udpSend } from '#lib/linux/message.ts';
 import { udpBind } from '#lib/linux/socket.ts';
 import { Loop } from '#lib/loop/loop.ts';
 import { createTestCa, type TestCa } from '#lib/testkit/certificates.ts';
+import { DnsTable, serveDnsInPod } from '#lib/testkit/dns-upstream.ts';
 import { service, workload } from '#lib/testkit/mesh.ts';
 import { NodeProxy, TEST_SETTINGS } from '#lib/testkit/node-proxy.ts';
 import { App } from '#lib/testkit/plain-app.ts';
@@ -18,99 +19,247 @@ import { until } from '#lib/testkit/until.ts';
 
 const arena = Arena.allocate(8192);
 const LOCAL = Endpoint.parse('127.0.0.1', 15053)!;
+const LOCAL6 = Endpoint.parse('::1', 15053)!;
 
 let ca: TestCa;
 before(async () => {
   ca = await createTestCa();
 });
 
-async function setUp() {
+interface Ask {
+  readonly type?: RecordType;
+  readonly id?: number;
+  readonly at?: Endpoint;
+  /** EDNS payload size; none without it. */
+  readonly edns?: number;
+  readonly ms?: number;
+}
+
+const question = (name: string, { type = 'A', id = 7, edns }: Ask = {}): Buffer =>
+  encode({
+    type: 'query',
+    id,
+    flags: 0x100,
+    questions: [{ type, name }],
+    additionals:
+      edns === undefined
+        ? []
+        : [
+            {
+              type: 'OPT',
+              name: '.',
+              udpPayloadSize: edns,
+              extendedRcode: 0,
+              ednsVersion: 0,
+              flags: 0,
+              flag_do: false,
+              options: [],
+            },
+          ],
+  });
+
+const framed = (message: Buffer): Buffer => {
+  const length = Buffer.alloc(2);
+  length.writeUInt16BE(message.length);
+  return Buffer.concat([length, message]);
+};
+
+async function setUp({ known = true, v6 = false, servers = 1 } = {}) {
   const network = new PodNetwork();
+  const loop = new Loop({ spin: false });
   const cart = network.pod('cart');
   const upstream = network.pod('upstream', { captured: false });
-  const proxy = new NodeProxy(ca, {
-    dns: { ...TEST_SETTINGS.dns, enabled: true, servers: [`${upstream.ip}:5353`] },
-  });
-  proxy.mesh.putWorkload(workload({ name: 'cart', namespace: 'shop', serviceAccount: 'cart', ips: [cart.ip] }));
+  const place = v6 ? `[${upstream.ip6}]:5353` : `${upstream.ip}:5353`;
+  const list = servers === 1 ? [place] : [`${upstream.ip}:5399`, place];
+  const proxy = new NodeProxy(ca, { dns: { ...TEST_SETTINGS.dns, enabled: true, servers: list } });
+  const record = workload({ name: 'cart', namespace: 'shop', serviceAccount: 'cart', ips: [cart.ip] });
+  if (known) proxy.mesh.putWorkload(record);
   proxy.mesh.putService(service({ name: 'orders', namespace: 'shop', vips: ['10.96.0.7'], ports: { 80: 8080 } }));
+  proxy.mesh.putService(
+    service({ name: 'api', namespace: 'shop', hostname: 'api.example.org', vips: ['240.0.0.9', 'fd00::9'] }),
+  );
+  proxy.mesh.putService(
+    service({
+      name: 'many',
+      namespace: 'shop',
+      vips: Array.from({ length: 60 }, (_, i) => `10.96.1.${i + 1}`),
+    }),
+  );
+  proxy.mesh.putService(service({ name: 'ring', namespace: 'shop', vips: [] }));
+  for (const [name, ip, healthy] of [
+    ['ring-0', '10.244.0.1', true],
+    ['ring-1', '10.244.0.2', true],
+    ['ring-2', '10.244.0.3', false],
+  ] as const) {
+    const serves = { 'shop/ring.shop.svc.cluster.local': {} };
+    proxy.mesh.putWorkload(workload({ name, namespace: 'shop', ips: [ip], healthy, serves }));
+  }
   await proxy.settle();
   await proxy.addPod({ uid: 'u', name: 'cart', namespace: 'shop', serviceAccount: 'cart' }, cart.netns);
+  const table = new DnsTable();
+  const clients = serveDnsInPod(loop, upstream, v6 ? upstream.ip6 : upstream.ip, 5353, table);
   return {
     cart,
-    upstream,
+    record,
+    table,
+    clients,
     proxy,
+    loop,
+    /** Asks by UDP and waits for the answer. */
+    async ask(name: string, more: Ask = {}): Promise<DecodedPacket> {
+      const { at = LOCAL, ms = 5000 } = more;
+      const from = Endpoint.parse(at.isV4 ? '127.0.0.1' : '::1', 0)!;
+      const fd = udpBind(from, { netns: cart.netns.fd });
+      try {
+        const message = question(name, more);
+        message.copy(arena.bytes);
+        assert.ok(udpSend(fd, arena, 0, message.length, at, undefined, !at.isV4) > 0);
+        const n = await until(
+          `an answer for ${name}`,
+          () => {
+            loop.turn(1);
+            const got = udpReceive(fd, arena, 0, 4096, new Endpoint(), new Endpoint());
+            return got > 0 ? got : undefined;
+          },
+          ms,
+        );
+        return decode(Buffer.from(arena.bytes.subarray(0, n)));
+      } finally {
+        close(fd);
+      }
+    },
+    until: (what: string, condition: () => boolean, ms?: number) =>
+      until(what, () => loop.turn(1) >= 0 && condition(), ms),
     async [Symbol.asyncDispose]() {
+      loop.dispose();
       await proxy.stop();
       network[Symbol.dispose]();
     },
   };
 }
 
-const question = (name: string, id = 7): Buffer =>
-  encode({ type: 'query', id, flags: 0x100, questions: [{ type: 'A', name }] });
+const data = ({ answers = [] }: DecodedPacket): unknown[] =>
+  answers.map((one) => ('data' in one ? [one.type, one.name, one.data] : [one.type]));
+const rcode = (answer: DecodedPacket): number => (answer.flags ?? 0) & 15;
 
-/** Asks from `fd` and waits for the answer; `meanwhile` runs between two looks. */
-async function ask(fd: number, message: Buffer, meanwhile: () => void = () => {}): Promise<Packet> {
-  message.copy(arena.bytes);
-  assert.ok(udpSend(fd, arena, 0, message.length, LOCAL, undefined, false) > 0);
-  const from = new Endpoint();
-  const n = await until('a DNS answer', () => {
-    meanwhile();
-    const got = udpReceive(fd, arena, 0, 4096, from, new Endpoint());
-    return got > 0 ? got : undefined;
-  });
-  return decode(arena.bytes.subarray(0, n));
-}
-
-test('a service of the mesh is answered under its short name', async () => {
+test('a service of the mesh is answered under its short name, with authority and 30 s to live', async () => {
   await using rig = await setUp();
-  const fd = udpBind(Endpoint.parse('127.0.0.1', 0)!, { netns: rig.cart.netns.fd });
-  const answer = await ask(fd, question('orders'));
-  assert.deepEqual(
-    answer.answers?.map((one) => (one.type === 'A' ? [one.name, one.data] : [])),
-    [['orders', '10.96.0.7']],
-  );
-  close(fd);
+  const answer = await rig.ask('orders');
+  assert.deepEqual(data(answer), [['A', 'orders', '10.96.0.7']]);
+  assert.equal(answer.answers?.[0]?.type === 'A' && answer.answers[0].ttl, 30);
+  assert.deepEqual([answer.flag_aa, answer.flag_ra, rcode(answer)], [true, true, 0]);
+  const v6 = await rig.ask('orders.shop.svc', { at: LOCAL6 });
+  assert.deepEqual(data(v6), [['A', 'orders.shop.svc', '10.96.0.7']]);
+  assert.deepEqual(data(await rig.ask('api.example.org', { type: 'AAAA' })), [['AAAA', 'api.example.org', 'fd00::9']]);
+  assert.deepEqual(rig.table.asked, []);
 });
 
-test('other names are asked of the upstream resolver from the pod, marked, and its answer is passed on', async () => {
+test('a family the service lacks is an empty answer, not a missing name', async () => {
   await using rig = await setUp();
-  const server = udpBind(Endpoint.parse(rig.upstream.ip, 5353)!, { netns: rig.upstream.netns.fd });
-  const fd = udpBind(Endpoint.parse('127.0.0.1', 0)!, { netns: rig.cart.netns.fd });
-  const asked: string[] = [];
-  const answer = await ask(fd, question('example.com', 4242), () => {
-    const from = new Endpoint();
-    const n = udpReceive(server, arena, 0, 4096, from, new Endpoint());
-    if (n <= 0) return;
-    const query = decode(arena.bytes.subarray(0, n));
-    asked.push(from.ip());
-    const reply = encode({
-      type: 'response',
-      id: query.id ?? 0,
-      questions: query.questions ?? [],
-      answers: [{ type: 'A', name: 'example.com', ttl: 9, data: '192.0.2.1' }],
-    });
-    reply.copy(arena.bytes);
-    udpSend(server, arena, 0, reply.length, from, undefined, false);
-  });
+  const answer = await rig.ask('orders', { type: 'AAAA' });
+  assert.deepEqual([data(answer), rcode(answer), answer.flag_aa], [[], 0, true]);
+});
+
+test('an external host found by the search list is an alias of its own name', async () => {
+  await using rig = await setUp();
+  assert.deepEqual(data(await rig.ask('api.example.org.shop.svc.cluster.local')), [
+    ['CNAME', 'api.example.org.shop.svc.cluster.local', 'api.example.org'],
+    ['A', 'api.example.org', '240.0.0.9'],
+  ]);
+});
+
+test('a headless service is its ready endpoints', async () => {
+  await using rig = await setUp();
+  const names = data(await rig.ask('ring')).map((one) => (one as string[])[2]);
+  assert.deepEqual(names.sort(), ['10.244.0.1', '10.244.0.2']);
+});
+
+test('an answer too long for a datagram says so, and comes whole by TCP', async () => {
+  await using rig = await setUp();
+  const cut = await rig.ask('many');
+  assert.equal(cut.flag_tc, true);
+  assert.ok(data(cut).length < 60);
+  const more = await rig.ask('many', { edns: 1232 });
+  assert.equal(more.additionals?.[0]?.type, 'OPT');
+  assert.ok(data(more).length > data(cut).length);
+  const client = App.dial(rig.loop, LOCAL, rig.cart.netns);
+  client.send(framed(question('many')));
+  client.finish();
+  await rig.until('all of it, and the end', () => client.end === 'fin');
+  assert.equal(data(decode(Buffer.concat(client.chunks).subarray(2))).length, 60);
+});
+
+test('one TCP connection may ask many questions, forwarded ones among them, over IPv6 too', async () => {
+  await using rig = await setUp();
+  rig.table.names.set('example.com', [{ type: 'A', name: 'example.com', ttl: 9, data: '192.0.2.1' }]);
+  const client = App.dial(rig.loop, LOCAL6, rig.cart.netns);
+  client.send(Buffer.concat([1, 2, 3].map((id) => framed(question(id === 2 ? 'example.com' : 'orders', { id })))));
+  client.finish();
+  await rig.until('it ends', () => client.end === 'fin');
+  const ids: (number | undefined)[] = [];
+  for (let rest = Buffer.concat(client.chunks); rest.length > 0; ) {
+    const end = 2 + rest.readUInt16BE(0);
+    const answer = decode(rest.subarray(2, end));
+    ids.push(answer.id);
+    assert.equal(answer.answers?.length, 1);
+    rest = rest.subarray(end);
+  }
+  assert.deepEqual(ids.sort(), [1, 2, 3]);
+});
+
+test('other names, and other types of names we know, are asked on from the pod, and what comes back is passed on', async () => {
+  await using rig = await setUp();
+  rig.table.names.set('example.com', [{ type: 'A', name: 'example.com', ttl: 9, data: '192.0.2.1' }]);
+  rig.table.names.set('api.example.org', [{ type: 'TXT', name: 'api.example.org', ttl: 9, data: 'text' }]);
+  const answer = await rig.ask('example.com', { id: 4242 });
   assert.equal(answer.id, 4242);
-  assert.equal(answer.answers?.[0]?.type === 'A' && answer.answers[0].data, '192.0.2.1');
-  assert.deepEqual(asked, [rig.cart.ip]);
-  await until('it is counted', () => rig.proxy.metric('istio_dns_upstream_requests_total') === 1);
-  close(fd);
-  close(server);
+  assert.deepEqual([data(answer), answer.flag_aa], [[['A', 'example.com', '192.0.2.1']], false]);
+  assert.equal((await rig.ask('api.example.org', { type: 'TXT' })).answers?.length, 1);
+  const missing = await rig.ask('nowhere.example.com');
+  assert.equal(rcode(missing), 3);
+  assert.deepEqual(rig.clients, [rig.cart.ip, rig.cart.ip, rig.cart.ip]);
+  await until('they are counted', () => rig.proxy.metric('istio_dns_upstream_requests_total') === 3);
+  assert.equal(rig.proxy.metric('istio_dns_requests_total', 'request_query_type="a"'), 2);
 });
 
-test('DNS is answered over TCP too', async () => {
+test('a reply that was cut is asked for again by TCP when the client takes it whole', async () => {
   await using rig = await setUp();
-  const loop = new Loop({ spin: false });
-  const client = App.dial(loop, LOCAL, rig.cart.netns);
-  const message = question('orders.shop');
-  const framed = Buffer.alloc(2);
-  framed.writeUInt16BE(message.length);
-  client.send(Buffer.concat([framed, message]));
-  await until('the answer', () => loop.turn(1) >= 0 && client.received > 2);
-  const answer = decode(Buffer.concat(client.chunks).subarray(2));
-  assert.equal(answer.answers?.length, 1);
-  loop.dispose();
+  rig.table.names.set('example.com', [{ type: 'A', name: 'example.com', ttl: 9, data: '192.0.2.1' }]);
+  rig.table.truncates = true;
+  assert.equal((await rig.ask('example.com')).flag_tc, true);
+  const client = App.dial(rig.loop, LOCAL, rig.cart.netns);
+  client.send(framed(question('example.com')));
+  await rig.until('the whole answer', () => client.received > 2);
+  assert.equal(decode(Buffer.concat(client.chunks).subarray(2)).answers?.length, 1);
+  assert.deepEqual(rig.table.asked, ['example.com A udp', 'example.com A udp', 'example.com A tcp']);
+});
+
+test('a resolver that does not answer is a server failure while the client still waits, and is counted', async () => {
+  await using rig = await setUp();
+  rig.table.silent = true;
+  const answer = await rig.ask('example.com', { ms: 8000 });
+  assert.equal(rcode(answer), 2);
+  assert.equal(rig.table.asked.length, 3);
+  await until('it is counted', () => rig.proxy.metric('istio_dns_upstream_failures_total') === 1);
+});
+
+test('a resolver that is not there is passed over at once', async () => {
+  await using rig = await setUp({ servers: 2 });
+  rig.table.names.set('example.com', [{ type: 'A', name: 'example.com', ttl: 9, data: '192.0.2.1' }]);
+  assert.equal((await rig.ask('example.com', { ms: 3000 })).answers?.length, 1);
+});
+
+test('an IPv6 resolver is asked over IPv6', async () => {
+  await using rig = await setUp({ v6: true });
+  rig.table.names.set('example.com', [{ type: 'A', name: 'example.com', ttl: 9, data: '192.0.2.1' }]);
+  assert.equal((await rig.ask('example.com')).answers?.length, 1);
+});
+
+test('a question that comes before the record of its pod waits for it', async () => {
+  await using rig = await setUp({ known: false });
+  const asking = rig.ask('orders');
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  rig.proxy.mesh.putWorkload(rig.record);
+  await rig.proxy.settle();
+  assert.deepEqual(data(await asking), [['A', 'orders', '10.96.0.7']]);
 });

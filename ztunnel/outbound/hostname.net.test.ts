@@ -38,7 +38,7 @@ async function external(upstream: DnsUpstream, hostnames: readonly string[]) {
 test('an endpoint known by host name is resolved once for as long as the answer lives', async () => {
   await using upstream = await DnsUpstream.start();
   await using rig = await external(upstream, ['real.example.org']);
-  upstream.table.set('real.example.org', [{ type: 'A', name: 'real.example.org', ttl: 60, data: rig.outside.ip }]);
+  upstream.names.set('real.example.org', [{ type: 'A', name: 'real.example.org', ttl: 60, data: rig.outside.ip }]);
   new AppServer(rig.loop, at(rig.outside, 15432), (app) => app.send('db'), rig.outside.netns);
   const first = App.dial(rig.loop, VIP, rig.cart.netns);
   await rig.until('it is served', () => first.text === 'db');
@@ -57,7 +57,7 @@ test('an endpoint known by host name is resolved once for as long as the answer 
 test('an endpoint whose name does not exist is exchanged for one whose name does', async () => {
   await using upstream = await DnsUpstream.start();
   await using rig = await external(upstream, ['gone.example.org', 'real.example.org']);
-  upstream.table.set('real.example.org', [{ type: 'A', name: 'real.example.org', ttl: 60, data: rig.outside.ip }]);
+  upstream.names.set('real.example.org', [{ type: 'A', name: 'real.example.org', ttl: 60, data: rig.outside.ip }]);
   new AppServer(rig.loop, at(rig.outside, 15432), (app) => app.send('db'), rig.outside.netns);
   for (let k = 0; k < 12; k++) {
     const client = App.dial(rig.loop, VIP, rig.cart.netns);
