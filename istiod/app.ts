@@ -19,6 +19,7 @@ import { RateLimit } from './ca/rate-limit.ts';
 import { RootConfigMaps } from './ca/root-config-maps.ts';
 import { CertificateService } from './ca/service.ts';
 import type { IstiodConfig } from './config.ts';
+import { createEntryAddresses } from './entry/addresses.ts';
 import { followGateways, GatewayController, gatewayTargets } from './gateway/gateway.ts';
 import { followRoutes, routeTargets } from './gateway/route-status.ts';
 import { createIstiodMetrics } from './metrics.ts';
@@ -155,6 +156,13 @@ export class App {
       pushAll: () => push.server.push(),
       views: { ...model.views(), sourcesz: () => health.view() },
     };
+    const addresses = createEntryAddresses({
+      client,
+      clock,
+      config,
+      entries: informers.serviceEntries,
+      log: log.child('entry'),
+    });
     const httpPorts: AdminServer[] = [];
     const grpcPorts: GrpcPort[] = [];
     const stopped = new AbortController();
@@ -163,6 +171,7 @@ export class App {
       stopped.abort();
       await rootMaps?.stop();
       if (config.writeStatus) await status.leader.stop();
+      if (config.giveAddresses) await addresses.stop();
       await gateways.stop();
       push.stop();
       await Promise.all(grpcPorts.map((port) => port.close(config.shutdownMs)));
@@ -241,6 +250,7 @@ export class App {
       authority.onRootChange(() => rootMaps?.refresh());
       rootMaps.start();
       if (config.writeStatus) status.leader.start();
+      if (config.giveAddresses) addresses.start();
       gateways.start();
       const ports = {
         http: http.port,

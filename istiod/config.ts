@@ -55,6 +55,8 @@ export interface IstiodConfig {
   readonly trustDomain: string;
   readonly autoAllowWaypoints: boolean;
   readonly dryRunPolicies: boolean;
+  /** Whether hosts of ServiceEntries without addresses are given some. */
+  readonly giveAddresses: boolean;
   readonly entriesSelectPods: boolean;
   readonly servicesSelectEntries: boolean;
   /** Whether a WorkloadEntry whose probe failed gets no traffic. */
@@ -211,6 +213,7 @@ export function readConfig(
     trustDomain: env.string('TRUST_DOMAIN', DEFAULT_TRUST_DOMAIN),
     autoAllowWaypoints: env.boolean('PILOT_AUTO_ALLOW_WAYPOINT_POLICY', false),
     dryRunPolicies: env.boolean('AMBIENT_ENABLE_DRY_RUN_AUTHORIZATION_POLICY', false),
+    giveAddresses: env.boolean('PILOT_ENABLE_IP_AUTOALLOCATE', true),
     entriesSelectPods: env.boolean('PILOT_ENABLE_SERVICEENTRY_SELECT_PODS', true),
     servicesSelectEntries: env.boolean('PILOT_ENABLE_K8S_SELECT_WORKLOAD_ENTRIES', true),
     entryHealth: env.boolean('AMBIT_WORKLOAD_ENTRY_HEALTH', true),

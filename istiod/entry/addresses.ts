@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// Gives virtual addresses to hosts of ServiceEntries, in their status, where every replica and every client's proxy
+// reads them. One replica does it, and nothing is written while a status is right.
+
+import { isDeepStrictEqual } from 'node:util';
+import type { Clock } from '#lib/kit/clock.ts';
+import type { Logger } from '#lib/kit/log.ts';
+import type { KubeClient } from '#lib/kube/client.ts';
+import type { Informer } from '#lib/kube/informer.ts';
+import { SERVICE_ENTRY } from '#lib/kube/kind.ts';
+import { Leader } from '#lib/kube/leader.ts';
+import type { GenericObject } from '#lib/kube/object.ts';
+import { WorkQueue } from '#lib/kube/work-queue.ts';
+import type { ServiceEntry } from '#lib/model/object/entry.ts';
+import { REVISION } from '#lib/model/object/names.ts';
+import { AddressAllocator, inOrder } from '#lib/model/service/allocator.ts';
+import type { IstiodConfig } from '../config.ts';
+
+const LEASE = 'ambit-ip-autoallocate';
+
+export interface EntryAddressesOptions {
+  readonly client: KubeClient;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly config: Pick<IstiodConfig, 'namespace' | 'podName' | 'revision'>;
+  readonly entries: Informer<GenericObject>;
+}
+
+/** The leader that gives addresses; call it once the informer is synced. */
+export function createEntryAddresses(options: EntryAddressesOptions): Leader {
+  const { client, clock, config, log } = options;
+  return new Leader({
+    client,
+    clock,
+    log,
+    namespace: config.namespace,
+    name: LEASE,
+    identity: config.podName,
+    lead: (signal) => giveAddresses(options, signal),
+  });
+}
+
+/** Keeps the statuses right until `signal` aborts. */
+export function giveAddresses(options: EntryAddressesOptions, signal: AbortSignal): void {
+  const { client, clock, config, entries, log } = options;
+  const allocator = new AddressAllocator();
+  const ours = (entry: GenericObject | undefined): ServiceEntry | undefined => {
+    const revision = entry?.metadata.labels?.[REVISION];
+    const other = revision !== undefined && config.revision !== '' && revision !== config.revision;
+    return other ? undefined : (entry as ServiceEntry | undefined);
+  };
+  const queue = new WorkQueue({
+    name: 'the addresses of a ServiceEntry',
+    clock,
+    log,
+    concurrency: 4,
+    reconcile: async (key) => {
+      const entry = entries.get(key);
+      if (entry === undefined || ours(entry) === undefined) return;
+      const { name, namespace, resourceVersion } = entry.metadata;
+      const has = (entry as ServiceEntry).status?.addresses ?? [];
+      const wanted = allocator.wanted(key);
+      if (isDeepStrictEqual(has, wanted)) return;
+      // Only what we looked at is overwritten: somebody faster makes it fail, and it is looked at again.
+      await client.mergePatch(
+        SERVICE_ENTRY,
+        { namespace, name, subresource: 'status' },
+        { metadata: { resourceVersion }, status: { addresses: wanted } },
+      );
+      log.info('gave addresses to a ServiceEntry', { entry: key, addresses: wanted.map(({ value }) => value) });
+    },
+  });
+  const known = [...entries.values()].flatMap((entry) => ours(entry) ?? []);
+  for (const [key, entry] of inOrder(known)) allocator.update(key, entry);
+  const unsubscribe = entries.subscribe((changes) => {
+    for (const change of changes) {
+      const entry = change.op === 'set' ? ours(change.object) : undefined;
+      for (const key of allocator.update(change.key, entry)) queue.add(key);
+    }
+  });
+  signal.addEventListener('abort', () => {
+    unsubscribe();
+    queue.stop();
+  });
+}
