@@ -49,6 +49,8 @@ export interface World {
   /** Text of a file, undefined when there is none. */
   readonly readFile: (path: string) => string | undefined;
   readonly cores: number;
+  /** Of this program, told to the control plane unless the environment says another. */
+  readonly version?: string;
 }
 
 const TOKEN_FILE = './var/run/secrets/tokens/istio-token';
@@ -57,7 +59,7 @@ const DEFAULT_DRAIN_MS = 5000;
 const MIN_WORKERS = 2;
 
 /** Throws CONFIG_INVALID, naming every bad variable. */
-export function loadConfig({ env, readFile, cores }: World): Config {
+export function loadConfig({ env, readFile, cores, version }: World): Config {
   const read = new ConfigReader((name) => env[name]);
   const mesh = readMeshSettings(read, readFile);
   const mode = read.oneOf('PROXY_MODE', ['shared', 'dedicated'], 'shared');
@@ -93,7 +95,7 @@ export function loadConfig({ env, readFile, cores }: World): Config {
     authToken: read.optional('AUTH_TOKEN') ?? (readFile(TOKEN_FILE) === undefined ? '' : TOKEN_FILE),
     secretTtlMs: read.duration('SECRET_TTL', 86_400_000),
     localXds: localXds(read),
-    nodeMetadata: nodeMetadata(read, env, mesh),
+    nodeMetadata: { ...(version === undefined ? {} : { ISTIO_VERSION: version }), ...nodeMetadata(read, env, mesh) },
     inpodSocket: read.string('INPOD_UDS', '/var/run/ztunnel/ztunnel.sock'),
     workers: workerCount(read, env, mesh, cores),
     drainMs: drainDeadline(read),

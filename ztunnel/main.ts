@@ -26,7 +26,7 @@ await runMain(async (argv, env) => {
     process.stdout.write(command === 'version' ? `${version}\n` : HELP);
     return 0;
   }
-  const config = loadConfig({ env, readFile, cores: availableParallelism() });
+  const config = loadConfig({ env, readFile, cores: availableParallelism(), version });
   const log = createLogger({ scope: 'ztunnel', level: config.log.level, format: config.log.format });
   applyFilter(log, config.log);
   const app = await App.create({

@@ -193,3 +193,32 @@ test('a local text that is wrong stops the start with every mistake in it', asyn
     return true;
   });
 });
+
+test('a local file is read again when it changes: what it lacks is gone, and a broken one changes nothing', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'ambit-mesh-'));
+  try {
+    const path = join(directory, 'mesh.yaml');
+    const write = (...names: string[]) =>
+      writeFileSync(
+        path,
+        `workloads: [${names.map((name) => `{uid: ${name}, name: ${name}, workloadIps: [10.0.0.1]}`)}]`,
+      );
+    write('a', 'b');
+    const config = loadConfig({ env: { XDS_ADDRESS: '', LOCAL_XDS_PATH: path }, readFile: () => undefined, cores: 2 });
+    const state = meshState();
+    const names = () => [...state.mesh.workloads()].map(({ uid }) => uid).join();
+    const parts = { state, log, clock: systemClock, counts: new XdsCounts(new Exposition(FAMILIES)) };
+    const sources = await openSources(config, parts);
+    assert.equal(names(), 'a,b');
+    write('b', 'c');
+    await until('the change arrives', () => names() === 'b,c');
+    writeFileSync(path, 'workloads: [{name: nameless}]');
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    assert.equal(names(), 'b,c');
+    write('d');
+    await until('the next arrives', () => names() === 'd');
+    await sources.close();
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});

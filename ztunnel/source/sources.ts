@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where the mesh comes from: the control plane over delta xDS, a YAML text, or both. `synced` resolves when the first whole picture is in.
-import { readFile } from 'node:fs/promises';
 import type { Clock } from '#lib/kit/clock.ts';
-import { AmbitError } from '#lib/kit/error.ts';
 import type { Logger } from '#lib/kit/log.ts';
-import { formatProblem } from '#lib/kit/result.ts';
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from '#lib/model/wds/state.ts';
-import { readLocalMesh } from '#lib/proxy/source/local-file.ts';
 import { type ServerSettings, serverEndpoint } from '#lib/proxy/source/server-access.ts';
 import type { MeshState } from '#lib/proxy/state/mesh-state.ts';
 import type { XdsCounts } from '#lib/proxy/telemetry/xds-counts.ts';
 import { DeltaClient } from '#lib/xds/client.ts';
 import { makeNode } from '#lib/xds/node.ts';
 import type { Config } from '../config.ts';
+import { LocalMesh } from './local-mesh.ts';
 
 export interface Sources {
   /** Resolves once the mesh is whole for the first time. */
@@ -31,17 +28,20 @@ interface Parts {
 
 /** Throws LOCAL_MESH_INVALID when the file cannot be used. */
 export async function openSources(config: Config, parts: Parts): Promise<Sources> {
-  await loadLocalMesh(config, parts);
+  const local = await openLocalMesh(config, parts);
   if (config.xds === undefined) {
     if (config.localXds === undefined) parts.log.warn('neither a control plane nor a local file: the mesh stays empty');
-    return { synced: parts.state.flushed(), want: () => {}, close: async () => {} };
+    return { synced: parts.state.flushed(), want: () => {}, close: async () => local?.close() };
   }
   const client = xdsClient(config, config.xds, parts);
   client.start();
   return {
     synced: client.whenSynced().then(() => parts.state.flushed()),
     want: (address) => client.want(ADDRESS_TYPE, [address]),
-    close: () => client.stop(),
+    close: () => {
+      local?.close();
+      return client.stop();
+    },
   };
 }
 
@@ -81,26 +81,12 @@ function xdsClient(config: Config, server: ServerSettings, { state, log, clock, 
   });
 }
 
-async function loadLocalMesh({ localXds, worker }: Config, { state, log }: Parts): Promise<void> {
-  if (localXds === undefined) return;
-  const place = 'path' in localXds ? localXds.path : 'LOCAL_XDS';
-  const text = 'path' in localXds ? await readFile(localXds.path, 'utf8') : localXds.text;
-  const mesh = readLocalMesh(text, worker.clusterId);
-  if (!mesh.ok) {
-    throw new AmbitError(
-      'LOCAL_MESH_INVALID',
-      `${place} cannot be used:\n${mesh.problems.map((problem) => `  ${formatProblem(problem)}`).join('\n')}`,
-    );
-  }
-  const { workloads, services, policies } = mesh.value;
-  for (const workload of workloads) state.putWorkload(workload);
-  for (const service of services) state.putService(service);
-  for (const policy of policies) state.putPolicy(policy);
-  state.flush();
-  log.info('mesh read from a file', {
-    file: place,
-    workloads: workloads.length,
-    services: services.length,
-    policies: policies.length,
-  });
+async function openLocalMesh(
+  { localXds, worker }: Config,
+  { clock, log, state }: Parts,
+): Promise<LocalMesh | undefined> {
+  if (localXds === undefined) return undefined;
+  const local = new LocalMesh({ source: localXds, clusterId: worker.clusterId, state, clock, log });
+  await local.start();
+  return local;
 }
