@@ -9,6 +9,7 @@ import { proxyStatusCommand } from './command/proxy-status.ts';
 import { validateCommand } from './command/validate.ts';
 import { versionCommand } from './command/version.ts';
 import { waypointCommand } from './command/waypoint.ts';
+import { ztunnelCommand } from './command/ztunnel.ts';
 import { ztunnelConfigCommand } from './command/ztunnel-config.ts';
 import type { CliIo } from './io.ts';
 
@@ -19,6 +20,7 @@ const COMMANDS: readonly CommandFactory[] = [
   validateCommand,
   explainCommand,
   ztunnelConfigCommand,
+  ztunnelCommand,
   proxyStatusCommand,
   waypointCommand,
   versionCommand,

@@ -23,9 +23,10 @@ import { Exposition } from '#lib/proxy/telemetry/exposition.ts';
 import { LogSink } from '#lib/proxy/telemetry/log-sink.ts';
 import { XdsCounts } from '#lib/proxy/telemetry/xds-counts.ts';
 import { configDump } from './admin/config-dump.ts';
+import { drainPlan } from './admin/drain-plan.ts';
 import type { ExplainOptions } from './admin/explain.ts';
 import { LogControl } from './admin/logging.ts';
-import { serveAdmin } from './admin/servers.ts';
+import { type Connections, serveAdmin } from './admin/servers.ts';
 import { type Config, issuerSettings, printableConfig } from './config.ts';
 import { DataPlane } from './data-plane.ts';
 import { PodManager } from './inpod/pod-manager.ts';
@@ -155,6 +156,9 @@ export class App {
       dump: () => this.dump(),
       logging: this.#logControl.handle,
       quit: () => this.stop('asked to quit'),
+      connections: async () => ({ live: await this.#live(), recent: await this.dataPlane.recent() }),
+      profiles: { clock, ofProcess: (...asked) => this.dataPlane.profile(...asked) },
+      drainPlan: async () => drainPlan(await this.#live(), config.drainMs),
     });
     await this.#revocations?.start();
     this.dataPlane.start();
@@ -201,6 +205,15 @@ export class App {
         istioVersion: String(config.nodeMetadata['ISTIO_VERSION'] ?? 'unknown'),
         cryptoProvider: `OpenSSL ${process.versions.openssl}`,
       },
+    });
+  }
+
+  /** Live connections, with the pod that each was captured for. */
+  async #live(): Promise<Connections['live']> {
+    const connections = await this.dataPlane.connections();
+    return connections.map((one) => {
+      const info = this.dataPlane.pods.get(one.pod)?.info;
+      return { ...one, workload: info === undefined ? one.pod : `${info.namespace}/${info.name}` };
     });
   }
 

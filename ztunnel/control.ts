@@ -70,6 +70,8 @@ export type WorkerSettings = {
   };
   /** How long a connection is held for a policy that is referenced and not received; then it is refused. */
   readonly unknownPolicyWaitMs: number;
+  /** Connections a second whose decisions are kept with their proofs; 0 keeps none. */
+  readonly proofsPerSecond: number;
   /** Bytes that stopped readers may pin in one worker before the worst stream is reset. */
   readonly byteBudget: number;
   /** Connections a worker serves at most; null derives it from the descriptor limit. */
@@ -94,6 +96,37 @@ export type ConnectionInfo = {
   readonly actualDst: string;
   readonly protocol: 'TCP' | 'HBONE' | 'DOUBLEHBONE';
   readonly nodeLocal: boolean;
+  readonly ageMs: number;
+};
+
+/** A connection that has ended, as `/debug/connections` lists it. Empty texts are not known. */
+export type RecentConnection = {
+  /** RFC 3339. */
+  readonly ended: string;
+  readonly direction: 'inbound' | 'outbound';
+  /** `response_flags` of the metrics. */
+  readonly flag: string;
+  readonly error: string;
+  readonly durationMs: number;
+  /** From client to server, and back. */
+  readonly receivedBytes: number;
+  readonly sentBytes: number;
+  readonly traceId: string;
+  readonly security: string;
+  readonly src: string;
+  readonly srcWorkload: string;
+  readonly srcIdentity: string;
+  readonly dst: string;
+  readonly dstWorkload: string;
+  readonly dstIdentity: string;
+  readonly dstService: string;
+  readonly hboneAddress: string;
+  readonly policy?: string;
+  /** Counted from one. */
+  readonly rule?: number;
+  readonly clause?: string;
+  /** Why it went where it went and was let in or not; empty when it was not recorded. */
+  readonly proof: readonly string[];
 };
 
 export type ToWorker =
@@ -118,7 +151,10 @@ export type ToWorker =
   | { readonly kind: 'mesh'; readonly version: number; readonly policies: boolean }
   | { readonly kind: 'access-log'; readonly enabled: boolean; readonly opened: boolean }
   | { readonly kind: 'drain'; readonly mode: 'graceful' | 'immediate'; readonly deadlineMs: number }
-  | { readonly kind: 'list-connections'; readonly request: number };
+  | { readonly kind: 'list-connections'; readonly request: number }
+  | { readonly kind: 'list-recent'; readonly request: number }
+  /** Takes a CPU profile for so long. */
+  | { readonly kind: 'profile'; readonly request: number; readonly ms: number; readonly frequency: number };
 
 export type ToMain =
   | { readonly kind: 'ready' }
@@ -142,6 +178,9 @@ export type ToMain =
       readonly list: readonly ConnectionInfo[];
       readonly last: boolean;
     }
+  | { readonly kind: 'recent'; readonly request: number; readonly list: readonly RecentConnection[] }
+  /** The text of a `.cpuprofile` file. */
+  | { readonly kind: 'profile'; readonly request: number; readonly profile: string }
   | { readonly kind: 'drained' };
 
 /** Connections in one `connections` message, so that a datagram stays under 64 KiB. */

@@ -12,7 +12,7 @@ import type { LineKind } from '#lib/loop/shared/log-ring.ts';
 import { type WorkerEnd, type WorkerProcess, Workers, type WorkersHandler } from '#lib/loop/workers.ts';
 import type { Exposition } from '#lib/proxy/telemetry/exposition.ts';
 import { WORKER_ENV, WORKER_FLAGS } from '#lib/proxy/worker/flags.ts';
-import type { ConnectionInfo, PodInfo, ToMain, ToWorker, WorkerSettings } from './control.ts';
+import type { ConnectionInfo, PodInfo, RecentConnection, ToMain, ToWorker, WorkerSettings } from './control.ts';
 import { Pods } from './pods.ts';
 
 export interface DataPlaneOptions {
@@ -45,7 +45,7 @@ const COUNTER_SLOTS = 65_536;
 const LOG_BYTES = 4 << 20;
 
 interface Listing {
-  readonly found: ConnectionInfo[];
+  readonly found: unknown[];
   readonly open: Set<number>;
   readonly done: PromiseWithResolvers<void>;
 }
@@ -146,12 +146,37 @@ export class DataPlane implements WorkersHandler {
 
   /** Live connections of all processes; those of a process that does not answer in time are left out. */
   async connections(): Promise<readonly ConnectionInfo[]> {
+    return (await this.#ask('list-connections')) as ConnectionInfo[];
+  }
+
+  /** Connections of all processes that ended last, newest first, with the proofs that were kept. */
+  async recent(): Promise<readonly RecentConnection[]> {
+    const found = (await this.#ask('list-recent')) as RecentConnection[];
+    return found.sort((a, b) => (a.ended < b.ended ? 1 : -1));
+  }
+
+  /** A CPU profile of one process; undefined when there is none by that index, or it dies meanwhile. */
+  async profile(index: number, seconds: number, frequency: number): Promise<string | undefined> {
+    const worker = this.#workers.list().find((one) => one.index === index);
+    if (worker === undefined) return undefined;
+    const found = await this.#collect([index], seconds * 1000 + LIST_TIMEOUT_MS, (request) =>
+      this.#tell(worker, { kind: 'profile', request, ms: seconds * 1000, frequency }),
+    );
+    return found[0] as string | undefined;
+  }
+
+  #ask(kind: 'list-connections' | 'list-recent'): Promise<unknown[]> {
+    return this.#collect(this.#indexes(), LIST_TIMEOUT_MS, (request) => this.#broadcast({ kind, request }));
+  }
+
+  /** What the processes by those indexes answer to a request, as far as they do in time. */
+  async #collect(from: readonly number[], timeoutMs: number, ask: (request: number) => void): Promise<unknown[]> {
     const request = ++this.#requests;
-    const listing: Listing = { found: [], open: new Set(this.#indexes()), done: Promise.withResolvers() };
+    const listing: Listing = { found: [], open: new Set(from), done: Promise.withResolvers() };
     if (listing.open.size === 0) return [];
     this.#listings.set(request, listing);
-    this.#broadcast({ kind: 'list-connections', request });
-    const timer = setTimeout(() => listing.done.resolve(), LIST_TIMEOUT_MS);
+    ask(request);
+    const timer = setTimeout(() => listing.done.resolve(), timeoutMs);
     await listing.done.promise;
     clearTimeout(timer);
     this.#listings.delete(request);
@@ -206,6 +231,12 @@ export class DataPlane implements WorkersHandler {
       case 'connections':
         this.#listed(index, message.request, message.list, message.last);
         break;
+      case 'recent':
+        this.#listed(index, message.request, message.list, true);
+        break;
+      case 'profile':
+        this.#listed(index, message.request, [message.profile], true);
+        break;
       case 'drained':
         this.#drained.add(index);
         break;
@@ -235,7 +266,7 @@ export class DataPlane implements WorkersHandler {
     }
   }
 
-  #listed(index: number, request: number, list: readonly ConnectionInfo[], last: boolean): void {
+  #listed(index: number, request: number, list: readonly unknown[], last: boolean): void {
     const listing = this.#listings.get(request);
     if (listing === undefined) return;
     listing.found.push(...list);

@@ -74,6 +74,7 @@ export function workerSettings(
       waitMs: read.duration('AMBIT_UNKNOWN_ADDRESS_WAIT', 200),
       outcome: read.oneOf('AMBIT_UNKNOWN_ADDRESS', ['pass', 'refuse'], 'pass'),
     },
+    proofsPerSecond: read.integer('AMBIT_PROOFS_PER_SECOND', 10, { min: 0, max: 10_000 }),
     unknownPolicyWaitMs: read.duration('AMBIT_UNKNOWN_POLICY_WAIT', 5000),
     byteBudget: read.integer('AMBIT_BYTE_BUDGET', 256 << 20, { min: 16 << 20 }),
     maxConnections: read.optional('AMBIT_MAX_CONNECTIONS')

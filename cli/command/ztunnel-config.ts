@@ -8,6 +8,7 @@ import { type Cluster, withCluster } from '../cluster.ts';
 import type { CliIo } from '../io.ts';
 import { type Format, formatValue, outputOption } from '../print/format.ts';
 import { ADMIN_PORT, type Dump, fetchDump, parseDump } from '../ztunnel/dump.ts';
+import { fetchRecent, recentTable } from '../ztunnel/recent.ts';
 import { certificateTable, connectionTable, policyTable, serviceTable, workloadTable } from '../ztunnel/tables.ts';
 import { ztunnelFor, ztunnelOfNode, ztunnels } from '../ztunnel/target.ts';
 
@@ -23,6 +24,9 @@ interface Options {
   readonly policyNamespace?: string;
   readonly direction?: 'inbound' | 'outbound';
   readonly raw?: boolean;
+  readonly recent?: boolean;
+  readonly failed?: boolean;
+  readonly proof?: boolean;
 }
 
 /** One part of a dump: what is left of it after the filters, and its table. */
@@ -91,6 +95,11 @@ export function ztunnelConfigCommand(io: CliIo): Command {
       .option('--proxy-admin-port <port>', 'admin port of the proxy', String(ADMIN_PORT));
     for (const option of extra) part.addOption(option);
     part.action(async (pod: string | undefined, options: Options) => {
+      if (options.recent || options.failed || options.proof) {
+        const found = await recentFor(part, pod, options);
+        io.out(formatValue(options.output, found, () => recentTable(found, options.proof === true)));
+        return;
+      }
       const shown = view(await dumpFor(part, pod, options), options);
       io.out(formatValue(options.output, shown.value, shown.short));
     });
@@ -109,16 +118,34 @@ export function ztunnelConfigCommand(io: CliIo): Command {
     new Option('--policy-namespace <namespace>', 'only policies of this namespace'),
   ]);
   add(['certificates', 'certificate', 'certs', 'cert'], 'certificates', certificates);
-  add(['connections', 'connection', 'cons'], 'open connections', connections, [
+  add(['connections', 'connection', 'cons'], 'open connections, or those that ended last', connections, [
     workloadNamespace,
     new Option('--direction <direction>', 'only this direction').choices(['inbound', 'outbound']),
     new Option('--raw', 'print addresses instead of names'),
+    new Option('--recent', 'those that ended last instead'),
+    new Option('--failed', 'those that ended last and were refused or failed'),
+    new Option('--proof', 'those that ended last, with what decided them'),
   ]);
   add(['all'], 'everything', all);
   return command;
 }
 
-async function dumpFor(command: Command, pod: string | undefined, options: Options): Promise<Dump> {
+/** Connections that ended last, of workloads of the namespace asked for. */
+async function recentFor(command: Command, pod: string | undefined, options: Options) {
+  if (options.file !== undefined) throw new AmbitError('USAGE', 'a dump holds no connections that ended');
+  const port = portOf(pod, options);
+  const all = await withCluster(command, async (cluster) =>
+    fetchRecent(cluster, await target(cluster, pod, options.node), port, options),
+  );
+  const within = (workload: string): boolean => workload.startsWith(`${options.workloadNamespace}/`);
+  return all.filter(
+    ({ direction, dstWorkload, srcWorkload }) =>
+      (options.direction === undefined || options.direction === direction) &&
+      (options.workloadNamespace === undefined || within(srcWorkload) || within(dstWorkload)),
+  );
+}
+
+function portOf(pod: string | undefined, options: Options): number {
   const given = [pod, options.node, options.file].filter((value) => value !== undefined);
   if (given.length > 1) {
     throw new AmbitError('USAGE', 'more than one of a pod, --node and --file is given', { advice: 'give at most one' });
@@ -127,6 +154,11 @@ async function dumpFor(command: Command, pod: string | undefined, options: Optio
   if (!Number.isInteger(port) || port < 1 || port > 65_535) {
     throw new AmbitError('USAGE', `--proxy-admin-port ${options.proxyAdminPort} is no port`);
   }
+  return port;
+}
+
+async function dumpFor(command: Command, pod: string | undefined, options: Options): Promise<Dump> {
+  const port = portOf(pod, options);
   if (options.file !== undefined) return parseDump(await readFile(options.file, 'utf8'), options.file);
   return await withCluster(command, async (cluster) =>
     fetchDump(cluster, await target(cluster, pod, options.node), port),

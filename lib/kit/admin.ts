@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The small HTTP server behind every program's readiness, metrics and debug pages, and its twin with TLS.
-import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { promisify } from 'node:util';
+import { gzip, zstdCompress } from 'node:zlib';
 import { describeError } from './error.ts';
 
 export interface AdminRequest {
@@ -19,6 +21,9 @@ export interface Reply {
   readonly status?: number;
   readonly type?: string;
   readonly body: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Large and asked for often: sent compressed to whoever takes that. */
+  readonly compressible?: boolean;
 }
 
 export type Route = (request: AdminRequest) => Reply | Promise<Reply>;
@@ -34,6 +39,25 @@ export interface AdminOptions {
   readonly port: number;
   /** Exact paths; a key that ends in `/` also serves everything below it. */
   readonly routes: Readonly<Record<string, Route>>;
+}
+
+/** Encodings of answers, the one we like best first. */
+const CODERS = {
+  zstd: promisify<string, Buffer>(zstdCompress),
+  gzip: promisify<string, Buffer>(gzip),
+} as const;
+
+/** The best encoding that an Accept-Encoding header takes (RFC 9110 section 12.5.3); undefined for none. */
+export function encodingFor(accepted: string): keyof typeof CODERS | undefined {
+  const weights = new Map<string, number>();
+  for (const item of accepted.split(',')) {
+    const [name = '', ...parameters] = item.split(';').map((part) => part.trim().toLowerCase());
+    const q = parameters.find((parameter) => parameter.startsWith('q='));
+    weights.set(name, q === undefined ? 1 : Number(q.slice(2)) || 0);
+  }
+  const weightOf = (name: string): number => weights.get(name) ?? weights.get('*') ?? 0;
+  const best = (['zstd', 'gzip'] as const).toSorted((a, b) => weightOf(b) - weightOf(a))[0]!;
+  return weightOf(best) > 0 ? best : undefined;
 }
 
 /** An admission review holds an object twice, at most 1.5 MiB each. */
@@ -70,11 +94,7 @@ export async function serveHttps(
 
 function listenerOf(routes: AdminOptions['routes']): RequestListener {
   return (request, response) => {
-    answer(routes, request).then(
-      ({ status = 200, type = 'text/plain; charset=utf-8', body }) =>
-        response.writeHead(status, { 'content-type': type }).end(body),
-      (error: unknown) => response.writeHead(500).end(`${describeError(error)}\n`),
-    );
+    send(routes, request, response).catch((error: unknown) => response.writeHead(500).end(`${describeError(error)}\n`));
   };
 }
 
@@ -86,6 +106,19 @@ async function listen(server: Server, host: string, port: number): Promise<Admin
     await new Promise<void>((resolve) => server.close(() => resolve()));
   };
   return { port: (server.address() as AddressInfo).port, close, [Symbol.asyncDispose]: close };
+}
+
+async function send(routes: AdminOptions['routes'], request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const reply = await answer(routes, request);
+  const { body, headers = {}, status = 200, type = 'text/plain; charset=utf-8' } = reply;
+  if (reply.compressible !== true) {
+    response.writeHead(status, { 'content-type': type, ...headers }).end(body);
+    return;
+  }
+  const encoding = encodingFor(String(request.headers['accept-encoding'] ?? ''));
+  const coded = encoding === undefined ? body : await CODERS[encoding](body);
+  const coding = encoding === undefined ? {} : { 'content-encoding': encoding };
+  response.writeHead(status, { 'content-type': type, vary: 'accept-encoding', ...coding, ...headers }).end(coded);
 }
 
 async function answer(routes: AdminOptions['routes'], request: IncomingMessage): Promise<Reply> {

@@ -11,7 +11,14 @@ import { StoreWriter } from '#lib/loop/shared/store-writer.ts';
 import { type WorkerProcess, Workers } from '#lib/loop/workers.ts';
 import { MeshState } from '#lib/proxy/state/mesh-state.ts';
 import { WORKER_ENV, WORKER_FLAGS } from '#lib/proxy/worker/flags.ts';
-import type { ConnectionInfo, PodInfo, ToMain, ToWorker, WorkerSettings } from '../../ztunnel/control.ts';
+import type {
+  ConnectionInfo,
+  PodInfo,
+  RecentConnection,
+  ToMain,
+  ToWorker,
+  WorkerSettings,
+} from '../../ztunnel/control.ts';
 import type { TestCa } from './certificates.ts';
 import { until } from './until.ts';
 
@@ -39,6 +46,7 @@ export const TEST_SETTINGS: WorkerSettings = {
   sameNode: 'join',
   unknownAddress: { clusterRanges: [], waitMs: 200, outcome: 'pass' },
   unknownPolicyWaitMs: 5000,
+  proofsPerSecond: 10,
   byteBudget: 64 << 20,
   maxConnections: null,
   dns: { enabled: false, servers: [], preferredServiceNamespace: null, searchDomains: null },
@@ -162,6 +170,15 @@ export class NodeProxy {
       () => parts().filter((said) => said.kind === 'connections' && said.last).length === count,
     );
     return parts().flatMap((said) => (said.kind === 'connections' ? said.list : []));
+  }
+
+  /** Connections that ended last, of all processes. */
+  async recent(): Promise<readonly RecentConnection[]> {
+    const request = ++this.#requests;
+    this.#broadcast({ kind: 'list-recent', request });
+    const answers = () => this.heard.filter((said) => said.kind === 'recent' && said.request === request);
+    await until('recent connections', () => answers().length === this.workers.list().length);
+    return answers().flatMap((said) => (said.kind === 'recent' ? said.list : []));
   }
 
   /** The sum over processes of every series whose name and labels contain all of `parts`. */

@@ -3,12 +3,16 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AdminRequest } from '#lib/kit/admin.ts';
 import { createLogger, type Logger } from '#lib/kit/log.ts';
+import { startCpuProfile } from '#lib/kit/profile.ts';
 import { StoreWriter } from '#lib/loop/shared/store-writer.ts';
 import { MeshState } from '#lib/proxy/state/mesh-state.ts';
 import { createTestCa } from '#lib/testkit/certificates.ts';
+import { FakeClock } from '#lib/testkit/clock.ts';
 import { workload } from '#lib/testkit/mesh.ts';
 import { configDump, dumpCertificate } from './config-dump.ts';
+import { drainPlan } from './drain-plan.ts';
 import { LogControl } from './logging.ts';
+import { profileRoutes } from './profile.ts';
 
 const request = (query: string, method = 'POST'): AdminRequest => ({
   method,
@@ -85,6 +89,7 @@ test('the dump lists pods with their own connections, sorted mesh objects and no
     actualDst: '10.0.0.2:80',
     protocol: 'HBONE' as const,
     nodeLocal: false,
+    ageMs: 0,
   };
   const dump = configDump({
     state,
@@ -110,4 +115,52 @@ test('the dump lists pods with their own connections, sorted mesh objects and no
     },
   });
   assert.doesNotMatch(JSON.stringify(dump), /PRIVATE KEY/);
+});
+
+test('a drain is forecast by age: what has outlived the deadline already likely outlives it again', () => {
+  const one = {
+    ...{ pod: 'u1', workload: 'shop/a', direction: 'inbound' as const, originalDst: null, actualDst: '10.0.0.2:80' },
+    ...{ protocol: 'HBONE' as const, nodeLocal: false },
+  };
+  const live = [
+    { ...one, src: '10.0.0.1:1', ageMs: 1_000 },
+    { ...one, src: '10.0.0.1:2', ageMs: 30_000 },
+    { ...one, src: '10.0.0.1:3', ageMs: 90_000 },
+  ];
+  const plan = drainPlan(live, 25_000);
+  assert.deepEqual([plan.open, plan.finishing], [3, 1]);
+  assert.deepEqual(
+    plan.cut.map(({ ageMs, src }) => [src, ageMs]),
+    [
+      ['10.0.0.1:3', 90_000],
+      ['10.0.0.1:2', 30_000],
+    ],
+  );
+});
+
+test('profiles are taken in V8’s formats, with Istio’s parameters and their bounds', async () => {
+  const asked: unknown[] = [];
+  const routes = profileRoutes({
+    clock: new FakeClock(),
+    ofProcess: async (...of) => {
+      asked.push(of);
+      return of[0] === 0 ? '{"nodes":[]}' : undefined;
+    },
+  });
+  const ask = async (path: string, query: string) => await routes[path]!(request(query, 'GET'));
+  assert.equal((await ask('/debug/pprof/profile', 'seconds=301')).status, 400);
+  assert.equal((await ask('/debug/pprof/profile', 'frequency=1001')).status, 400);
+  assert.equal((await ask('/debug/pprof/profile', 'process=0&seconds=2')).body, '{"nodes":[]}');
+  assert.equal((await ask('/debug/pprof/profile', 'process=7')).status, 404);
+  assert.deepEqual(asked, [
+    [0, 2, 100],
+    [7, 10, 100],
+  ]);
+  assert.equal((await ask('/debug/pprof/heap', '')).status, 409);
+  assert.equal((await ask('/debug/pprof/heap/profiling', 'activate=true')).body, 'heap profiling is on\n');
+  assert.ok('head' in (JSON.parse((await ask('/debug/pprof/heap', '')).body) as object));
+  assert.equal((await ask('/debug/pprof/heap/profiling', 'activate=false')).body, 'heap profiling is off\n');
+  const profile = startCpuProfile(1000);
+  for (const end = performance.now() + 20; performance.now() < end; ) JSON.stringify(asked);
+  assert.ok((JSON.parse(profile.stop()) as { nodes: unknown[] }).nodes.length > 0);
 });

@@ -7,11 +7,11 @@
 //           orphan: the workload's record is gone; it has a while to come back
 import { authorize } from '#lib/mesh/authorize.ts';
 import type { InboundFlow } from '#lib/mesh/flow.ts';
-import { NO_PROOF } from '#lib/mesh/proof.ts';
+import { NO_PROOF, type Recorder } from '#lib/mesh/proof.ts';
 import type { AccessVerdict } from '#lib/mesh/verdict.ts';
 import type { Workload } from '#lib/mesh/workload.ts';
 import { LOCAL_WAIT_MS, type Pod } from '../inpod/pod.ts';
-import { POLICY_CHANGED, WORKLOAD_GONE } from '../worker/ledger.ts';
+import { type Ledger, POLICY_CHANGED, WORKLOAD_GONE } from '../worker/ledger.ts';
 import type { Admitted } from '../worker/live-inbound.ts';
 import type { MeshWait } from '../worker/mesh-waits.ts';
 
@@ -27,13 +27,21 @@ export class Access implements Admitted {
   readonly #pod: Pod;
   readonly #owner: AccessOwner;
   readonly #atOpening: Workload;
+  readonly #ledger: Pick<Ledger, 'proof' | 'prove'>;
   #wait: MeshWait | null = null;
   #over = false;
 
-  constructor(pod: Pod, local: Workload, flow: InboundFlow, owner: AccessOwner) {
+  constructor(
+    pod: Pod,
+    local: Workload,
+    flow: InboundFlow,
+    ledger: Pick<Ledger, 'proof' | 'prove'>,
+    owner: AccessOwner,
+  ) {
     this.#pod = pod;
     this.#atOpening = local;
     this.flow = flow;
+    this.#ledger = ledger;
     this.#owner = owner;
   }
 
@@ -41,9 +49,9 @@ export class Access implements Admitted {
     const { liveInbound, settings, waits } = this.#pod.runtime;
     // Registered before the first judgement, so that no change falls between the two.
     liveInbound.add(this);
-    const verdict = this.#verdict(this.#atOpening);
+    const verdict = this.#verdict(this.#atOpening, this.#ledger.proof());
     if (verdict.reason !== 'unknown-policy') {
-      this.#first(verdict);
+      this.#first(verdict, this.#atOpening);
       return;
     }
     this.#wait = waits.add(settings.unknownPolicyWaitMs, (last) => this.#over || this.#held(last));
@@ -57,7 +65,7 @@ export class Access implements Admitted {
       this.#wait = this.#pod.runtime.waits.add(LOCAL_WAIT_MS, (last) => this.#over || this.#orphan(last));
       return;
     }
-    const verdict = this.#verdict(local.workload);
+    const verdict = this.#verdict(local.workload, NO_PROOF);
     // A policy that is named and missing holds new connections; it does not cut those that were let in.
     if (!verdict.allow && verdict.reason !== 'unknown-policy') this.#owner.onDenied(POLICY_CHANGED, verdict);
   }
@@ -72,12 +80,14 @@ export class Access implements Admitted {
   }
 
   #held(last: boolean): boolean {
-    const verdict = this.#verdict(this.#pod.local()?.workload ?? this.#atOpening);
+    const local = this.#pod.local()?.workload ?? this.#atOpening;
+    const verdict = this.#verdict(local, NO_PROOF);
     const unknown = verdict.reason === 'unknown-policy';
     if (unknown && !last) return false;
     this.#wait = null;
     this.#pod.runtime.telemetry.count('ambit_unknown_policy_total', { outcome: unknown ? 'refused' : 'arrived' });
-    this.#first(verdict);
+    if (this.#ledger.proof().enabled) this.#verdict(local, this.#ledger.proof());
+    this.#first(verdict, local);
     return true;
   }
 
@@ -90,15 +100,18 @@ export class Access implements Admitted {
     return true;
   }
 
-  #first(verdict: AccessVerdict): void {
+  #first(verdict: AccessVerdict, local: Workload): void {
+    // A denial is worth its reasons, also where none were being kept.
+    const proven = verdict.allow || this.#ledger.proof().enabled;
+    if (!proven && this.#pod.runtime.recent.mayProveDenial()) this.#verdict(local, this.#ledger.prove());
     for (const { policy, action, matched } of verdict.dryRun) {
       this.#pod.runtime.telemetry.count('ambit_policy_dry_run_total', { policy, action, matched: String(matched) });
     }
     this.#owner.onVerdict(verdict);
   }
 
-  #verdict(local: Workload): AccessVerdict {
-    return authorize(this.#pod.runtime.mesh, local, this.flow, NO_PROOF);
+  #verdict(local: Workload, recorder: Recorder): AccessVerdict {
+    return authorize(this.#pod.runtime.mesh, local, this.flow, recorder);
   }
 }
 

@@ -4,7 +4,7 @@
 import type { InboundFlow } from '#lib/mesh/flow.ts';
 import { type Authority, resolveInbound, servedService } from '#lib/mesh/inbound.ts';
 import { type Ip, parseIp } from '#lib/mesh/ip.ts';
-import { NO_PROOF } from '#lib/mesh/proof.ts';
+import type { Recorder } from '#lib/mesh/proof.ts';
 import { inboundText } from '#lib/mesh/reason.ts';
 import type { InboundVerdict } from '#lib/mesh/verdict.ts';
 import type { Party } from '#lib/proxy/telemetry/party.ts';
@@ -64,10 +64,11 @@ export function readConnect(
   peerUri: string,
   authority: Authority,
   headers: HeaderBlock,
+  recorder: Recorder,
 ): Incoming | Refusal {
   const { network } = runtime.settings;
   const request = { local: local.workload, connectedIp: ends.localIp, authority, network };
-  const delivery = resolveInbound(runtime.mesh, request, NO_PROOF);
+  const delivery = resolveInbound(runtime.mesh, request, recorder);
   if (delivery.kind === 'refuse') {
     return { kind: 'refuse', status: delivery.status, error: inboundText(delivery) };
   }

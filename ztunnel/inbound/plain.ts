@@ -85,7 +85,7 @@ export class InboundPlain implements SocketOwner, AccessOwner, DialOwner, Ledger
       destinationIp: this.#ip,
       destinationPort: this.#port,
     };
-    this.#access = new Access(this.#pod, local.workload, flow, this);
+    this.#access = new Access(this.#pod, local.workload, flow, this.#ledger, this);
     this.#access.begin();
   }
 
@@ -104,6 +104,7 @@ export class InboundPlain implements SocketOwner, AccessOwner, DialOwner, Ledger
 
   onDenied(error: string, verdict?: AccessVerdict): void {
     if (this.#ledger.closed) return;
+    this.#ledger.blame(verdict);
     if (this.#joined !== null) this.#joined.kill(error);
     else {
       this.#socket.abort();
@@ -146,6 +147,7 @@ export class InboundPlain implements SocketOwner, AccessOwner, DialOwner, Ledger
       actualDst: this.#ip.withPort(this.#port),
       protocol: 'TCP',
       nodeLocal: false,
+      ageMs: this.#ledger.ageMs,
     };
   }
 

@@ -68,7 +68,8 @@ export class InboundStream implements StreamUser, AccessOwner, DialOwner, Ledger
       return;
     }
     const peer = this.#session.peer?.uri ?? '';
-    const incoming = readConnect(this.#pod.runtime, local, this.#ends, peer, authority, headers);
+    const proof = this.#ledger.proof();
+    const incoming = readConnect(this.#pod.runtime, local, this.#ends, peer, authority, headers, proof);
     if (incoming.kind === 'refuse') {
       this.#refuseEarly(incoming);
       return;
@@ -77,7 +78,7 @@ export class InboundStream implements StreamUser, AccessOwner, DialOwner, Ledger
     this.#delivery = incoming.delivery;
     this.#forwardedHost = incoming.forwardedHost;
     this.#ledger.open(incoming.record);
-    this.#access = new Access(this.#pod, local.workload, incoming.flow, this);
+    this.#access = new Access(this.#pod, local.workload, incoming.flow, this.#ledger, this);
     this.#access.begin();
   }
 
@@ -103,6 +104,7 @@ export class InboundStream implements StreamUser, AccessOwner, DialOwner, Ledger
 
   onDenied(error: string, verdict?: AccessVerdict): void {
     if (this.#ledger.closed) return;
+    this.#ledger.blame(verdict);
     if (this.#joined !== null) this.#joined.kill(error);
     else {
       this.#answer(HboneStatus.denied);
@@ -183,6 +185,7 @@ export class InboundStream implements StreamUser, AccessOwner, DialOwner, Ledger
       actualDst: this.#delivery.ip.withPort(this.#delivery.port),
       protocol: 'HBONE',
       nodeLocal: false,
+      ageMs: this.#ledger.ageMs,
     };
   }
 

@@ -11,7 +11,6 @@
 // without a byte, never half served.
 import type { Ip } from '#lib/mesh/ip.ts';
 import { resolveOutbound, withResolvedIp } from '#lib/mesh/outbound.ts';
-import { NO_PROOF } from '#lib/mesh/proof.ts';
 import { outboundText } from '#lib/mesh/reason.ts';
 import type { Workload, WorkloadUid } from '#lib/mesh/workload.ts';
 import type { Socket, SocketOwner } from '#lib/net/socket.ts';
@@ -82,7 +81,7 @@ export class OutboundConnection implements SocketOwner, AttemptOwner, LedgerOwne
       tried: this.#tried ?? NONE_TRIED,
       waited: this.#waited,
     };
-    const verdict = resolveOutbound(mesh, flow, outbound, random, NO_PROOF);
+    const verdict = resolveOutbound(mesh, flow, outbound, random, this.#ledger.proof());
     if (verdict.kind === 'wait') this.#waitForAddress();
     else if (verdict.kind === 'drop') this.#noWay(outboundText(verdict));
     else this.#go(verdict, local);
@@ -209,6 +208,7 @@ export class OutboundConnection implements SocketOwner, AttemptOwner, LedgerOwne
       actualDst: record.destinationAddress,
       protocol: this.#protocol,
       nodeLocal: record.security === 'node_local',
+      ageMs: this.#ledger.ageMs,
     };
   }
 

@@ -81,7 +81,7 @@ export class NodeLocal implements Attempt, Joined, AccessOwner, DialOwner, JoinO
       destinationIp: this.#ip,
       destinationPort: this.#port,
     };
-    this.#access = new Access(this.#there, peer.workload, flow, this);
+    this.#access = new Access(this.#there, peer.workload, flow, this.#inbound, this);
     this.#access.begin();
   }
 
@@ -100,6 +100,7 @@ export class NodeLocal implements Attempt, Joined, AccessOwner, DialOwner, JoinO
 
   onDenied(error: string, verdict?: AccessVerdict): void {
     if (this.#inbound.closed) return;
+    this.#inbound.blame(verdict);
     if (this.#joined !== null) this.#joined.kill(error);
     else this.#denied(error, verdict);
   }
@@ -149,6 +150,7 @@ export class NodeLocal implements Attempt, Joined, AccessOwner, DialOwner, JoinO
       actualDst: this.#ip.withPort(this.#port),
       protocol: 'TCP',
       nodeLocal: true,
+      ageMs: this.#inbound.ageMs,
     };
   }
 

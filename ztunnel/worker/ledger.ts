@@ -5,11 +5,12 @@
 //
 //   accepted ──▶ classified ──▶ closed
 //       └── early denial ────────┘
+import { NO_PROOF, type Recorder, recordProof } from '#lib/mesh/proof.ts';
 import { dryRunText } from '#lib/mesh/reason.ts';
 import type { AccessVerdict } from '#lib/mesh/verdict.ts';
 import type { JoinOwner } from '#lib/net/tunnel-stream.ts';
 import { REVOKED } from '#lib/proxy/worker/revocation-check.ts';
-import type { ConnectionRecord, ResponseFlag } from '../telemetry/connection.ts';
+import type { ConnectionEnd, ConnectionRecord, ResponseFlag } from '../telemetry/connection.ts';
 import type { Runtime } from './runtime.ts';
 import type { Series } from './telemetry.ts';
 
@@ -38,6 +39,8 @@ export class Ledger implements JoinOwner {
   #sent = -0;
   #series: Series | null = null;
   #dryRun = '';
+  #proof: Recorder | null = null;
+  #denied: AccessVerdict | undefined;
 
   constructor(runtime: Runtime, direction: 'inbound' | 'outbound', outIsReceived: boolean, owner: LedgerOwner) {
     this.#runtime = runtime;
@@ -51,6 +54,27 @@ export class Ledger implements JoinOwner {
   /** What is known before it can be counted: where the far end says who it is, that is worth waiting for. */
   expect(record: ConnectionRecord): void {
     if (!this.closed) this.record = record;
+  }
+
+  get ageMs(): number {
+    return Math.round(this.#runtime.loop.now - this.openedAt);
+  }
+
+  /** What the decisions of this connection write their steps into; it may keep none. */
+  proof(): Recorder {
+    this.#proof ??= this.#runtime.recent.recorder();
+    return this.#proof;
+  }
+
+  /** The same, keeping steps from now on in any case. */
+  prove(): Recorder {
+    if (this.#proof?.enabled !== true) this.#proof = recordProof();
+    return this.#proof;
+  }
+
+  /** A verdict of now denies what was let in; the join is about to be cut for it. */
+  blame(verdict: AccessVerdict | undefined): void {
+    this.#denied = verdict;
   }
 
   /** Source and destination are known. Called again when another endpoint is tried: then only what is logged changes. */
@@ -76,7 +100,7 @@ export class Ledger implements JoinOwner {
   }
 
   onJoinEnd(error: string): void {
-    if (error === POLICY_CHANGED || error === WORKLOAD_GONE) this.close('DENY', error);
+    if (error === POLICY_CHANGED || error === WORKLOAD_GONE) this.close('DENY', error, this.#denied);
     else if (error === REVOKED) this.close('CERT_REVOKED', error);
     else this.close(error === '' || error === DRAINED ? '-' : 'CONNECT', error);
   }
@@ -87,15 +111,9 @@ export class Ledger implements JoinOwner {
     this.closed = true;
     if (this.record !== null) {
       this.#series ??= this.#runtime.telemetry.opened(this.record);
-      this.#runtime.telemetry.closed(this.record, this.#series, {
-        flag,
-        error,
-        receivedBytes: this.#received,
-        sentBytes: this.#sent,
-        durationMs: this.#runtime.loop.now - this.openedAt,
-        dryRun: this.#dryRun,
-        ...(verdict === undefined ? {} : { policy: verdict.policy, rule: verdict.rule, clause: verdict.clause }),
-      });
+      const end = this.#end(flag, error, verdict);
+      this.#runtime.telemetry.closed(this.record, this.#series, end);
+      this.#runtime.recent.ended(this.record, end, this.#proof ?? NO_PROOF);
     }
     this.#leave();
   }
@@ -104,8 +122,22 @@ export class Ledger implements JoinOwner {
   denyEarly(source: string, destination: string, error: string): void {
     if (this.closed) return;
     this.closed = true;
-    this.#runtime.telemetry.earlyDeny(this.direction, source, destination, error);
+    const { recent, telemetry } = this.#runtime;
+    telemetry.earlyDeny(this.direction, source, destination, error);
+    recent.failedEarly(this.direction, source, destination, this.#end('-', error, undefined), this.#proof ?? NO_PROOF);
     this.#leave();
+  }
+
+  #end(flag: ResponseFlag, error: string, verdict: AccessVerdict | undefined): ConnectionEnd {
+    return {
+      flag,
+      error,
+      receivedBytes: this.#received,
+      sentBytes: this.#sent,
+      durationMs: this.#runtime.loop.now - this.openedAt,
+      dryRun: this.#dryRun,
+      ...(verdict === undefined ? {} : { policy: verdict.policy, rule: verdict.rule, clause: verdict.clause }),
+    };
   }
 
   #addReceived(n: number): void {

@@ -18,6 +18,7 @@ import type { NameResolver } from '../dns/name-resolver.ts';
 import type { Pod } from '../inpod/pod.ts';
 import type { LiveInbound } from './live-inbound.ts';
 import type { MeshWaits } from './mesh-waits.ts';
+import type { RecentConnections } from './recent.ts';
 import type { Telemetry } from './telemetry.ts';
 import type { TraceIds } from './trace-ids.ts';
 
@@ -33,6 +34,7 @@ export interface Runtime {
   readonly telemetry: Telemetry;
   /** Addresses of endpoints known by host name. */
   readonly names: NameResolver;
+  readonly recent: RecentConnections;
   readonly waits: MeshWaits;
   readonly liveInbound: LiveInbound;
   readonly admission: Admission;

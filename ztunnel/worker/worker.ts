@@ -3,6 +3,7 @@
 // runs on the loop's thread, between two waits.
 import { randomFillSync } from 'node:crypto';
 import { AmbitError, describeError } from '#lib/kit/error.ts';
+import { startCpuProfile } from '#lib/kit/profile.ts';
 import { close as closeFd } from '#lib/linux/calls.ts';
 import { Netns } from '#lib/linux/netns.ts';
 import { Admission } from '#lib/loop/acceptor.ts';
@@ -33,6 +34,7 @@ import { Pod } from '../inpod/pod.ts';
 import { DRAINED } from './ledger.ts';
 import { LiveInbound } from './live-inbound.ts';
 import { MeshWaits } from './mesh-waits.ts';
+import { RecentConnections } from './recent.ts';
 import type { Runtime } from './runtime.ts';
 import { Telemetry } from './telemetry.ts';
 import { TraceIds } from './trace-ids.ts';
@@ -108,6 +110,12 @@ export class DataPlane implements WorkerProgram {
         return;
       case 'list-connections':
         this.#list(message.request);
+        return;
+      case 'profile':
+        this.#profile(message.request, message.ms, message.frequency);
+        return;
+      case 'list-recent':
+        this.#send({ kind: 'recent', request: message.request, list: runtime.recent.list() });
         return;
     }
   }
@@ -188,6 +196,11 @@ export class DataPlane implements WorkerProgram {
     this.#send({ kind: 'connections', request, list: part, last: true });
   }
 
+  #profile(request: number, ms: number, frequency: number): void {
+    const profile = startCpuProfile(frequency);
+    this.#context.loop.after(ms, { onTimer: () => this.#send({ kind: 'profile', request, profile: profile.stop() }) });
+  }
+
   #drain(deadlineMs: number): void {
     if (this.#ending) return;
     this.#ending = true;
@@ -264,6 +277,7 @@ export class DataPlane implements WorkerProgram {
       memory: new WorkloadMemory(),
       ips: new IpMemory(),
       telemetry,
+      recent: new RecentConnections({ monotonic: () => loop.now, now, proofsPerSecond: settings.proofsPerSecond }),
       names: new NameResolver(loop, resolvers, Math.random),
       waits: new MeshWaits(loop),
       liveInbound: new LiveInbound(loop),
