@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { environmentOf, expand, fieldValue, type Placement } from './environment.ts';
+import { environmentOf, expand, fieldValue, homeOf, type Placement } from './environment.ts';
 import type { Container, PodObject } from './pod.ts';
 import { parseQuantity } from './quantity.ts';
 
@@ -78,4 +78,9 @@ test('a resource is told in its divisor, a limit that is not set as what the nod
 test('quantities are read with every suffix, and nonsense is refused', () => {
   assert.deepEqual(['1', '100m', '1.5', '2Ki', '3M', '1e3'].map(parseQuantity), [1, 0.1, 1.5, 2048, 3e6, 1000]);
   assert.throws(() => parseQuantity('lots'), /"lots" is no quantity/);
+});
+
+test('a user without an entry of its own has no home that it may not read', () => {
+  assert.equal(homeOf(0), '/root');
+  assert.equal(homeOf(1337), '/');
 });

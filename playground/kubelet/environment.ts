@@ -18,6 +18,11 @@ export interface Placement {
 /** The data of a config map or secret of the pod's namespace as text; undefined when there is none. */
 export type DataLookup = (kind: 'ConfigMap' | 'Secret', name: string) => Readonly<Record<string, string>> | undefined;
 
+/** A user's home folder. No image brings a list of users, and whoever stands in none has the root folder, as elsewhere. */
+export function homeOf(user: number): string {
+  return user === 0 ? '/root' : '/';
+}
+
 /** The container's variables. Throws `ENV_SOURCE` naming the reference that leads nowhere. */
 export function environmentOf(
   pod: PodObject,

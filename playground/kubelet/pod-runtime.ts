@@ -9,7 +9,7 @@ import { AmbitError } from '#lib/kit/error.ts';
 import { HOST_ROOT } from '../fabric/machine.ts';
 import { RootBuilder } from '../fabric/root.ts';
 import { RunningContainer } from './container.ts';
-import { environmentOf, expand, type Placement } from './environment.ts';
+import { environmentOf, expand, homeOf, type Placement } from './environment.ts';
 import type { EventRecorder } from './event.ts';
 import { commandLine, findImage, type ImageEntry } from './images.ts';
 import { privilegesOf, setprivArguments } from './launch.ts';
@@ -200,7 +200,7 @@ export class PodRuntime {
     const base: Record<string, string> = {
       PATH: `${nodeBinDir}:${DEFAULT_PATH}`,
       HOSTNAME: this.pod.spec.hostNetwork === true ? this.#node.nodeName : this.#hostname(),
-      HOME: '/root',
+      HOME: homeOf(user),
       KUBERNETES_SERVICE_HOST: host,
       KUBERNETES_SERVICE_PORT: port,
       KUBERNETES_SERVICE_PORT_HTTPS: port,
