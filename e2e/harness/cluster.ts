@@ -20,8 +20,8 @@ export interface ClusterOptions {
   readonly nodes?: number;
   /** More words for `ambit playground up`. */
   readonly args?: readonly string[];
-  /** Receives the lines that `up` prints. */
-  readonly onProgress?: (line: string) => void;
+  /** Called when it does not come up, before it is taken down; pass `--keep` in `args` to find anything then. */
+  readonly onFailure?: () => Promise<void>;
 }
 
 interface Status {
@@ -52,13 +52,14 @@ export class Cluster implements AsyncDisposable {
   }
 
   /** Brings a playground up; takes it down again when that fails half-way. */
-  static async up({ name, nodes = 2, args = [] }: ClusterOptions): Promise<Cluster> {
+  static async up({ name, nodes = 2, args = [], onFailure }: ClusterOptions): Promise<Cluster> {
     try {
       await run(AMBIT, ['playground', 'up', '--name', name, '--nodes', String(nodes), ...args], { timeoutMs: 120_000 });
       const status = await run(AMBIT, ['playground', 'status', '--name', name, '-o', 'json']);
       const tool = await kubernetesTool('kubectl', cacheFolder(process.env), () => {});
       return new Cluster(name, JSON.parse(status) as Status, tool);
     } catch (error) {
+      await onFailure?.();
       await tryRun(AMBIT, ['playground', 'down', '--name', name], { timeoutMs: 60_000 });
       throw error;
     }

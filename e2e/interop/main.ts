@@ -78,13 +78,13 @@ async function interop(): Promise<number> {
 async function tryPairing(pairing: Pairing, peers: Peers): Promise<Result> {
   const { id, parts, why } = pairing;
   say(`${color.bold(id)}  ${why}`);
-  const words = [...programWords(parts, peers), '--timeout', String(UP_SECONDS)];
+  const words = [...programWords(parts, peers), '--keep', '--timeout', String(UP_SECONDS)];
+  const name = `interop-${process.pid}`;
+  const save = (): Promise<void> => saveEvidence(name, join(evidence, id.replaceAll(' ', '')));
   if (parts.istiod === 'peer') words.push('--manifest', join(import.meta.dirname, 'peer-istiod.yaml'));
-  if (keep) words.push('--keep');
   let kept = false;
   try {
-    const name = `interop-${process.pid}`;
-    present = await Cluster.up({ name, args: words });
+    present = await Cluster.up({ name, args: words, onFailure: save });
     const cluster = present;
     await verifyParts(cluster, parts);
     const shop = new Shop(cluster);
@@ -94,7 +94,7 @@ async function tryPairing(pairing: Pairing, peers: Peers): Promise<Result> {
       say(`  ${mark} (${check.id}) ${seconds.toFixed(0)} s  ${seen}`);
     });
     const passed = outcomes.every((outcome) => outcome.passed);
-    if (!passed) await saveEvidence(cluster, join(evidence, id.replaceAll(' ', '')));
+    if (!passed) await save();
     kept = keep && !passed;
     return { pairing, outcomes, passed };
   } catch (error) {
