@@ -65,7 +65,8 @@ export const oneDenied: Check = {
     const explained = await explainedBy(stage);
     await cluster.kubectl('delete', 'authorizationpolicy', '-n', 'shop', 'no-catalog');
     await eventually('catalog to be let in again', () => reaches(cluster, 'shop', 'deploy/catalog'));
-    const text = `catalog denied, price and shopper not; ${logged} and ${explained ?? 'nothing else'} names shop/no-catalog`;
+    const by = explained === undefined ? `${logged} names` : `${logged} and ${explained} name`;
+    const text = `catalog denied, price and shopper not; ${by} shop/no-catalog`;
     return {
       text,
       notApplicable: explained === undefined ? [NO_EXPLAIN] : [],
