@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/node_modules/.bin:/usr/sbin:/sbin:$(PATH)
 RUN := NODE_OPTIONS=--disable-warning=ExperimentalWarning npm run --silent
 
-.PHONY: demo test check bench bench-istiod interop fuzz gen clean setup
+.PHONY: demo test check bench bench-istiod interop conformance fuzz gen clean setup
 
 demo: setup
 	@$(RUN) demo
@@ -25,6 +25,11 @@ interop: setup
 
 bench-istiod: setup
 	@$(RUN) bench:istiod
+
+# Gateway API's own suite. Words for it in ARGS, as in ARGS=-run-test=MeshBasic
+conformance: setup
+	@tools/setup.sh go
+	@$(RUN) conformance -- $(ARGS)
 
 fuzz: setup
 	@$(RUN) fuzz

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The images a playground knows: the project's own programs, the samples, and images that only give a shell its tools.
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { ImageEntry } from './kubelet/images.ts';
 
 export const PROGRAMS = ['istiod', 'ztunnel', 'cni-agent', 'waypoint'] as const;
@@ -37,6 +37,7 @@ export function imageMap(nodeName: string, { project, node, programs, images }: 
     { image: 'ambit/dns', entrypoint: run('playground/dns/main.ts') },
     { image: 'ambit/samples', entrypoint: run('playground/samples/main.ts') },
     ...SHELLS.map((image) => ({ image, entrypoint: [], cmd: ['/bin/sh'] })),
-    ...images.map(({ image, command }) => ({ image, entrypoint: command })),
+    // As in an image, what lies beside the entry point is found by exec.
+    ...images.map(({ image, command }) => ({ image, entrypoint: command, tools: dirname(command[0] ?? '') })),
   ];
 }

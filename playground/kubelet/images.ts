@@ -11,6 +11,8 @@ export interface ImageEntry {
   /** Default arguments, replaced by a container's `args`. */
   readonly cmd?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Folder that comes first on the PATH of its containers. */
+  readonly tools?: string;
   readonly user?: number;
   /**
    * Words at the beginning of a container's `command` that mean this entry point, e.g. `install-cni`, so that manifests

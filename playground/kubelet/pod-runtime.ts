@@ -198,7 +198,7 @@ export class PodRuntime {
     const { apiService, nodeBinDir, programEnv, userEnv } = this.#node;
     const { host, port } = apiService;
     const base: Record<string, string> = {
-      PATH: `${nodeBinDir}:${DEFAULT_PATH}`,
+      PATH: [...(image.tools === undefined ? [] : [image.tools]), nodeBinDir, DEFAULT_PATH].join(':'),
       HOSTNAME: this.pod.spec.hostNetwork === true ? this.#node.nodeName : this.#hostname(),
       HOME: homeOf(user),
       KUBERNETES_SERVICE_HOST: host,
