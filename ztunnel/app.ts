@@ -121,7 +121,7 @@ export class App {
       certificates: () =>
         [...this.secrets.states().values()].flatMap((state) => (state.kind === 'available' ? [state.certificate] : [])),
       meshVersion: () => this.#store.version,
-      onAddressWanted: (address) => this.#sources?.want(address),
+      onWanted: (name) => this.#sources?.want(name),
       onLine: (kind, line) => this.#line(kind, line),
     });
     this.#revocations =
@@ -163,7 +163,13 @@ export class App {
     await this.#revocations?.start();
     this.dataPlane.start();
     const counts = new XdsCounts(this.#exposition);
-    this.#sources = await openSources(config, { state: this.state, log, clock, counts });
+    this.#sources = await openSources(config, {
+      state: this.state,
+      log,
+      clock,
+      counts,
+      onAbsent: (name) => this.dataPlane.absent(name),
+    });
     void this.#serveWhenSynced(this.#sources, { stateReady, proxyReady, podsReady });
   }
 

@@ -13,7 +13,7 @@
 //            ◀─────────────────────── pod-added | pod-failed
 //            ◀─────────────────────── identity-wanted    a connection waits for a certificate
 //   identity | identity-failed ─────▶
-//            ◀─────────────────────── address-wanted     a connection waits for an unknown address
+//            ◀─────────────────────── wanted             a connection waits for an unknown address or name
 //   mesh ───────────────────────────▶        the shared store moved on: judge live inbound connections again
 //   drain ──────────────────────────▶
 //            ◀─────────────────────── drained            nothing is left; main may end the worker
@@ -68,6 +68,8 @@ export type WorkerSettings = {
     readonly waitMs: number;
     readonly outcome: 'pass' | 'refuse';
   };
+  /** Nothing is known but what was asked for: what a connection meets and does not know is asked of the control plane first. */
+  readonly onDemand: boolean;
   /** How long a connection is held for a policy that is referenced and not received; then it is refused. */
   readonly unknownPolicyWaitMs: number;
   /** Connections a second whose decisions are kept with their proofs; 0 keeps none. */
@@ -149,6 +151,8 @@ export type ToWorker =
   | { readonly kind: 'revocations'; readonly lists: readonly string[] }
   /** The shared store holds `version`; `policies` says whether any authorization or its attachment may have changed. */
   | { readonly kind: 'mesh'; readonly version: number; readonly policies: boolean }
+  /** The control plane has nothing by a name that was wanted. */
+  | { readonly kind: 'absent'; readonly name: string }
   | { readonly kind: 'access-log'; readonly enabled: boolean; readonly opened: boolean }
   | { readonly kind: 'drain'; readonly mode: 'graceful' | 'immediate'; readonly deadlineMs: number }
   | { readonly kind: 'list-connections'; readonly request: number }
@@ -162,8 +166,8 @@ export type ToMain =
   | { readonly kind: 'pod-failed'; readonly uid: string; readonly reason: string }
   | { readonly kind: 'pod-deleted'; readonly uid: string }
   | { readonly kind: 'identity-wanted'; readonly identity: string }
-  /** `network/ip` that no record knows; main asks WDS on demand where that is on. */
-  | { readonly kind: 'address-wanted'; readonly address: string }
+  /** `network/ip` or `namespace/hostname` that no record knows; main asks WDS on demand where that is on. */
+  | { readonly kind: 'wanted'; readonly name: string }
   /** The series behind a counter slot, sent before its first count (`lib/loop`'s shared counters). */
   | {
       readonly kind: 'series';

@@ -33,8 +33,8 @@ export interface DataPlaneOptions {
   /** Certificates there are, for a process that starts. */
   readonly certificates: () => readonly WorkloadCertificate[];
   readonly meshVersion: () => number;
-  /** A connection waits for an address, `network/ip`. */
-  readonly onAddressWanted: (address: string) => void;
+  /** A connection waits for `network/ip` or `namespace/hostname`. */
+  readonly onWanted: (name: string) => void;
   readonly onLine: (kind: LineKind, line: string) => void;
 }
 
@@ -139,6 +139,11 @@ export class DataPlane implements WorkersHandler {
     this.#broadcast({ kind: 'mesh', version, policies });
   }
 
+  /** The control plane has nothing by a name that was wanted. */
+  absent(name: string): void {
+    this.#broadcast({ kind: 'absent', name });
+  }
+
   setAccessLog(accessLog: Pick<WorkerSettings['accessLog'], 'enabled' | 'opened'>): void {
     this.#accessLog = { ...this.#accessLog, ...accessLog };
     this.#broadcast({ kind: 'access-log', enabled: accessLog.enabled, opened: accessLog.opened });
@@ -222,8 +227,8 @@ export class DataPlane implements WorkersHandler {
       case 'identity-wanted':
         void this.#wanted(worker, message.identity);
         break;
-      case 'address-wanted':
-        this.#options.onAddressWanted(message.address);
+      case 'wanted':
+        this.#options.onWanted(message.name);
         break;
       case 'series':
         this.#options.exposition.slot(worker.counters, message.slot, message.name, message.labels);

@@ -75,6 +75,7 @@ export function workerSettings(
       outcome: read.oneOf('AMBIT_UNKNOWN_ADDRESS', ['pass', 'refuse'], 'pass'),
     },
     proofsPerSecond: read.integer('AMBIT_PROOFS_PER_SECOND', 10, { min: 0, max: 10_000 }),
+    onDemand: read.boolean('XDS_ON_DEMAND', false),
     unknownPolicyWaitMs: read.duration('AMBIT_UNKNOWN_POLICY_WAIT', 5000),
     byteBudget: read.integer('AMBIT_BYTE_BUDGET', 256 << 20, { min: 16 << 20 }),
     maxConnections: read.optional('AMBIT_MAX_CONNECTIONS')

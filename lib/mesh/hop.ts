@@ -14,8 +14,18 @@ import type { OutboundReason, OutboundVerdict, Target } from './verdict.ts';
 import type { MeshView } from './view.ts';
 import { describeWorkload, identityOf, type Workload } from './workload.ts';
 
-export function drop(reason: OutboundReason, subject: string, service: Service | undefined): OutboundVerdict {
-  return { kind: 'drop', reason, subject, service };
+export function drop(
+  reason: OutboundReason,
+  subject: string,
+  service: Service | undefined,
+  missing = '',
+): OutboundVerdict {
+  return { kind: 'drop', reason, subject, service, missing };
+}
+
+/** How the control plane would be asked for a gateway of which nothing is known. By address only what is known here counts. */
+function nameOf({ destination }: GatewayAddress): string {
+  return destination.kind === 'hostname' ? `${destination.namespace}/${destination.hostname}` : '';
 }
 
 export function throughWaypoint(
@@ -35,7 +45,9 @@ export function throughWaypoint(
     rec,
   );
   if (typeof gateway === 'string') {
-    return drop(gateway === 'unknown' ? 'unknown-waypoint' : 'waypoint-no-endpoint', describeGateway(address), service);
+    return gateway === 'unknown'
+      ? drop('unknown-waypoint', describeGateway(address), service, nameOf(address))
+      : drop('waypoint-no-endpoint', describeGateway(address), service);
   }
   const { workload } = gateway;
   if (workload.network !== source.network) {
@@ -98,7 +110,7 @@ export function direct(
         'the Pod joins the mesh (label istio.io/dataplane-mode=ambient on it or its Namespace)',
       );
     }
-    return { kind: 'tcp', reason, target: destination, workload, service };
+    return { kind: 'tcp', reason, target: destination, workload, service, missing: '' };
   }
   const identities = endpointIdentities(workload, service);
   const authority = destination.ip === undefined ? '' : destination.ip.withPort(destination.port);
@@ -173,7 +185,8 @@ export function acrossNetworks(
   }
   const gateway = resolveGateway(view, address, { source, dialled: ip, tried, role: 'gateway' }, random, rec);
   if (typeof gateway === 'string' || (gateway.target.ip === undefined && gateway.target.hostname === '')) {
-    return drop('unknown-network-gateway', describeGateway(address), service);
+    const missing = gateway === 'unknown' ? nameOf(address) : '';
+    return drop('unknown-network-gateway', describeGateway(address), service, missing);
   }
   const authority = `${service.hostname}:${port}`;
   if (rec.enabled) {

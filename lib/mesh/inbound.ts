@@ -39,8 +39,8 @@ export function resolveInbound(view: MeshView, request: InboundRequest, rec: Rec
     : toAddress(view, request, authority.ip, rec);
 }
 
-function refuse(reason: InboundReason, status: 400 | 503, subject: string): InboundVerdict {
-  return { kind: 'refuse', reason, status, subject };
+function refuse(reason: InboundReason, status: 400 | 503, subject: string, missing = ''): InboundVerdict {
+  return { kind: 'refuse', reason, status, subject, missing };
 }
 
 function toAddress(view: MeshView, request: InboundRequest, ip: Ip, rec: Recorder): InboundVerdict {
@@ -59,7 +59,7 @@ function toAddress(view: MeshView, request: InboundRequest, ip: Ip, rec: Recorde
           'the sender dials the address it names, or this workload is bound as the waypoint of it',
         );
       }
-      return refuse('not-our-destination', 400, `${connectedIp.text} != ${ip.text}`);
+      return refuse('not-our-destination', 400, `${connectedIp.text} != ${ip.text}`, missingOf(view, request, ip));
     }
   }
   if (rec.enabled) rec.step(`Authority ${ip.withPort(authority.port)}`, '', '', REASON_TEXT[reason]);
@@ -88,6 +88,14 @@ function standsInFrontOf(view: MeshView, request: InboundRequest, ip: Ip): boole
   if (service.waypoint !== undefined && isWaypoint(view, request, service.waypoint)) return true;
   // Istio overlooks the weighted ones here; its clients draw them nevertheless.
   return service.weightedWaypoints.some((one) => one.weight > 0 && isWaypoint(view, request, one.address));
+}
+
+/** The address, when nobody here knows whose it is. */
+function missingOf(view: MeshView, { local, network }: InboundRequest, ip: Ip): string {
+  const known =
+    view.workloadByAddress(network, ip) !== undefined ||
+    view.serviceByAddress(network, ip, local.namespace) !== undefined;
+  return known ? '' : `${network}/${ip.text}`;
 }
 
 function isWaypoint(view: MeshView, { local, connectedIp }: InboundRequest, address: GatewayAddress): boolean {

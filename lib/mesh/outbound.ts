@@ -87,6 +87,7 @@ function toService(
       target: { ip, hostname: '', port },
       workload: undefined,
       service,
+      missing: '',
     };
   }
   const endpoint = chooseEndpoint(
@@ -197,7 +198,7 @@ function toUnknown(flow: OutboundFlow, options: OutboundOptions, rec: Recorder):
         'the destination is in the mesh, or a ServiceEntry describes it',
       );
     }
-    return plainUnknown('unknown-destination', ip, port);
+    return plainUnknown('unknown-destination', flow, options);
   }
   if (!flow.waited) {
     if (rec.enabled) {
@@ -221,16 +222,21 @@ function toUnknown(flow: OutboundFlow, options: OutboundOptions, rec: Recorder):
     );
   }
   if (options.unknownCluster === 'refuse') return drop('unknown-cluster-address', ip.withPort(port), undefined);
-  return plainUnknown('unknown-cluster-address', ip, port);
+  return plainUnknown('unknown-cluster-address', flow, options);
 }
 
-function plainUnknown(reason: OutboundReason, ip: Ip, port: number): OutboundVerdict {
+function plainUnknown(
+  reason: OutboundReason,
+  { ip, port }: OutboundFlow,
+  { network }: OutboundOptions,
+): OutboundVerdict {
   return {
     kind: 'passthrough',
     reason,
     target: { ip, hostname: '', port },
     workload: undefined,
     service: undefined,
+    missing: `${network}/${ip.text}`,
   };
 }
 

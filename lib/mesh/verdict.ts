@@ -40,6 +40,8 @@ export interface PlainVerdict {
   readonly target: Target;
   readonly workload: Workload | undefined;
   readonly service: Service | undefined;
+  /** What nothing is known of, as the control plane is asked for it: `<network>/<ip>`; '' when nothing is missing. */
+  readonly missing: string;
 }
 
 /** One CONNECT stream over mutual TLS. */
@@ -88,6 +90,8 @@ export interface DropVerdict {
   /** What could not be found or used (an address, a host name, a port). */
   readonly subject: string;
   readonly service: Service | undefined;
+  /** What nothing is known of, as the control plane is asked for it: `<namespace>/<hostname>`; '' when nothing is missing. */
+  readonly missing: string;
 }
 
 /**
@@ -123,7 +127,14 @@ export type InboundVerdict =
       readonly proxyDestination: { readonly ip: Ip; readonly port: number } | undefined;
       readonly service: Service | undefined;
     }
-  | { readonly kind: 'refuse'; readonly reason: InboundReason; readonly status: 400 | 503; readonly subject: string };
+  | {
+      readonly kind: 'refuse';
+      readonly reason: InboundReason;
+      readonly status: 400 | 503;
+      readonly subject: string;
+      /** What nothing is known of, as the control plane is asked for it: `<network>/<ip>`; '' when nothing is missing. */
+      readonly missing: string;
+    };
 
 /** Why a connection is let in or not. */
 export type AccessReason = 'no-policy' | 'allowed' | 'denied' | 'not-allowed' | 'unknown-policy';

@@ -45,6 +45,7 @@ export const TEST_SETTINGS: WorkerSettings = {
   localhostAppTunnel: true,
   sameNode: 'join',
   unknownAddress: { clusterRanges: [], waitMs: 200, outcome: 'pass' },
+  onDemand: false,
   unknownPolicyWaitMs: 5000,
   proofsPerSecond: 10,
   byteBudget: 64 << 20,
@@ -189,6 +190,11 @@ export class NodeProxy {
         if (parts.every((part) => text.includes(part))) sum += worker.counters.get(slot);
     }
     return sum;
+  }
+
+  /** The control plane has nothing by a name that was wanted. */
+  absent(name: string): void {
+    this.#broadcast({ kind: 'absent', name });
   }
 
   drain(mode: 'graceful' | 'immediate', deadlineMs: number): void {

@@ -40,6 +40,8 @@ export interface Refusal {
   readonly kind: 'refuse';
   readonly status: number;
   readonly error: string;
+  /** What nothing is known of, as the control plane is asked for it; '' when nothing is missing. */
+  readonly missing: string;
 }
 
 /** `undefined` for what is no CONNECT to a host and port. */
@@ -53,7 +55,7 @@ export function authorityOf(headers: HeaderBlock): Authority | undefined {
 
 export function badConnect(headers: HeaderBlock): Refusal {
   const error = `bad CONNECT: ${headers.method} ${headers.authority}`;
-  return { kind: 'refuse', status: HboneStatus.badRequest, error };
+  return { kind: 'refuse', status: HboneStatus.badRequest, error, missing: '' };
 }
 
 /** @param peerUri who the tunnel's peer proved to be */
@@ -70,7 +72,7 @@ export function readConnect(
   const request = { local: local.workload, connectedIp: ends.localIp, authority, network };
   const delivery = resolveInbound(runtime.mesh, request, recorder);
   if (delivery.kind === 'refuse') {
-    return { kind: 'refuse', status: delivery.status, error: inboundText(delivery) };
+    return { kind: 'refuse', status: delivery.status, error: inboundText(delivery), missing: delivery.missing };
   }
   const forwarded = headers.get('forwarded');
   const forwardedHost = forwarded === undefined ? '' : parseForwarded(forwarded).host;

@@ -3,6 +3,7 @@
 // section 1.7): method and authority 400, local workload 503, destination 400 or 503, policy 401, application 503, then 200. The
 // application is connected before the 200, so a tunnel that opens leads somewhere.
 import { errnoName } from '#lib/linux/errno.ts';
+import type { Authority } from '#lib/mesh/inbound.ts';
 import type { Ip } from '#lib/mesh/ip.ts';
 import { accessText } from '#lib/mesh/reason.ts';
 import type { AccessVerdict } from '#lib/mesh/verdict.ts';
@@ -17,8 +18,9 @@ import { ErrorCode, errorName } from '#lib/wire/h2/protocol.ts';
 import type { H2Stream } from '#lib/wire/h2/stream.ts';
 import { connectResponse, HboneStatus } from '#lib/wire/hbone.ts';
 import type { ConnectionInfo } from '../control.ts';
-import type { LiveConnection, Pod } from '../inpod/pod.ts';
+import { type LiveConnection, LOCAL_WAIT_MS, type Pod } from '../inpod/pod.ts';
 import { Ledger, type LedgerOwner } from '../worker/ledger.ts';
+import { isKnown, type MeshWait } from '../worker/mesh-waits.ts';
 import { Access, type AccessOwner, denialText } from './access.ts';
 import { dialApplication, dialOnLoopback } from './application.ts';
 import {
@@ -42,6 +44,7 @@ export class InboundStream implements StreamUser, AccessOwner, DialOwner, Ledger
   #local: WorkloadFacts | null = null;
   #delivery: Delivery | null = null;
   #forwardedHost = '';
+  #wait: MeshWait | null = null;
   #access: Access | null = null;
   #dial: Dial | null = null;
   #joined: TunnelStream | null = null;
@@ -62,16 +65,23 @@ export class InboundStream implements StreamUser, AccessOwner, DialOwner, Ledger
       this.#refuseEarly(badConnect(headers));
       return;
     }
+    this.#read(headers, authority, this.#pod.runtime.settings.onDemand);
+  }
+
+  /** @param mayAsk what is not known here may still be known to the control plane */
+  #read(headers: HeaderBlock, authority: Authority, mayAsk: boolean): void {
     const local = this.#pod.local();
     if (local === undefined) {
-      this.#refuseEarly({ kind: 'refuse', status: HboneStatus.unavailable, error: this.#pod.unknownText() });
+      const error = this.#pod.unknownText();
+      this.#refuseEarly({ kind: 'refuse', status: HboneStatus.unavailable, error, missing: '' });
       return;
     }
     const peer = this.#session.peer?.uri ?? '';
     const proof = this.#ledger.proof();
     const incoming = readConnect(this.#pod.runtime, local, this.#ends, peer, authority, headers, proof);
     if (incoming.kind === 'refuse') {
-      this.#refuseEarly(incoming);
+      if (mayAsk && incoming.missing !== '') this.#ask(incoming.missing, headers, authority);
+      else this.#refuseEarly(incoming);
       return;
     }
     this.#local = local;
@@ -80,6 +90,18 @@ export class InboundStream implements StreamUser, AccessOwner, DialOwner, Ledger
     this.#ledger.open(incoming.record);
     this.#access = new Access(this.#pod, local.workload, incoming.flow, this.#ledger, this);
     this.#access.begin();
+  }
+
+  #ask(name: string, headers: HeaderBlock, authority: Authority): void {
+    const { runtime } = this.#pod;
+    runtime.toMain({ kind: 'wanted', name });
+    const retry = (last: boolean): boolean => {
+      if (!last && !isKnown(runtime.mesh, runtime.settings.network, name)) return false;
+      this.#wait = null;
+      if (!this.#ledger.closed) this.#read(headers, authority, false);
+      return true;
+    };
+    this.#wait = runtime.waits.add(LOCAL_WAIT_MS, retry, name);
   }
 
   // === AccessOwner ===
@@ -190,6 +212,7 @@ export class InboundStream implements StreamUser, AccessOwner, DialOwner, Ledger
   }
 
   onOver(): void {
+    this.#wait?.cancel();
     this.#access?.end();
     this.#dial?.cancel();
     this.#dial = null;

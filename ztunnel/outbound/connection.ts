@@ -21,11 +21,12 @@ import { type LiveConnection, LOCAL_WAIT_MS, type Pod } from '../inpod/pod.ts';
 import type { ResponseFlag } from '../telemetry/connection.ts';
 import { partyLabels } from '../telemetry/labels.ts';
 import { Ledger, type LedgerOwner } from '../worker/ledger.ts';
-import type { MeshWait } from '../worker/mesh-waits.ts';
+import { isKnown, type MeshWait } from '../worker/mesh-waits.ts';
 import type { Attempt, AttemptOwner, Joined } from './attempt.ts';
 import { choiceOf, type Leading, wayTo } from './way.ts';
 
 const NONE_TRIED: readonly WorkloadUid[] = [];
+const NOTHING_ASKED: readonly string[] = [];
 
 export class OutboundConnection implements SocketOwner, AttemptOwner, LedgerOwner, LiveConnection {
   readonly #pod: Pod;
@@ -38,6 +39,8 @@ export class OutboundConnection implements SocketOwner, AttemptOwner, LedgerOwne
   #protocol: ConnectionInfo['protocol'] = 'TCP';
   #tried: WorkloadUid[] | null = null;
   #waited = false;
+  /** What the control plane was asked for on behalf of this connection. */
+  #asked: readonly string[] = NOTHING_ASKED;
   #wait: MeshWait | NameWait | null = null;
   /** There was a choice, so that what failed may be exchanged for another. */
   #choice = false;
@@ -82,7 +85,10 @@ export class OutboundConnection implements SocketOwner, AttemptOwner, LedgerOwne
       waited: this.#waited,
     };
     const verdict = resolveOutbound(mesh, flow, outbound, random, this.#ledger.proof());
+    const missing = verdict.kind === 'drop' || verdict.kind === 'passthrough' ? verdict.missing : '';
     if (verdict.kind === 'wait') this.#waitForAddress();
+    else if (missing !== '' && this.#pod.runtime.settings.onDemand && !this.#asked.includes(missing))
+      this.#ask(missing);
     else if (verdict.kind === 'drop') this.#noWay(outboundText(verdict));
     else this.#go(verdict, local);
   }
@@ -99,8 +105,10 @@ export class OutboundConnection implements SocketOwner, AttemptOwner, LedgerOwne
   #waitForAddress(): void {
     const { runtime } = this.#pod;
     const { network, unknownAddress } = runtime.settings;
-    runtime.toMain({ kind: 'address-wanted', address: `${network}/${this.#ip.text}` });
-    this.#wait = runtime.waits.add(unknownAddress.waitMs, (last) => {
+    const name = `${network}/${this.#ip.text}`;
+    runtime.toMain({ kind: 'wanted', name });
+    this.#asked = [...this.#asked, name];
+    const retry = (last: boolean): boolean => {
       const known =
         runtime.mesh.workloadByAddress(network, this.#ip) !== undefined ||
         runtime.mesh.serviceByAddress(network, this.#ip, this.#pod.info.namespace) !== undefined;
@@ -110,7 +118,23 @@ export class OutboundConnection implements SocketOwner, AttemptOwner, LedgerOwne
       runtime.telemetry.count('ambit_unknown_address_total', { outcome });
       this.#decide();
       return true;
-    });
+    };
+    this.#wait = runtime.waits.add(unknownAddress.waitMs, retry, name);
+  }
+
+  /** Nothing is known of `name`, and nothing is known here but what was asked for: ask, and decide again. */
+  #ask(name: string): void {
+    const { runtime } = this.#pod;
+    this.#asked = [...this.#asked, name];
+    runtime.toMain({ kind: 'wanted', name });
+    const retry = (last: boolean, absent: boolean): boolean => {
+      if (!last && !isKnown(runtime.mesh, runtime.settings.network, name)) return false;
+      // Without an answer nobody can say that it is not the mesh's.
+      if (last && !absent) this.#denyEarly(`the control plane did not answer for ${name}`);
+      else this.#decide();
+      return true;
+    };
+    this.#wait = runtime.waits.add(LOCAL_WAIT_MS, retry, name);
   }
 
   /** No endpoint (any more): the error of the last one tried tells more than that none is left. */

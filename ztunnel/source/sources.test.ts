@@ -137,7 +137,7 @@ test('the mesh of a control plane arrives whole; node, token and headers are tol
   const state = meshState();
   const exposition = new Exposition(FAMILIES);
   const counts = new XdsCounts(exposition);
-  const sources = await openSources(plane.config, { state, log, clock: systemClock, counts });
+  const sources = await openSources(plane.config, { state, log, clock: systemClock, counts, onAbsent: () => {} });
   await sources.synced;
   assert.equal(state.mesh.workloadByUid(cart.uid)?.name, 'cart');
   assert.equal(state.mesh.namespacePolicies('shop')[0]?.key, 'shop/p');
@@ -185,7 +185,13 @@ test('a local text that is wrong stops the start with every mistake in it', asyn
     readFile: () => undefined,
     cores: 2,
   });
-  const parts = { state: meshState(), log, clock: systemClock, counts: new XdsCounts(new Exposition(FAMILIES)) };
+  const parts = {
+    state: meshState(),
+    log,
+    clock: systemClock,
+    counts: new XdsCounts(new Exposition(FAMILIES)),
+    onAbsent: () => {},
+  };
   await assert.rejects(openSources(config, parts), (error: Error) => {
     assert.match(error.message, /LOCAL_XDS cannot be used/);
     assert.match(error.message, /workloads\[0\]\.uid/);

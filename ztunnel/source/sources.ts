@@ -14,8 +14,8 @@ import { LocalMesh } from './local-mesh.ts';
 export interface Sources {
   /** Resolves once the mesh is whole for the first time. */
   readonly synced: Promise<void>;
-  /** Asks for an address (`network/ip`) that nothing is known of; without on-demand it says nothing new. */
-  want(address: string): void;
+  /** Asks for `network/ip` or `namespace/hostname` of which nothing is known; without on-demand it says nothing new. */
+  want(name: string): void;
   close(): Promise<void>;
 }
 
@@ -24,6 +24,8 @@ interface Parts {
   readonly log: Logger;
   readonly clock: Clock;
   readonly counts: XdsCounts;
+  /** The control plane has nothing by a name that was wanted. */
+  readonly onAbsent: (name: string) => void;
 }
 
 /** Throws LOCAL_MESH_INVALID when the file cannot be used. */
@@ -37,7 +39,7 @@ export async function openSources(config: Config, parts: Parts): Promise<Sources
   client.start();
   return {
     synced: client.whenSynced().then(() => parts.state.flushed()),
-    want: (address) => client.want(ADDRESS_TYPE, [address]),
+    want: (name) => client.want(ADDRESS_TYPE, [name]),
     close: () => {
       local?.close();
       return client.stop();
@@ -45,7 +47,11 @@ export async function openSources(config: Config, parts: Parts): Promise<Sources
   };
 }
 
-function xdsClient(config: Config, server: ServerSettings, { state, log, clock, counts }: Parts): DeltaClient {
+function xdsClient(
+  config: Config,
+  server: ServerSettings,
+  { state, log, clock, counts, onAbsent }: Parts,
+): DeltaClient {
   const { pod, worker, nodeMetadata } = config;
   const identity = {
     type: 'ztunnel',
@@ -66,7 +72,9 @@ function xdsClient(config: Config, server: ServerSettings, { state, log, clock, 
         mode: config.xdsOnDemand ? 'on-demand' : 'wildcard',
         handle: (resources, removed) => {
           counts.message(ADDRESS_TYPE, resources);
-          return state.applyAddresses(resources, removed);
+          const rejected = state.applyAddresses(resources, removed);
+          if (config.xdsOnDemand) removed.forEach(onAbsent);
+          return rejected;
         },
       },
       {

@@ -75,7 +75,7 @@ test('an unknown address inside the cluster waits for the mesh, then passes and 
   await until('it passes', () => loop.turn(1) >= 0 && client.text === 'hi');
   assert.ok(performance.now() - start > 180);
   await until('it is counted', () => one.metric('ambit_unknown_address_total', 'outcome="passed"') === 1);
-  assert.ok(one.heard.some((said) => said.kind === 'address-wanted' && said.address === `/${late.ip}`));
+  assert.ok(one.heard.some((said) => said.kind === 'wanted' && said.name === `/${late.ip}`));
   loop.dispose();
 });
 

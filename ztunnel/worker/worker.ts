@@ -100,6 +100,9 @@ export class DataPlane implements WorkerProgram {
         runtime.waits.retryAll();
         if (message.policies) runtime.liveInbound.judgeAgain();
         return;
+      case 'absent':
+        runtime.waits.absent(message.name);
+        return;
       case 'access-log':
         runtime.telemetry.accessLog = message.enabled;
         runtime.telemetry.openedLog = message.opened;
