@@ -45,7 +45,10 @@ const CART = 'spiffe://cluster.local/ns/shop/sa/cart';
 type Stream = ServerDuplexStream<DeltaDiscoveryRequest, DeltaDiscoveryResponse>;
 
 /** A control plane that serves a fixed mesh and writes down what it was told. */
-async function controlPlane(resources: Readonly<Record<string, readonly EncodedResource[]>>) {
+async function controlPlane(
+  resources: Readonly<Record<string, readonly EncodedResource[]>>,
+  env: Readonly<Record<string, string>> = {},
+) {
   const requests: DeltaDiscoveryRequest[] = [];
   const headers: Metadata[] = [];
   const certificates: IstioCertificateRequest[] = [];
@@ -57,12 +60,21 @@ async function controlPlane(resources: Readonly<Record<string, readonly EncodedR
       stream.on('data', (request: DeltaDiscoveryRequest) => {
         requests.push(request);
         if (request.responseNonce !== '') return;
+        // On demand, what is asked for by name and not there is told as removed.
+        const absent = request.resourceNamesSubscribe.filter((name) => name !== '*');
         const list = (resources[request.typeUrl] ?? []).map(({ name, bytes, version }) => ({
           name,
           version,
           resource: { typeUrl: request.typeUrl, value: bytes },
         }));
-        stream.write(create(DeltaDiscoveryResponseSchema, { typeUrl: request.typeUrl, nonce: '1', resources: list }));
+        stream.write(
+          create(DeltaDiscoveryResponseSchema, {
+            typeUrl: request.typeUrl,
+            nonce: '1',
+            resources: list,
+            removedResources: absent,
+          }),
+        );
       });
       stream.on('error', () => {});
     },
@@ -100,6 +112,7 @@ async function controlPlane(resources: Readonly<Record<string, readonly EncodedR
       CLUSTER_ID: 'c1',
       ISTIO_META_ISTIO_VERSION: '1.30',
       XDS_HEADER_X_EXTRA: 'yes',
+      ...env,
     },
     readFile: () => undefined,
     cores: 2,
@@ -162,6 +175,20 @@ test('the mesh of a control plane arrives whole; node, token and headers are tol
   await sources.close();
 });
 
+test('on demand nothing is subscribed to but what is wanted, and what is not there is told', async () => {
+  using plane = await controlPlane({}, { XDS_ON_DEMAND: 'true', ISTIO_META_DNS_CAPTURE: 'false' });
+  const absent: string[] = [];
+  const parts = { state: meshState(), log, clock: systemClock, counts: new XdsCounts(new Exposition(FAMILIES)) };
+  const sources = await openSources(plane.config, { ...parts, onAbsent: (name) => absent.push(name) });
+  await sources.synced;
+  const [first] = plane.requests;
+  assert.deepEqual([first?.resourceNamesSubscribe, first?.resourceNamesUnsubscribe], [['*'], ['*']]);
+  sources.want('/10.0.0.7');
+  await until('the answer', () => absent.length > 0);
+  assert.deepEqual(absent, ['/10.0.0.7']);
+  await sources.close();
+});
+
 test('certificates are asked for with the token as it is then, and for the identity of the pod', async () => {
   using plane = await controlPlane({});
   const issuer = await createIssuer(issuerSettings(plane.config), log, systemClock);
@@ -213,7 +240,13 @@ test('a local file is read again when it changes: what it lacks is gone, and a b
     const config = loadConfig({ env: { XDS_ADDRESS: '', LOCAL_XDS_PATH: path }, readFile: () => undefined, cores: 2 });
     const state = meshState();
     const names = () => [...state.mesh.workloads()].map(({ uid }) => uid).join();
-    const parts = { state, log, clock: systemClock, counts: new XdsCounts(new Exposition(FAMILIES)) };
+    const parts = {
+      state,
+      log,
+      clock: systemClock,
+      counts: new XdsCounts(new Exposition(FAMILIES)),
+      onAbsent: () => {},
+    };
     const sources = await openSources(config, parts);
     assert.equal(names(), 'a,b');
     write('b', 'c');
