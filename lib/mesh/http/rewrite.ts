@@ -52,8 +52,10 @@ export function rewritePath(path: string, rewrite: PathRewrite | undefined, matc
     case 'full':
       return (rewrite.value === '' ? '/' : rewrite.value) + query;
     case 'prefix': {
-      const rest = path.slice(Math.min(covered(match), end));
-      return rewrite.value === '' && !rest.startsWith('/') ? `/${rest}` : rewrite.value + rest;
+      // An expression covers all of the path.
+      const rest = match.kind === 'regex' ? query : path.slice(Math.min(covered(match), end));
+      if (rewrite.value === '') return rest.startsWith('/') ? rest : `/${rest}`;
+      return rewrite.value.endsWith('/') && rest.startsWith('/') ? rewrite.value + rest.slice(1) : rewrite.value + rest;
     }
     case 'segments': {
       const from = rewrite.value.endsWith('/') ? rewrite.value.slice(0, -1) : rewrite.value;

@@ -51,7 +51,7 @@ export function buildTable(name: string, attachments: readonly Attachment[], exc
       sorted.filter((one) => one.clientNamespace === clientNamespace),
       conflicts,
     );
-    const requests = members.filter(({ part }) => part.rules.length > 0);
+    const requests = members.filter(({ part }) => part.entries.length > 0);
     if (requests.length > 0) http.push({ clientNamespace, exclusiveHosts, ...httpGroup(requests) });
     for (const { hosts, part, port, service } of members) {
       const at = service === undefined ? 0 : port;
