@@ -12,6 +12,7 @@ import { createMetrics } from '#lib/kit/metrics.ts';
 import { Readiness } from '#lib/kit/readiness.ts';
 import { VERSION } from '#lib/kit/version.ts';
 import type { KubeClient } from '#lib/kube/client.ts';
+import { connectKube } from '#lib/kube/connect.ts';
 import { startAdmission } from './admission/webhook.ts';
 import { startAuthority } from './ca/authority.ts';
 import { PodIndex } from './ca/pod-index.ts';
@@ -32,6 +33,7 @@ import { httpPages, monitoringPages } from './serve/pages.ts';
 import { createStatus } from './status/status.ts';
 import { createInformers } from './watch/informers.ts';
 import { MeshModel } from './watch/mesh-model.ts';
+import { RemoteClusters } from './watch/remote-clusters.ts';
 import { SourceHealth } from './watch/source-health.ts';
 
 export interface AppOptions {
@@ -107,6 +109,7 @@ export class App {
     });
     const authenticator = new Authenticator({
       client,
+      remote: (cluster) => clusters.get(cluster)?.client,
       clock,
       audiences: config.tokenAudiences,
       clusterId: config.clusterId,
@@ -127,6 +130,19 @@ export class App {
       ready: () => readiness.ready(),
     });
     const model = new MeshModel({ config, informers, push, metrics: figures, log: log.child('model') });
+    const clusters = new RemoteClusters({
+      secrets: informers.remoteSecrets,
+      sink: model.clusters,
+      connect: (text) => connectKube({ text }),
+      ownClusterId: config.clusterId,
+      allowedWays: new Set(config.allowedKubeconfigWays),
+      patienceMs: config.remotePatienceMs,
+      clock,
+      random,
+      log: log.child('cluster'),
+      metrics: figures,
+      health,
+    });
     const targets = { ...gatewayTargets(informers, model), ...routeTargets(informers, model, config.ownClassesOnly) };
     const status = createStatus({ client, clock, config, informers, targets, log: log.child('status') });
     model.onReport((id, report) => status.writer.report(id, report));
@@ -175,6 +191,7 @@ export class App {
       await gateways.stop();
       push.stop();
       await Promise.all(grpcPorts.map((port) => port.close(config.shutdownMs)));
+      clusters.stop();
       for (const informer of Object.values(informers)) informer.stop();
       await Promise.all(httpPorts.map((port) => port.close()));
     };
@@ -201,6 +218,8 @@ export class App {
       });
       authorityReady();
       await aborted(Promise.all(Object.values(informers).map((informer) => informer.whenSynced())), ending);
+      clusters.start();
+      await clusters.whenSynced(ending);
       push.flush();
       cachesFilled();
 
@@ -209,6 +228,7 @@ export class App {
         rate: new RateLimit({ clock, perSecond: config.certificatesPerSecond, burst: config.certificateBurst }),
         authenticator,
         pods,
+        remotePods: (cluster) => clusters.get(cluster)?.pods,
         trustedNodeAccounts: config.trustedNodeAccounts,
         defaultTtlMs: config.defaultCertificateTtlMs,
         maxTtlMs: config.maxCertificateTtlMs,

@@ -55,6 +55,10 @@ export interface IstiodConfig {
   readonly trustDomain: string;
   readonly autoAllowWaypoints: boolean;
   readonly dryRunPolicies: boolean;
+  /** How long the start waits for remote clusters. */
+  readonly remotePatienceMs: number;
+  /** Unsafe ways of remote kubeconfigs that are let pass: exec, clientKey, … */
+  readonly allowedKubeconfigWays: readonly string[];
   /** Whether hosts of ServiceEntries without addresses are given some. */
   readonly giveAddresses: boolean;
   readonly entriesSelectPods: boolean;
@@ -213,6 +217,8 @@ export function readConfig(
     trustDomain: env.string('TRUST_DOMAIN', DEFAULT_TRUST_DOMAIN),
     autoAllowWaypoints: env.boolean('PILOT_AUTO_ALLOW_WAYPOINT_POLICY', false),
     dryRunPolicies: env.boolean('AMBIENT_ENABLE_DRY_RUN_AUTHORIZATION_POLICY', false),
+    remotePatienceMs: env.duration('PILOT_REMOTE_CLUSTER_TIMEOUT', 30_000),
+    allowedKubeconfigWays: env.list('PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS'),
     giveAddresses: env.boolean('PILOT_ENABLE_IP_AUTOALLOCATE', true),
     entriesSelectPods: env.boolean('PILOT_ENABLE_SERVICEENTRY_SELECT_PODS', true),
     servicesSelectEntries: env.boolean('PILOT_ENABLE_K8S_SELECT_WORKLOAD_ENTRIES', true),

@@ -42,6 +42,14 @@ export function createIstiodMetrics(metrics: Metrics) {
     configEvents: metrics.counter('pilot_k8s_cfg_events', 'Changes of mesh objects.', ['type', 'event']),
     registryEvents: metrics.counter('pilot_k8s_reg_events', 'Changes of Kubernetes objects.', ['type', 'event']),
     syncErrors: metrics.counter('controller_sync_errors_total', 'Watches that began to fail.', ['cluster']),
+    managedClusters: metrics.gauge('istiod_managed_clusters', 'Clusters of the mesh, by type.', ['cluster_type']),
+    remoteSecretEvents: metrics.counter('remote_cluster_secret_events_total', 'Changes of Secrets with kubeconfigs.', [
+      'event',
+    ]),
+    remoteSyncTimeouts: metrics.counter(
+      'remote_cluster_sync_timeouts_total',
+      'Clusters that the start did not wait for.',
+    ),
     sourceUp: metrics.gauge('ambit_source_up', 'Whether a source of objects is up to date: a cluster, a folder.', [
       'source',
     ]),

@@ -21,7 +21,7 @@ import type { Authenticator } from '../serve/authenticate.ts';
 import type { Caller, Credentials } from '../serve/caller.ts';
 import { credentialsOf } from '../serve/credentials.ts';
 import { judgeImpersonation } from './node-authorizer.ts';
-import type { PodIndex } from './pod-index.ts';
+import { PodIndex } from './pod-index.ts';
 import type { RateLimit } from './rate-limit.ts';
 import type { Signer } from './signer.ts';
 
@@ -33,6 +33,8 @@ export interface CertificateServiceOptions {
   readonly rate: RateLimit;
   readonly authenticator: Authenticator;
   readonly pods: PodIndex;
+  /** Pods of other clusters of the mesh, by cluster id. */
+  readonly remotePods?: (cluster: string) => PodIndex | undefined;
   readonly trustedNodeAccounts: ReadonlySet<string>;
   readonly defaultTtlMs: number;
   readonly maxTtlMs: number;
@@ -117,7 +119,9 @@ export class CertificateService {
 
   #authorize(caller: Caller, wanted: string | undefined): Identity {
     if (wanted === undefined) return caller.identity;
-    const { metrics, pods, trustedNodeAccounts } = this.#options;
+    const { metrics, remotePods, trustedNodeAccounts } = this.#options;
+    // A node proxy of another cluster speaks for that cluster's pods, and for no other's.
+    const pods = caller.cluster === undefined ? this.#options.pods : (remotePods?.(caller.cluster) ?? new PodIndex());
     const verdict = judgeImpersonation(caller, wanted, trustedNodeAccounts, pods);
     if (verdict.ok) return verdict.identity;
     metrics.authenticationFailures.inc();

@@ -31,6 +31,8 @@ const MAX_WAITING = 512;
 
 export interface AuthenticatorOptions {
   readonly client: KubeClient;
+  /** API servers of other clusters of the mesh, by cluster id. */
+  readonly remote?: (cluster: string) => KubeClient | undefined;
   readonly clock: Clock;
   readonly audiences: readonly string[];
   readonly clusterId: string;
@@ -64,15 +66,18 @@ export class Authenticator {
     if (!header.startsWith(BEARER) || header.length === BEARER.length) {
       return unknown('no token: the metadata "authorization" has no "Bearer <token>"');
     }
-    if (cluster !== '' && cluster !== clusterId) {
-      return unknown(`the token is of cluster ${JSON.stringify(cluster)}, this one is ${clusterId}`);
+    const home = cluster === '' || cluster === clusterId ? undefined : this.#options.remote?.(cluster);
+    if (cluster !== '' && cluster !== clusterId && home === undefined) {
+      return unknown(
+        `the token is of cluster ${JSON.stringify(cluster)}, which is not known; this one is ${clusterId}`,
+      );
     }
     const token = header.slice(BEARER.length).trim();
-    const key = hash('sha256', token, 'hex');
+    const key = hash('sha256', `${home === undefined ? '' : cluster} ${token}`, 'hex');
     const now = clock.monotonic();
     const remembered = this.#reviews.get(key);
     if (remembered !== undefined && remembered.untilMs > now) return await remembered.review;
-    const review = this.#review(token);
+    const review = home === undefined ? this.#review(token) : this.#reviewRemote(token, cluster, home);
     this.#reviews.delete(key);
     this.#reviews.set(key, { untilMs: now + REMEMBER_MS, review });
     if (this.#reviews.size > MAX_REMEMBERED) this.#reviews.delete(this.#reviews.keys().next().value ?? key);
@@ -80,6 +85,20 @@ export class Authenticator {
     // Only a success is worth remembering: whoever was refused may come back with a better answer at once.
     if (result.kind !== 'known') this.#reviews.delete(key);
     return result;
+  }
+
+  /** At the API server of the cluster that the token is of; there is nobody to stand in for it. */
+  async #reviewRemote(token: string, cluster: string, client: KubeClient): Promise<Authentication> {
+    const { audiences, trustDomain } = this.#options;
+    try {
+      const spec = { token, audiences: [...audiences] };
+      const answer = await this.#gate.run(() => client.create(TOKEN_REVIEW, { metadata: { name: '' }, spec }));
+      if (answer === undefined) return { kind: 'unavailable', reason: 'too many callers are being checked: try again' };
+      const judged = judgeReview(answer.status, audiences, trustDomain());
+      return judged.kind === 'known' ? { ...judged, caller: { ...judged.caller, cluster } } : judged;
+    } catch (error) {
+      return { kind: 'unavailable', reason: `cluster ${cluster} cannot check the token: ${describeError(error)}` };
+    }
   }
 
   async #review(token: string): Promise<Authentication> {

@@ -8,6 +8,8 @@ export interface Caller {
   readonly identity: Identity;
   /** Name and UID of the pod the token is bound to; undefined for a token that is not, and for a certificate. */
   readonly pod: { readonly name: string; readonly uid: string } | undefined;
+  /** The remote cluster that knows the token; absent for our own. */
+  readonly cluster?: string;
 }
 
 export type Authentication =

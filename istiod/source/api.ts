@@ -216,16 +216,22 @@ function versioned(object: Stored, { group, version }: Place): Stored {
 }
 
 function selection(place: Place, query: URLSearchParams): (object: Stored) => boolean {
-  const pairs = (name: string): [string, string][] =>
+  const pairs = (name: string): (readonly [string, string | undefined])[] =>
     (query.get(name) ?? '')
       .split(',')
       .filter((text) => text !== '')
-      .map((text) => text.split(/==?/, 2) as [string, string]);
+      .map((text) => {
+        const [key = '', value] = text.split(/==?/, 2);
+        return [key, value];
+      });
   const labels = pairs('labelSelector');
   const names = pairs('fieldSelector').filter(([field]) => field === 'metadata.name');
   return ({ metadata }) =>
     (place.namespace === undefined || metadata.namespace === place.namespace) &&
-    labels.every(([key, value]) => metadata.labels?.[key] === value) &&
+    labels.every(([key, value]) => {
+      const has = metadata.labels?.[key];
+      return value === undefined ? has !== undefined : has === value;
+    }) &&
     names.every(([, name]) => metadata.name === name);
 }
 

@@ -22,6 +22,7 @@ import {
   POD,
   POD_DISRUPTION_BUDGET,
   REFERENCE_GRANT,
+  SECRET,
   SERVICE,
   SERVICE_ACCOUNT,
   SERVICE_ENTRY,
@@ -36,9 +37,13 @@ import { GATEWAY_MANAGED } from '#lib/model/object/names.ts';
 import type { IstiodMetrics } from '../metrics.ts';
 import type { SourceHealth } from './source-health.ts';
 
+/** Label of Secrets that hold other clusters' kubeconfigs. */
+const REMOTE_SECRET = 'istio/multiCluster=true';
+
 export type Informers = ReturnType<typeof createInformers>;
 
-export interface InformersOptions {
+/** What every informer needs. */
+export interface InformerMakerOptions {
   readonly client: KubeClient;
   readonly clock: Clock;
   readonly random: () => number;
@@ -46,6 +51,9 @@ export interface InformersOptions {
   readonly metrics: IstiodMetrics;
   readonly health: SourceHealth;
   readonly clusterId: string;
+}
+
+export interface InformersOptions extends InformerMakerOptions {
   /** The namespace istiod runs in. */
   readonly namespace: string;
   /** Name of the config map that carries the root certificate. */
@@ -55,11 +63,60 @@ export interface InformersOptions {
 }
 
 export function createInformers(options: InformersOptions) {
+  const make = maker(options);
+  const named = (name: string, namespace?: string): Selection => ({
+    fieldSelector: `metadata.name=${name}`,
+    ...(namespace === undefined ? {} : { namespace }),
+  });
+  return {
+    ...clusterKinds(make),
+    authorizationPolicies: make(AUTHORIZATION_POLICY),
+    peerAuthentications: make(PEER_AUTHENTICATION),
+    serviceEntries: make(SERVICE_ENTRY),
+    workloadEntries: make(WORKLOAD_ENTRY),
+    workloadGroups: make(WORKLOAD_GROUP),
+    gatewayClasses: make(GATEWAY_CLASS),
+    httpRoutes: make(HTTP_ROUTE),
+    grpcRoutes: make(GRPC_ROUTE),
+    tlsRoutes: make(TLS_ROUTE),
+    tcpRoutes: make(TCP_ROUTE),
+    referenceGrants: make(REFERENCE_GRANT),
+    deployments: make(DEPLOYMENT, { selection: { labelSelector: GATEWAY_MANAGED } }),
+    autoscalers: make(HORIZONTAL_POD_AUTOSCALER, { selection: { labelSelector: GATEWAY_MANAGED } }),
+    disruptionBudgets: make(POD_DISRUPTION_BUDGET, { selection: { labelSelector: GATEWAY_MANAGED } }),
+    gatewayDefaults: make(CONFIG_MAP, {
+      selection: { labelSelector: DEFAULTS_FOR_CLASS, namespace: options.namespace },
+    }),
+    remoteSecrets: make(SECRET, { selection: { labelSelector: REMOTE_SECRET, namespace: options.namespace } }),
+    rootConfigMaps: make(CONFIG_MAP, { selection: named(options.rootConfigMap) }),
+    meshConfig: make(CONFIG_MAP, { selection: named(options.meshConfigMap, options.namespace) }),
+  };
+}
+
+/** What is read of every cluster of the mesh; the rest counts in one of them only. */
+function clusterKinds(make: ReturnType<typeof maker>) {
+  return {
+    namespaces: make(NAMESPACE),
+    nodes: make(NODE, { trim: trimNode }),
+    pods: make(POD, { trim: trimPod }),
+    services: make(SERVICE),
+    endpointSlices: make(ENDPOINT_SLICE),
+    serviceAccounts: make(SERVICE_ACCOUNT),
+    gateways: make(GATEWAY),
+  };
+}
+
+export type ClusterInformers = ReturnType<typeof clusterKinds>;
+
+/** Informers of a remote cluster. */
+export function createClusterInformers(options: InformerMakerOptions): ClusterInformers {
+  return clusterKinds(maker(options));
+}
+
+/** Makes informers that count what they see and report how they fare. */
+function maker(options: InformerMakerOptions) {
   const { client, clock, clusterId, health, log, metrics, random } = options;
-  const make = <T extends KubeObject>(
-    kind: Kind<T>,
-    extra: { selection?: Selection; trim?: (object: T) => T } = {},
-  ) => {
+  return <T extends KubeObject>(kind: Kind<T>, extra: { selection?: Selection; trim?: (object: T) => T } = {}) => {
     const informer = new Informer<T>({
       client,
       kind,
@@ -78,38 +135,6 @@ export function createInformers(options: InformersOptions) {
       for (const change of changes) counter.inc({ type: kind.kind, event: eventName(change) });
     });
     return informer;
-  };
-  const named = (name: string, namespace?: string): Selection => ({
-    fieldSelector: `metadata.name=${name}`,
-    ...(namespace === undefined ? {} : { namespace }),
-  });
-  return {
-    namespaces: make(NAMESPACE),
-    nodes: make(NODE, { trim: trimNode }),
-    pods: make(POD, { trim: trimPod }),
-    services: make(SERVICE),
-    endpointSlices: make(ENDPOINT_SLICE),
-    serviceAccounts: make(SERVICE_ACCOUNT),
-    authorizationPolicies: make(AUTHORIZATION_POLICY),
-    peerAuthentications: make(PEER_AUTHENTICATION),
-    serviceEntries: make(SERVICE_ENTRY),
-    workloadEntries: make(WORKLOAD_ENTRY),
-    workloadGroups: make(WORKLOAD_GROUP),
-    gateways: make(GATEWAY),
-    gatewayClasses: make(GATEWAY_CLASS),
-    httpRoutes: make(HTTP_ROUTE),
-    grpcRoutes: make(GRPC_ROUTE),
-    tlsRoutes: make(TLS_ROUTE),
-    tcpRoutes: make(TCP_ROUTE),
-    referenceGrants: make(REFERENCE_GRANT),
-    deployments: make(DEPLOYMENT, { selection: { labelSelector: GATEWAY_MANAGED } }),
-    autoscalers: make(HORIZONTAL_POD_AUTOSCALER, { selection: { labelSelector: GATEWAY_MANAGED } }),
-    disruptionBudgets: make(POD_DISRUPTION_BUDGET, { selection: { labelSelector: GATEWAY_MANAGED } }),
-    gatewayDefaults: make(CONFIG_MAP, {
-      selection: { labelSelector: DEFAULTS_FOR_CLASS, namespace: options.namespace },
-    }),
-    rootConfigMaps: make(CONFIG_MAP, { selection: named(options.rootConfigMap) }),
-    meshConfig: make(CONFIG_MAP, { selection: named(options.meshConfigMap, options.namespace) }),
   };
 }
 

@@ -16,9 +16,10 @@ import type { IstiodConfig } from '../config.ts';
 import type { IstiodMetrics } from '../metrics.ts';
 import type { Push } from '../push/push.ts';
 import { pushWaypointTypes } from '../push/waypoint-types.ts';
-import { feedInputs } from './feed.ts';
+import { feedCluster, feedInputs, withdrawCluster } from './feed.ts';
 import type { Informers } from './informers.ts';
 import { readMeshConfig } from './mesh-config.ts';
+import type { ClusterSink } from './remote-clusters.ts';
 
 export interface MeshModelOptions {
   readonly config: IstiodConfig;
@@ -93,6 +94,14 @@ export class MeshModel {
     reports.subscribe((changes) => {
       for (const { after, key } of changes) listener(key, after);
     });
+  }
+
+  /** Where remote clusters' objects go. */
+  get clusters(): ClusterSink {
+    return {
+      feed: (cluster, informers) => feedCluster(this.#graph, cluster, informers, this.#inputs),
+      withdraw: (cluster) => withdrawCluster(this.#graph, cluster, this.#inputs),
+    };
   }
 
   /** Named views of the state, for the debug pages. */

@@ -40,6 +40,8 @@ export interface Transport {
 export interface KubeConfigSource {
   /** A kubeconfig file; without it `KUBECONFIG`, `~/.kube/config` or the pod's service account is used. */
   readonly kubeconfig?: string | undefined;
+  /** A kubeconfig's text, instead of a file. */
+  readonly text?: string;
   readonly context?: string | undefined;
   /** For programs made to run in pods: the pod's service account comes before somebody's `~/.kube/config`. */
   readonly preferServiceAccount?: boolean;
@@ -51,11 +53,15 @@ const SERVICE_ACCOUNT_TOKEN = '/var/run/secrets/kubernetes.io/serviceaccount/tok
 export function loadKubeConfig(source: KubeConfigSource = {}): KubeConfig {
   const config = new KubeConfig();
   try {
-    if (source.kubeconfig !== undefined && source.kubeconfig !== '') config.loadFromFile(source.kubeconfig);
+    if (source.text !== undefined) config.loadFromString(source.text);
+    else if (source.kubeconfig !== undefined && source.kubeconfig !== '') config.loadFromFile(source.kubeconfig);
     else if (source.preferServiceAccount === true && existsSync(SERVICE_ACCOUNT_TOKEN)) config.loadFromCluster();
     else config.loadFromDefault();
   } catch (cause) {
-    throw configError(`cannot read the kubeconfig ${source.kubeconfig ?? 'found by default'}`, cause);
+    throw configError(
+      `cannot read the kubeconfig ${source.text === undefined ? (source.kubeconfig ?? 'found by default') : 'given'}`,
+      cause,
+    );
   }
   if (source.context !== undefined && source.context !== '') {
     if (config.getContextObject(source.context) === null) throw configError(`no context named ${source.context}`);

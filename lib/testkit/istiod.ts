@@ -72,7 +72,7 @@ export async function startApp(cluster: FakeCluster, lines: string[] = [], flags
 export function connect(
   cluster: FakeCluster,
   port: number,
-  options: { token?: string; namespace?: string; reject?: string; onDemand?: boolean } = {},
+  options: { token?: string; namespace?: string; reject?: string; onDemand?: boolean; cluster?: string } = {},
 ) {
   const held = new Map<string, Uint8Array>();
   const handle = (resources: readonly { name: string; value: Uint8Array }[], removed: readonly string[]) => {
@@ -86,7 +86,10 @@ export function connect(
     endpoint: {
       target: `localhost:${port}`,
       rootCertificates: async () => Buffer.from(rootIn(cluster, 'istio-system') ?? ''),
-      headers: async () => ({ authorization: `Bearer ${options.token ?? 'zt'}`, clusterid: 'Kubernetes' }),
+      headers: async () => ({
+        authorization: `Bearer ${options.token ?? 'zt'}`,
+        clusterid: options.cluster ?? 'Kubernetes',
+      }),
     },
     node: makeNode({ type: 'ztunnel', ip: '10.1.0.2', name: 'zt-1', namespace }, 'cluster.local', { NODE_NAME: 'n1' }),
     subscriptions: [

@@ -7,7 +7,7 @@ import type { Graph } from '#lib/collections/graph.ts';
 import type { Problem } from '#lib/kit/result.ts';
 import type { EffectiveSettings, ModelInputs, SettingsCollection } from '../inputs.ts';
 import { GATEWAY_NAME, REVISION } from '../object/names.ts';
-import { type CustomObject, label, namespaceOf, type Pod, type Service } from '../object/object.ts';
+import { type CustomObject, keyBeside, label, namespaceOf, type Pod, type Service } from '../object/object.ts';
 import { settingsIn } from '../scope.ts';
 import type { Gateway } from '../waypoint/gateway.ts';
 import { type GatewayProfile, profileOf, profiles } from './classes.ts';
@@ -55,6 +55,8 @@ export interface OwnGateway {
 export function createGateways(graph: Graph, sources: GatewaySources): GatewayCollections {
   const { gateways, inputs, pods, services, settings } = sources;
   const own = graph.map('own gateways', gateways, (gateway, _key, fetch): OwnGateway | undefined => {
+    // Another cluster's Gateways have a controller there.
+    if (gateway.cluster !== undefined) return undefined;
     const mesh = settingsIn(settings, fetch);
     const gatewayClass = fetch.get(inputs.gatewayClasses, gateway.spec?.gatewayClassName ?? '');
     const profile = profileOf(gateway, gatewayClass, profiles(mesh.ownClassesOnly));
@@ -71,7 +73,7 @@ export function createGateways(graph: Graph, sources: GatewaySources): GatewayCo
   });
   const podsOf = graph.index('pods by gateway', pods, (pod) => {
     const name = label(pod, GATEWAY_NAME);
-    return name === undefined ? [] : [`${namespaceOf(pod)}/${name}`];
+    return name === undefined ? [] : [keyBeside(pod, `${namespaceOf(pod)}/${name}`)];
   });
   const statuses = graph.map(
     'gateway statuses',
