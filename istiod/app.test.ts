@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // istiod as a whole, against a fake Kubernetes API, on loopback.
 
-import { equal, match, ok } from 'node:assert/strict';
+import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
 import { systemClock } from '#lib/kit/clock.ts';
@@ -23,6 +23,11 @@ test('it becomes ready, puts its root into every namespace and serves its pages'
   match((await istiod.get('monitoring', '/version')).body, /"version"/);
   equal((await istiod.get('http', '/debug/syncz')).body, '[]\n');
   match((await istiod.get('http', '/debug/list')).body, /"configz"/);
+  const { collections } = JSON.parse((await istiod.get('http', '/debug/collections')).body) as {
+    collections: { name: string; inputs: string[]; reads: string[] }[];
+  };
+  const pods = collections.find(({ name }) => name === 'pod workloads');
+  deepEqual([pods?.inputs, pods?.reads.includes('localities')], [['pods in scope'], true]);
 });
 
 test('a node proxy that trusts the root in its namespace gets in over TLS and shows as synced', async () => {

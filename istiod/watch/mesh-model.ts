@@ -119,6 +119,7 @@ export class MeshModel {
       configz: () => [...informers.authorizationPolicies.values(), ...informers.peerAuthentications.values()],
       statusz: () => Object.fromEntries(reports.entries()),
       krtz: () => this.#graph.stats(),
+      collections: () => ({ batches: this.#graph.version, collections: this.#graph.describe() }),
       informersz: () =>
         Object.fromEntries(Object.entries(informers).map(([name, { size, state }]) => [name, { size, state }])),
     };

@@ -64,3 +64,17 @@ export interface CollectionStats {
   /** Items that came out different. */
   readonly changed: number;
 }
+
+/** One collection or index of the graph, with what it is made from. */
+export interface NodeDescription {
+  readonly name: string;
+  readonly kind: 'source' | 'constant' | 'derived' | 'index';
+  /** Items; of an index, keys. */
+  readonly size: number;
+  readonly computed: number;
+  readonly changed: number;
+  /** Names of what it is computed over. */
+  readonly inputs: readonly string[];
+  /** Names of what its items read while they were computed, besides. */
+  readonly reads: readonly string[];
+}

@@ -3,7 +3,7 @@
 // Collections computed item by item. Each item remembers what it read while it was computed; when that changes, or
 // its own input does, the item is computed again, and nothing else is.
 
-import type { Collection, Equals, Fetch, Index } from './collection.ts';
+import type { Collection, Equals, Fetch, Index, NodeDescription } from './collection.ts';
 import { assertOlder, type Dependent, type Placed, type Scheduler, type Upstream, type Watchers } from './node.ts';
 import { Store } from './store.ts';
 
@@ -52,6 +52,7 @@ export class Derived<T> extends Store<T> {
   /** Where several inputs put out one key: each one's value, by input key. */
   readonly #rivals = new Map<string, Map<string, T>>();
   #computed = 0;
+  readonly #inputs: string[] = [];
 
   constructor(name: string, order: number, scheduler: Scheduler, equals: Equals<T>, compute: Compute<T>) {
     super(name, order, scheduler, equals);
@@ -67,6 +68,14 @@ export class Derived<T> extends Store<T> {
   follow(upstream: Upstream & { readonly name: string }): void {
     assertOlder(this, upstream);
     upstream.addDownstream((key) => this.invalidated(key));
+    this.#inputs.push(upstream.name);
+  }
+
+  override describe(nameOf: (watchers: Watchers) => string): NodeDescription {
+    const read = new Set<Watchers>();
+    for (const { dependencies } of this.#items.values()) for (const { watchers } of dependencies) read.add(watchers);
+    const reads = [...read].map(nameOf).sort();
+    return { ...this.counts(), kind: 'derived', computed: this.#computed, inputs: [...this.#inputs], reads };
   }
 
   invalidated(key: string): void {

@@ -333,3 +333,32 @@ test('reading a younger collection, or editing while computing, is refused with 
   edited.set('a', 1);
   assert.match(String(errors[1]), /edited a source/);
 });
+
+test('the graph tells of each collection what it is made from and what its items read', () => {
+  const graph = new Graph(fail);
+  const { pods, rules } = world(graph);
+  graph.batch(() => {
+    pods.set('a', { node: 'n1', labels: ['x'] });
+    rules.set('r', { label: 'x', weight: 5 });
+  });
+  const told = new Map(graph.describe().map((one) => [one.name, one]));
+  assert.deepEqual([...told].map(([name, { kind }]) => `${name}: ${kind}`).slice(0, 6), [
+    'pods: source',
+    'nodes: source',
+    'rules: source',
+    'zones: constant',
+    'live: derived',
+    'pods by label: index',
+  ]);
+  assert.deepEqual(told.get('placed'), {
+    name: 'placed',
+    kind: 'derived',
+    size: 1,
+    computed: 1,
+    changed: 1,
+    inputs: ['live'],
+    reads: ['nodes', 'rules by label'],
+  });
+  assert.deepEqual([told.get('pods by label')?.inputs, told.get('pods by label')?.size], [['live'], 1]);
+  assert.deepEqual(told.get('united')?.inputs, ['heavy', 'members', 'named']);
+});

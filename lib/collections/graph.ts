@@ -12,7 +12,7 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import { AmbitError } from '#lib/kit/error.ts';
-import type { Collection, CollectionStats, Equals, Fetch, Index, Source } from './collection.ts';
+import type { Collection, CollectionStats, Equals, Fetch, Index, NodeDescription, Source } from './collection.ts';
 import { Derived } from './derived.ts';
 import { Lookup } from './lookup.ts';
 import type { Node, Notifier, Placed, Scheduler, Upstream } from './node.ts';
@@ -181,6 +181,12 @@ export class Graph implements Scheduler {
       this.#depth--;
       if (this.#depth === 0) this.#propagate();
     }
+  }
+
+  /** Every collection and index in order of creation, each with what it depends on. Walks all items: for pages. */
+  describe(): NodeDescription[] {
+    const names = new Map(this.#nodes.map((node) => [(node as Node & Partial<Upstream>).watchers, node.name]));
+    return this.#nodes.map((node) => node.describe((watchers) => names.get(watchers) ?? ''));
   }
 
   /** Work done so far, by collection. */

@@ -2,7 +2,7 @@
 //
 // An index over one collection, kept up to date item by item.
 
-import type { Collection, Index } from './collection.ts';
+import type { Collection, Index, NodeDescription } from './collection.ts';
 import { assertOlder, Node, type Scheduler, type Upstream, Watchers } from './node.ts';
 
 const NOTHING: readonly never[] = [];
@@ -54,6 +54,19 @@ export class Lookup<T> extends Node implements Index<T>, Upstream {
 
   addDownstream(changed: (key: string) => void): void {
     this.#downstream.push(changed);
+  }
+
+  override describe(): NodeDescription {
+    const { name } = this;
+    return {
+      name,
+      kind: 'index',
+      size: this.#members.size,
+      computed: 0,
+      changed: 0,
+      inputs: [this.#over.name],
+      reads: [],
+    };
   }
 
   override flush(): void {

@@ -4,6 +4,7 @@
 // in that order brings the whole graph up to date with every function called at most once an item and batch.
 
 import { AmbitError } from '#lib/kit/error.ts';
+import type { NodeDescription } from './collection.ts';
 
 /** The side of the graph that nodes need. */
 export interface Scheduler {
@@ -37,6 +38,9 @@ export abstract class Node {
 
   /** Brings the node up to date and tells what depends on it. */
   abstract flush(): void;
+
+  /** What the node is, for pages that show the graph. @param nameOf the node that watchers belong to */
+  abstract describe(nameOf: (watchers: Watchers) => string): NodeDescription;
 }
 
 /** A derived item as others see it: whom to tell when something it read has changed. */

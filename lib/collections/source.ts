@@ -2,7 +2,7 @@
 //
 // Where the world comes in: live sources, edited by watches, and constant ones, which cost nothing to depend on.
 
-import type { Equals, Source } from './collection.ts';
+import type { Equals, NodeDescription, Source } from './collection.ts';
 import type { Scheduler } from './node.ts';
 import { Store } from './store.ts';
 
@@ -33,6 +33,10 @@ export class LiveSource<T> extends Store<T> implements Source<T> {
   override flush(): void {
     this.publish();
   }
+
+  override describe(): NodeDescription {
+    return { ...this.counts(), kind: 'source', computed: 0, inputs: [], reads: [] };
+  }
 }
 
 export class ConstantSource<T> extends Store<T> {
@@ -51,5 +55,8 @@ export class ConstantSource<T> extends Store<T> {
 
   override flush(): void {
     this.publish();
+  }
+  override describe(): NodeDescription {
+    return { ...this.counts(), kind: 'constant', computed: 0, inputs: [], reads: [] };
   }
 }

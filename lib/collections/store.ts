@@ -34,6 +34,10 @@ export abstract class Store<T> extends Node implements Collection<T>, Upstream, 
     return this.#changed;
   }
 
+  protected counts(): { readonly name: string; readonly size: number; readonly changed: number } {
+    return { name: this.name, size: this.size, changed: this.#changed };
+  }
+
   get(key: string): T | undefined {
     return this.#values.get(key);
   }
