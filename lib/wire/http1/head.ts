@@ -2,7 +2,8 @@
 // The head of an HTTP/1.1 message (RFC 9112 sections 2 to 5): start line and fields, read in place. What is kept is a
 // table of offsets; text is made when a rule asks for it. Strict on purpose: whatever two parsers behind each other could
 // read differently is refused, for that difference is how requests are smuggled.
-import { CLASS, equalsLower, TARGET, TOKEN, VALUE } from './octets.ts';
+import { FieldKind, fieldKind } from './field-kind.ts';
+import { CLASS, equalsLower, equalsOctets, HOST, TARGET, TOKEN, VALUE } from './octets.ts';
 import { Http1Error } from './reason.ts';
 
 const CR = 13;
@@ -11,11 +12,13 @@ const SP = 32;
 const TAB = 9;
 const COLON = 58;
 const SLASH = 47;
-const END = Buffer.from('\r\n\r\n');
+const ZERO = 48;
+const NOTHING = Buffer.alloc(0);
+const VERSION = Buffer.from('HTTP/1.');
 /** Offsets kept of a field: name, its end, value, its end. */
 const PER_FIELD = 4;
+const MAX_LENGTH_DIGITS = 15;
 const AUTHORITY = /^(\[[0-9a-f:.]+\]|[a-z0-9._~%!$&'()*+,;=-]*)(:\d{0,5})?$/i;
-const DIGITS = /^\d{1,15}$/;
 
 export interface HeadLimits {
   readonly maxFields: number;
@@ -27,7 +30,7 @@ export const DEFAULT_HEAD_LIMITS: HeadLimits = Object.freeze({ maxFields: 128, m
 
 /** A parsed head; valid as long as the bytes it was read from are. Reused from message to message. */
 export class Http1Head {
-  buffer: Buffer = END;
+  buffer: Buffer = NOTHING;
   /** Of HTTP/1.x: 0 or 1. */
   minor = 1;
   /** 0 in a request. */
@@ -40,28 +43,62 @@ export class Http1Head {
   close = false;
   upgrade = false;
   expectContinue = false;
+  /** The request is a CONNECT. */
+  isConnect = false;
+  /** Connection names fields beside `close`, `keep-alive` and `upgrade`. */
+  hasOptions = false;
+  /** `1 << kind` of every field's kind. */
+  kinds = 0;
   readonly #limits: HeadLimits;
   readonly #offsets: Int32Array;
-  #methodStart = 0;
+  readonly #kinds: Uint8Array;
+  #start = 0;
+  #end = 0;
   #methodEnd = 0;
   #targetStart = 0;
   #targetEnd = 0;
   #keepAlive = false;
-  #hosts = 0;
-  #host = '';
+  /** Index of Host; -1 if there is none, -2 if there are several. */
+  #host = -1;
 
   constructor(limits: HeadLimits = DEFAULT_HEAD_LIMITS) {
     this.#limits = limits;
     this.#offsets = new Int32Array(limits.maxFields * PER_FIELD);
+    this.#kinds = new Uint8Array(limits.maxFields);
   }
 
   get method(): string {
-    return this.buffer.toString('latin1', this.#methodStart, this.#methodEnd);
+    return this.buffer.toString('latin1', this.#start, this.#methodEnd);
   }
 
   /** The request target as it was sent. */
   get target(): string {
     return this.buffer.toString('latin1', this.#targetStart, this.#targetEnd);
+  }
+
+  /** The target is a path, as it nearly always is. */
+  get hasPath(): boolean {
+    return this.buffer[this.#targetStart] === SLASH;
+  }
+
+  /** Where the head begins. */
+  get start(): number {
+    return this.#start;
+  }
+
+  /** Octets of the whole head. */
+  get size(): number {
+    return this.#end - this.#start;
+  }
+
+  /** Where the target begins. */
+  get targetStart(): number {
+    return this.#targetStart;
+  }
+
+  /** Where the target ends. */
+  get targetEnd(): number {
+    return this.#targetEnd;
   }
 
   /** Name of field `i`, lower case. */
@@ -75,12 +112,30 @@ export class Http1Head {
     return this.buffer.toString('latin1', this.#offsets[at + 2], this.#offsets[at + 3]);
   }
 
+  /** What field `i` means to HTTP itself; see `FieldKind`. */
+  kind(i: number): number {
+    return this.#kinds[i]!;
+  }
+
+  /** Where the line of field `i` begins. */
+  lineStart(i: number): number {
+    return this.#offsets[i * PER_FIELD]!;
+  }
+
+  /** Where the line behind that of field `i` begins. */
+  lineEnd(i: number): number {
+    return i + 1 < this.fields ? this.#offsets[(i + 1) * PER_FIELD]! : this.#end - 2;
+  }
+
+  /** Whether field `i` has that lower-case name. */
+  isNamed(i: number, name: string): boolean {
+    const at = i * PER_FIELD;
+    return equalsLower(this.buffer, this.#offsets[at]!, this.#offsets[at + 1]!, name);
+  }
+
   /** Index of the first field of that lower-case name from `from` on; -1 if there is none. */
   find(name: string, from = 0): number {
-    for (let i = from; i < this.fields; i++) {
-      const at = i * PER_FIELD;
-      if (equalsLower(this.buffer, this.#offsets[at]!, this.#offsets[at + 1]!, name)) return i;
-    }
+    for (let i = from; i < this.fields; i++) if (this.isNamed(i, name)) return i;
     return -1;
   }
 
@@ -100,83 +155,108 @@ export class Http1Head {
 
   /** Where the request is for: the host of an absolute target, else Host; empty in HTTP/1.0 without one. */
   get authority(): string {
-    const { target } = this;
-    if (this.method === 'CONNECT') return target;
-    return target.startsWith('/') || target === '*' ? this.#host : authorityOf(target);
+    if (this.isConnect) return this.target;
+    if (this.hasPath || this.target === '*') return this.#host < 0 ? '' : this.value(this.#host);
+    return authorityOf(this.target);
+  }
+
+  /** Copies the head, so that it outlives the bytes that it was read from. */
+  keep() {
+    const from = this.#start;
+    const copy = Buffer.allocUnsafe(this.#end - from);
+    this.buffer.copy(copy, 0, from, this.#end);
+    this.buffer = copy;
+    this.#start = 0;
+    this.#end -= from;
+    this.#methodEnd -= from;
+    this.#targetStart -= from;
+    this.#targetEnd -= from;
+    for (let at = 0; at < this.fields * PER_FIELD; at++) this.#offsets[at]! -= from;
+  }
+
+  /** Lets go of the bytes. */
+  forget() {
+    this.#reset(NOTHING, 0, 0);
   }
 
   /** Reads a request's head at `start`. Returns the offset behind it, 0 if it is not complete yet, or an error. */
   parseRequest(buffer: Buffer, start: number, end: number): number {
     const stop = this.#begin(buffer, start, end);
     if (stop <= 0) return stop;
-    const line = buffer.indexOf(CR, start);
-    const failed = this.#requestLine(buffer, start, line) || this.#section(buffer, line + 2, stop - 2);
-    return failed || this.#checkRequest() || stop;
+    const section = this.#requestLine(buffer, start, stop);
+    if (section < 0) return section;
+    return this.#section(buffer, section, stop - 2) || this.#checkRequest() || stop;
   }
 
   /** The same for a response. */
   parseResponse(buffer: Buffer, start: number, end: number): number {
     const stop = this.#begin(buffer, start, end);
     if (stop <= 0) return stop;
-    const line = buffer.indexOf(CR, start);
-    const failed = this.#statusLine(buffer, start, line) || this.#section(buffer, line + 2, stop - 2);
-    return failed || this.#checkFraming() || stop;
+    const section = this.#statusLine(buffer, start, stop);
+    if (section < 0) return section;
+    return this.#section(buffer, section, stop - 2) || this.#checkFraming() || stop;
   }
 
   /** Reads trailers, which end with an empty line as a head does. `start` is the first octet of the first of them. */
   parseTrailers(buffer: Buffer, start: number, end: number): number {
-    this.#reset(buffer);
+    this.#reset(buffer, start, end);
     this.status = 200;
     return this.#section(buffer, start, end - 2);
   }
 
   #begin(buffer: Buffer, start: number, end: number): number {
-    this.#reset(buffer);
-    const stop = buffer.subarray(start, end).indexOf(END);
-    const size = stop < 0 ? end - start : stop + END.length;
-    if (size > this.#limits.maxBytes) return Http1Error.headTooLarge;
-    return stop < 0 ? 0 : start + size;
+    const stop = headEnd(buffer, start, end);
+    this.#reset(buffer, start, stop);
+    const size = (stop === 0 ? end : stop) - start;
+    return size > this.#limits.maxBytes ? Http1Error.headTooLarge : stop;
   }
 
-  #reset(buffer: Buffer) {
+  #reset(buffer: Buffer, start: number, end: number) {
     this.buffer = buffer;
     this.minor = 1;
-    this.status = this.fields = this.#hosts = 0;
-    this.contentLength = -1;
+    this.status = this.fields = this.kinds = 0;
+    this.contentLength = this.#host = -1;
     this.chunked = this.close = this.upgrade = this.expectContinue = this.#keepAlive = false;
-    this.#methodStart = this.#methodEnd = this.#targetStart = this.#targetEnd = 0;
-    this.#host = '';
+    this.isConnect = this.hasOptions = false;
+    this.#start = this.#methodEnd = this.#targetStart = this.#targetEnd = start;
+    this.#end = end;
   }
 
   #requestLine(buffer: Buffer, start: number, end: number): number {
-    if (buffer[end + 1] !== LF) return Http1Error.lineEnd;
     let at = run(buffer, start, end, TOKEN);
     if (at === start || buffer[at] !== SP) return Http1Error.method;
-    this.#methodStart = start;
     this.#methodEnd = at;
+    this.isConnect = equalsOctets(buffer, start, at, 'CONNECT');
     this.#targetStart = at + 1;
     at = run(buffer, at + 1, end, TARGET);
     if (at === this.#targetStart || buffer[at] !== SP) return Http1Error.target;
     this.#targetEnd = at;
-    return this.#version(buffer, at + 1, end);
+    if (!this.#version(buffer, at + 1) || buffer[at + 9] !== CR) return Http1Error.version;
+    return buffer[at + 10] === LF ? at + 11 : Http1Error.lineEnd;
   }
 
   #statusLine(buffer: Buffer, start: number, end: number): number {
-    if (buffer[end + 1] !== LF) return Http1Error.lineEnd;
-    if (end - start < 12 || this.#version(buffer, start, start + 8) !== 0) return Http1Error.startLine;
-    const status = buffer.toString('latin1', start + 9, start + 12);
-    if (buffer[start + 8] !== SP || !/^[1-9]\d\d$/.test(status)) return Http1Error.status;
+    if (end - start < 16 || !this.#version(buffer, start)) return Http1Error.startLine;
+    let status = 0;
+    for (let at = start + 9; at < start + 12; at++) {
+      const digit = buffer[at]! - ZERO;
+      if (digit < 0 || digit > 9) return Http1Error.status;
+      status = status * 10 + digit;
+    }
     // The reason may be missing, and its blank with it.
-    if (end - start > 12 && buffer[start + 12] !== SP) return Http1Error.status;
-    this.status = Number(status);
-    return run(buffer, start + 12, end, VALUE) === end ? 0 : Http1Error.startLine;
+    const next = buffer[start + 12];
+    if (buffer[start + 8] !== SP || status < 100 || (next !== SP && next !== CR)) return Http1Error.status;
+    this.status = status;
+    const lineEnd = run(buffer, start + 12, end, VALUE);
+    if (buffer[lineEnd] !== CR) return buffer[lineEnd] === LF ? Http1Error.lineEnd : Http1Error.startLine;
+    return buffer[lineEnd + 1] === LF ? lineEnd + 2 : Http1Error.lineEnd;
   }
 
-  #version(buffer: Buffer, start: number, end: number): number {
-    const text = buffer.toString('latin1', start, end);
-    if (text !== 'HTTP/1.1' && text !== 'HTTP/1.0') return Http1Error.version;
-    this.minor = text === 'HTTP/1.1' ? 1 : 0;
-    return 0;
+  /** Whether HTTP/1.0 or HTTP/1.1 stands there; the head's end is further on than that takes. */
+  #version(buffer: Buffer, start: number): boolean {
+    for (let i = 0; i < VERSION.length; i++) if (buffer[start + i] !== VERSION[i]) return false;
+    this.minor = buffer[start + VERSION.length]! - ZERO;
+    return this.minor === 0 || this.minor === 1;
   }
 
   /** Field lines in `buffer[start, end)`, each with its line end. */
@@ -203,48 +283,65 @@ export class Http1Head {
   }
 
   #field(name: number, nameEnd: number, value: number, valueEnd: number): number {
-    const at = this.fields++ * PER_FIELD;
+    const index = this.fields++;
+    const at = index * PER_FIELD;
     this.#offsets[at] = name;
     this.#offsets[at + 1] = nameEnd;
     this.#offsets[at + 2] = value;
     this.#offsets[at + 3] = valueEnd;
-    const is = (text: string): boolean => equalsLower(this.buffer, name, nameEnd, text);
-    switch (nameEnd - name) {
-      case 4:
-        return is('host') ? this.#onHost() : 0;
-      case 6:
-        if (is('expect') && equalsLower(this.buffer, value, valueEnd, '100-continue')) this.expectContinue = true;
+    const kind = fieldKind(this.buffer, name, nameEnd);
+    this.#kinds[index] = kind;
+    if (kind === FieldKind.other) return 0;
+    this.kinds |= 1 << kind;
+    switch (kind) {
+      case FieldKind.host:
+        return this.#onHost(index, value, valueEnd);
+      case FieldKind.expect:
+        if (equalsLower(this.buffer, value, valueEnd, '100-continue')) this.expectContinue = true;
         return 0;
-      case 7:
-        if (is('upgrade')) this.upgrade = true;
+      case FieldKind.upgrade:
+        this.upgrade = true;
         return 0;
-      case 10:
-        if (is('connection')) this.#onConnection();
-        return 0;
-      case 14:
-        return is('content-length') ? this.#onContentLength() : 0;
-      case 17:
-        return is('transfer-encoding') ? this.#onTransferEncoding(value, valueEnd) : 0;
+      case FieldKind.connection:
+        return this.#onConnection(value, valueEnd);
+      case FieldKind.contentLength:
+        return this.#onContentLength(value, valueEnd);
+      case FieldKind.transferEncoding:
+        return this.#onTransferEncoding(value, valueEnd);
       default:
         return 0;
     }
   }
 
-  #onHost(): number {
-    this.#host = this.value(this.fields - 1);
-    return ++this.#hosts === 1 && AUTHORITY.test(this.#host) ? 0 : Http1Error.host;
+  #onHost(index: number, value: number, valueEnd: number): number {
+    if (this.#host !== -1) return Http1Error.host;
+    this.#host = index;
+    return isHost(this.buffer, value, valueEnd) ? 0 : Http1Error.host;
   }
 
-  #onConnection() {
-    const options = listOf(this.value(this.fields - 1));
-    if (options.includes('close')) this.close = true;
-    if (options.includes('keep-alive')) this.#keepAlive = true;
+  #onConnection(value: number, valueEnd: number): number {
+    if (equalsLower(this.buffer, value, valueEnd, 'close')) this.close = true;
+    else if (equalsLower(this.buffer, value, valueEnd, 'keep-alive')) this.#keepAlive = true;
+    else {
+      for (const option of listOf(this.buffer.toString('latin1', value, valueEnd))) {
+        if (option === 'close') this.close = true;
+        else if (option === 'keep-alive') this.#keepAlive = true;
+        else if (option !== 'upgrade') this.hasOptions = true;
+      }
+    }
+    return 0;
   }
 
-  #onContentLength(): number {
-    const text = this.value(this.fields - 1);
-    if (this.contentLength >= 0 || !DIGITS.test(text)) return Http1Error.contentLength;
-    this.contentLength = Number(text);
+  #onContentLength(value: number, valueEnd: number): number {
+    const digits = valueEnd - value;
+    if (this.contentLength >= 0 || digits === 0 || digits > MAX_LENGTH_DIGITS) return Http1Error.contentLength;
+    let length = 0;
+    for (let at = value; at < valueEnd; at++) {
+      const digit = this.buffer[at]! - ZERO;
+      if (digit < 0 || digit > 9) return Http1Error.contentLength;
+      length = length * 10 + digit;
+    }
+    this.contentLength = length;
     return 0;
   }
 
@@ -264,17 +361,43 @@ export class Http1Head {
   }
 
   #checkRequest(): number {
-    if (this.minor === 1 && this.#hosts === 0) return Http1Error.host;
-    const { method, target } = this;
-    if (method === 'CONNECT') {
+    if (this.minor === 1 && this.#host === -1) return Http1Error.host;
+    if (this.isConnect) {
+      const { target } = this;
       if (!AUTHORITY.test(target) || !/:\d{1,5}$/.test(target)) return Http1Error.target;
-    } else if (this.buffer[this.#targetStart] !== SLASH && (target !== '*' || method !== 'OPTIONS')) {
-      const authority = authorityOf(target);
+    } else if (!this.hasPath && (this.target !== '*' || this.method !== 'OPTIONS')) {
+      const authority = authorityOf(this.target);
       if (authority === '' || !AUTHORITY.test(authority)) return Http1Error.target;
-      if (this.#hosts > 0 && authority.toLowerCase() !== this.#host.toLowerCase()) return Http1Error.host;
+      if (this.#host >= 0 && authority.toLowerCase() !== this.value(this.#host).toLowerCase()) return Http1Error.host;
     }
     return this.#checkFraming();
   }
+}
+
+/** The offset behind the first empty line; 0 if there is none. */
+function headEnd(buffer: Buffer, start: number, end: number): number {
+  let at = start + 3;
+  while (at < end) {
+    const octet = buffer[at];
+    if (octet === LF) {
+      if (buffer[at - 1] === CR && buffer[at - 2] === LF && buffer[at - 3] === CR) return at + 1;
+      at += 2;
+    } else at += octet === CR ? 1 : 4;
+  }
+  return 0;
+}
+
+/** Whether an authority stands there: letters and digits as nearly always, or what the grammar allows beside. */
+function isHost(buffer: Buffer, start: number, end: number): boolean {
+  let at = start;
+  while (at < end && (CLASS[buffer[at]!]! & HOST) !== 0) at++;
+  if (at === end) return true;
+  if (buffer[at] === COLON && end - at <= 6) {
+    let digit = at + 1;
+    while (digit < end && buffer[digit]! >= ZERO && buffer[digit]! <= ZERO + 9) digit++;
+    if (digit === end) return true;
+  }
+  return AUTHORITY.test(buffer.toString('latin1', start, end));
 }
 
 /** The authority of an absolute http target; empty if it is none. */

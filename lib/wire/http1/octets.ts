@@ -4,6 +4,8 @@
 export const TOKEN = 1;
 export const VALUE = 2;
 export const TARGET = 4;
+/** Of a host name or an IPv4 address, without a port. */
+export const HOST = 8;
 
 /** Marks of each octet. */
 export const CLASS = new Uint8Array(256);
@@ -11,6 +13,7 @@ for (let octet = 0; octet < 256; octet++) {
   const text = String.fromCharCode(octet);
   if (/[!#$%&'*+\-.^_`|~0-9A-Za-z]/.test(text)) CLASS[octet]! |= TOKEN;
   if (octet === 9 || (octet >= 0x20 && octet !== 0x7f)) CLASS[octet]! |= VALUE;
+  if (/[-.~_0-9A-Za-z]/.test(text)) CLASS[octet]! |= HOST;
   if (octet > 0x20 && octet < 0x7f && text !== '#') CLASS[octet]! |= TARGET;
 }
 
@@ -21,5 +24,12 @@ export function equalsLower(buffer: Buffer, start: number, end: number, lower: s
     const octet = buffer[start + i]!;
     if ((octet >= 0x41 && octet <= 0x5a ? octet | 0x20 : octet) !== lower.charCodeAt(i)) return false;
   }
+  return true;
+}
+
+/** Whether `buffer[start, end)` is exactly that text. */
+export function equalsOctets(buffer: Buffer, start: number, end: number, text: string): boolean {
+  if (end - start !== text.length) return false;
+  for (let i = 0; i < text.length; i++) if (buffer[start + i] !== text.charCodeAt(i)) return false;
   return true;
 }

@@ -67,6 +67,11 @@ export class Http1Receiver {
     this.#maxHead = limits.maxBytes;
   }
 
+  /** The head that was read last; valid as `onHead` says. */
+  get head(): Http1Head {
+    return this.#head;
+  }
+
   /** Whether the connection has become a tunnel: all further bytes come by `onBody`. */
   get isTunnel(): boolean {
     return this.#state === State.tunnel;
@@ -75,6 +80,11 @@ export class Http1Receiver {
   /** Whether the transport may end here without cutting a message. */
   get isIdle(): boolean {
     return this.#state === State.over || (this.#state === State.head && this.#have === 0);
+  }
+
+  /** Whether the message is complete. */
+  get isOver(): boolean {
+    return this.#state === State.over;
   }
 
   /** Before the answer to a request of that method arrives (client). */
