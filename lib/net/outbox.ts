@@ -28,6 +28,11 @@ export class Outbox implements BlockHolder {
 
   /** Copies `length` bytes behind what waits already; false when the budget ended this queue. */
   append(arena: Arena, offset: number, length: number): boolean {
+    return this.appendBytes(arena.bytes, offset, length);
+  }
+
+  /** The same from any memory. */
+  appendBytes(bytes: Buffer, offset: number, length: number): boolean {
     let from = offset;
     const end = offset + length;
     while (from < end) {
@@ -40,7 +45,7 @@ export class Outbox implements BlockHolder {
         this.#tail = tail = block;
       }
       const n = Math.min(end - from, tail.offset + tail.size - tail.end);
-      arena.bytes.copy(tail.arena.bytes, tail.end, from, from + n);
+      bytes.copy(tail.arena.bytes, tail.end, from, from + n);
       tail.end += n;
       from += n;
       this.bytes += n;
@@ -57,11 +62,22 @@ export class Outbox implements BlockHolder {
       block.start += n;
       this.bytes -= n;
       total += n;
-      if (block.start < block.end) break;
-      this.#head = block.next;
-      if (this.#head === null) this.#tail = null;
-      this.#pool.give(this, block);
+      if (!this.#release(block)) break;
     }
+    return total;
+  }
+
+  /** Copies up to `room` of the first bytes to `arena` and lets go of them; returns how many. */
+  take(arena: Arena, offset: number, room: number): number {
+    let total = 0;
+    for (let block = this.#head; block !== null && total < room; block = this.#head) {
+      const n = Math.min(room - total, block.end - block.start);
+      block.arena.bytes.copy(arena.bytes, offset + total, block.start, block.start + n);
+      block.start += n;
+      total += n;
+      this.#release(block);
+    }
+    this.bytes -= total;
     return total;
   }
 
@@ -74,6 +90,15 @@ export class Outbox implements BlockHolder {
     }
     this.#head = this.#tail = null;
     this.bytes = 0;
+  }
+
+  /** Gives the first block back if it is empty. */
+  #release(block: Block): boolean {
+    if (block.start < block.end) return false;
+    this.#head = block.next;
+    if (this.#head === null) this.#tail = null;
+    this.#pool.give(this, block);
+    return true;
   }
 
   overBudget(): void {

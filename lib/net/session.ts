@@ -105,9 +105,9 @@ export class Session implements H2Handler, TransportOwner, Flushable, TimerTarge
   // === for streams and pools ===
 
   /** Opens a stream for `user`; null when the peer or its GOAWAY allows no more. */
-  request(headers: HeaderBlock, user: StreamUser): H2Stream | null {
+  request(headers: HeaderBlock, user: StreamUser, endStream = false): H2Stream | null {
     if (this.state !== 'open') return null;
-    const stream = this.h2.request(headers, false);
+    const stream = this.h2.request(headers, endStream);
     if (stream !== null) stream.userData = user;
     return stream;
   }
@@ -208,9 +208,9 @@ export class Session implements H2Handler, TransportOwner, Flushable, TimerTarge
     return '';
   }
 
-  onPlaintext(bytes: Buffer, end: number): void {
+  onPlaintext(bytes: Buffer, start: number, end: number): void {
     this.#moved = true;
-    this.h2.receive(bytes, 0, end);
+    this.h2.receive(bytes, start, end);
   }
 
   onRoom(): void {

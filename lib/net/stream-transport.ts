@@ -247,7 +247,7 @@ export class StreamTransport implements Transport, StreamUser, ByteSink, Resumab
     const { receive } = this.#outer.bench;
     const n = this.#tls.read(receive.pointer, receive.size);
     if (n > 0) {
-      this.#owner.onPlaintext(receive.bytes, n);
+      this.#owner.onPlaintext(receive.bytes, 0, n);
       return n;
     }
     if (n === TLS_ENDED) {

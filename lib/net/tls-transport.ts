@@ -251,7 +251,7 @@ export class TlsTransport implements Transport, Pollable, Resumable, Flushable, 
       const n = this.#tls.read(arena.pointer, arena.size);
       if (n > 0) {
         moved = true;
-        this.#owner.onPlaintext(arena.bytes, n);
+        this.#owner.onPlaintext(arena.bytes, 0, n);
         if (this.state !== 'open') return false;
         if (n < arena.size) continue;
         return true;

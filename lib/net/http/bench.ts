@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// What all HTTP connections of one worker share, beside what all its sessions do.
+
+import { Arena } from '#lib/linux/arena.ts';
+import type { Loop } from '#lib/loop/loop.ts';
+import { Framing, type WriteOptions } from '#lib/wire/http/to-http1.ts';
+import { RECEIVE_BYTES, Workbench } from '../workbench.ts';
+import { Cork } from './cork.ts';
+
+export class HttpBench extends Workbench {
+  readonly cork: Cork;
+  /** For the first bytes of a connection, put together from several reads. */
+  readonly first: Arena = Arena.allocate(RECEIVE_BYTES + 4096);
+  /** Filled in for each head that is written. */
+  readonly writeOptions: WriteOptions = {
+    framing: Framing.none,
+    length: -1,
+    upgrade: false,
+    close: false,
+    keepAlive: false,
+  };
+
+  constructor(loop: Loop, byteBudget?: number) {
+    super(loop, byteBudget);
+    this.cork = new Cork(loop);
+  }
+}
