@@ -30,6 +30,14 @@ export class Counters {
     return this.#allocated < this.capacity ? this.#allocated++ : -1;
   }
 
+  /** The same for `count` slots that follow each other: the first of them, or -1. */
+  allocateRun(count: number): number {
+    if (this.#allocated + count > this.capacity) return -1;
+    const first = this.#allocated;
+    this.#allocated += count;
+    return first;
+  }
+
   /** Adds to a slot. Hot. */
   add(slot: number, amount: number): void {
     this.#values[slot]! += amount;

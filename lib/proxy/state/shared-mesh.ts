@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The mesh as a data-plane process sees it: a MeshView over the shared store. Decoded values are kept as long as the store says
 // that their record is the same; while the store has not changed at all, an answer costs one map look-up.
-import { FOUND, MISSING, type StoreReader } from '#lib/loop/shared/store-reader.ts';
+import type { StoreReader } from '#lib/loop/shared/store-reader.ts';
 import type { Ip } from '#lib/mesh/ip.ts';
 import type { Policy } from '#lib/mesh/policy.ts';
 import { type Endpoint, type Service, visibleTo } from '#lib/mesh/service.ts';
@@ -22,69 +22,27 @@ import {
   workloadKey,
 } from './key.ts';
 import { decodePolicy, decodeService, decodeWorkload } from './record.ts';
+import { RecordCache } from './record-cache.ts';
 
-interface Cached<T> {
-  value: T | undefined;
-  /** Of the record the value was made from; 0 when there was none. */
-  recordVersion: number;
-  /** Of the store when this was last compared. */
-  seenAt: number;
-}
-
-/** Kept values; beyond this the whole cache is dropped, which costs a moment of decoding and no bookkeeping. */
-const MAX_CACHED = 50_000;
 const NO_ENDPOINTS: readonly Endpoint[] = [];
 const NO_POLICIES: readonly Policy[] = [];
 const NO_SERVICES: readonly Service[] = [];
 
-class Cache<T> {
-  readonly #store: StoreReader;
-  readonly #decode: (text: string) => T;
-  readonly #entries = new Map<string, Cached<T>>();
-  readonly #key = Buffer.alloc(1100);
-
-  constructor(store: StoreReader, decode: (text: string) => T) {
-    this.#store = store;
-    this.#decode = decode;
-  }
-
-  get(key: string): T | undefined {
-    const version = this.#store.version;
-    let entry = this.#entries.get(key);
-    if (entry === undefined) {
-      if (this.#entries.size >= MAX_CACHED) this.#entries.clear();
-      entry = { value: undefined, recordVersion: 0, seenAt: -1 };
-      this.#entries.set(key, entry);
-    } else if (entry.seenAt === version) return entry.value;
-    const length = this.#key.write(key);
-    const outcome = this.#store.get(this.#key, length, entry.recordVersion);
-    if (outcome === FOUND) {
-      entry.value = this.#decode(this.#store.value.toString('utf8', 0, this.#store.valueLength));
-      entry.recordVersion = this.#store.recordVersion;
-    } else if (outcome === MISSING) {
-      entry.value = undefined;
-      entry.recordVersion = 0;
-    }
-    entry.seenAt = version;
-    return entry.value;
-  }
-}
-
 export class SharedMesh implements MeshView {
-  readonly #workloads: Cache<Workload>;
-  readonly #services: Cache<Service>;
-  readonly #policies: Cache<Policy>;
-  readonly #names: Cache<readonly string[]>;
-  readonly #endpoints: Cache<readonly Endpoint[]>;
+  readonly #workloads: RecordCache<Workload>;
+  readonly #services: RecordCache<Service>;
+  readonly #policies: RecordCache<Policy>;
+  readonly #names: RecordCache<readonly string[]>;
+  readonly #endpoints: RecordCache<readonly Endpoint[]>;
   /** Whose endpoints the endpoint cache is decoding. */
   #decodingFor: ServiceKey = '';
 
   constructor(store: StoreReader) {
-    this.#workloads = new Cache(store, decodeWorkload);
-    this.#services = new Cache(store, decodeService);
-    this.#policies = new Cache(store, decodePolicy);
-    this.#names = new Cache(store, (text) => text.split('\n'));
-    this.#endpoints = new Cache(store, (text) => this.#resolveEndpoints(text));
+    this.#workloads = new RecordCache(store, decodeWorkload);
+    this.#services = new RecordCache(store, decodeService);
+    this.#policies = new RecordCache(store, decodePolicy);
+    this.#names = new RecordCache(store, (text) => text.split('\n'));
+    this.#endpoints = new RecordCache(store, (text) => this.#resolveEndpoints(text));
   }
 
   /** The workload of this node that the node agent announced under these names; undefined until WDS has told of it. */

@@ -21,6 +21,14 @@ interface Series {
   retired: number;
 }
 
+/** Slots that add up to one sample. */
+interface Range {
+  readonly from: number;
+  readonly to: number;
+  readonly family: string;
+  readonly series: Series;
+}
+
 const TOTAL = /_total$/;
 
 export class Exposition {
@@ -28,6 +36,8 @@ export class Exposition {
   readonly #values = new Map<string, Map<string, () => number>>();
   readonly #series = new Map<string, Map<string, Series>>();
   readonly #slots = new Map<Counters, Map<number, { readonly family: string; readonly series: Series }>>();
+
+  readonly #ranges = new Map<Counters, Range[]>();
 
   constructor(families: readonly Family[]) {
     for (const family of families) {
@@ -46,13 +56,7 @@ export class Exposition {
   slot(counters: Counters, slot: number, name: string, labels: Labels): void {
     const family = this.#familyOf(name);
     if (family === undefined) return;
-    const key = `${name}${labelText(labels)}`;
-    const known = this.#series.get(family)!;
-    let series = known.get(key);
-    if (series === undefined) {
-      series = { key, retired: 0 };
-      known.set(key, series);
-    }
+    const series = this.#seriesOf(family, name, labels);
     let slots = this.#slots.get(counters);
     if (slots === undefined) {
       slots = new Map();
@@ -61,12 +65,36 @@ export class Exposition {
     slots.set(slot, { family, series });
   }
 
+  /**
+   * Slots of a data-plane process that make a histogram: from `slot` on one for each bound, which counts what fell between it and
+   * the one before, one for what lies above all of them, and the sum.
+   */
+  histogram(counters: Counters, slot: number, name: string, labels: Labels, bounds: readonly number[]): void {
+    if (!this.#families.has(name)) return;
+    let ranges = this.#ranges.get(counters);
+    if (ranges === undefined) {
+      ranges = [];
+      this.#ranges.set(counters, ranges);
+    }
+    const add = (from: number, to: number, sample: string, more: Labels): void => {
+      const series = this.#seriesOf(name, `${name}_${sample}`, { ...labels, ...more });
+      ranges.push({ from, to, family: name, series });
+    };
+    const above = slot + bounds.length;
+    for (const [i, bound] of bounds.entries()) add(slot, slot + i, 'bucket', { le: String(bound) });
+    add(slot, above, 'bucket', { le: '+Inf' });
+    add(above + 1, above + 1, 'sum', {});
+    add(slot, above, 'count', {});
+  }
+
   /** The process is gone: its counts are kept, its gauges end. */
   retire(counters: Counters): void {
     for (const [slot, { family, series }] of this.#slots.get(counters) ?? []) {
       if (this.#families.get(family)!.type !== 'gauge') series.retired += counters.get(slot);
     }
     this.#slots.delete(counters);
+    for (const { from, series, to } of this.#ranges.get(counters) ?? []) series.retired += sumOf(counters, from, to);
+    this.#ranges.delete(counters);
   }
 
   /** Everything, in the order of the families. */
@@ -74,6 +102,9 @@ export class Exposition {
     const sums = new Map<Series, number>();
     for (const [counters, slots] of this.#slots) {
       for (const [slot, { series }] of slots) sums.set(series, (sums.get(series) ?? 0) + counters.get(slot));
+    }
+    for (const [counters, ranges] of this.#ranges) {
+      for (const { from, series, to } of ranges) sums.set(series, (sums.get(series) ?? 0) + sumOf(counters, from, to));
     }
     let out = '';
     for (const family of this.#families.values()) {
@@ -90,12 +121,29 @@ export class Exposition {
     return `${out}# EOF\n`;
   }
 
+  #seriesOf(family: string, name: string, labels: Labels): Series {
+    const key = `${name}${labelText(labels)}`;
+    const known = this.#series.get(family)!;
+    let series = known.get(key);
+    if (series === undefined) {
+      series = { key, retired: 0 };
+      known.set(key, series);
+    }
+    return series;
+  }
+
   // Samples of a histogram carry suffixes.
   #familyOf(name: string): string | undefined {
     if (this.#families.has(name)) return name;
     const base = name.replace(/_(bucket|sum|count)$/, '');
     return this.#families.get(base)?.type === 'histogram' ? base : undefined;
   }
+}
+
+function sumOf(counters: Counters, from: number, to: number): number {
+  let sum = 0;
+  for (let slot = from; slot <= to; slot++) sum += counters.get(slot);
+  return sum;
 }
 
 function labelText(labels: Labels): string {

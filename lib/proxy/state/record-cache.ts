@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// Values decoded from the shared store, kept as long as the store says that their record is the same; while the store has not
+// changed at all, an answer costs one map look-up.
+import { FOUND, MISSING, type StoreReader } from '#lib/loop/shared/store-reader.ts';
+
+interface Cached<T> {
+  value: T | undefined;
+  /** Of the record the value was made from; 0 when there was none. */
+  recordVersion: number;
+  /** Of the store when this was last compared. */
+  seenAt: number;
+}
+
+/** Kept values; beyond this the whole cache is dropped, which costs a moment of decoding and no bookkeeping. */
+const MAX_CACHED = 50_000;
+export class RecordCache<T> {
+  readonly #store: StoreReader;
+  readonly #decode: (text: string) => T;
+  readonly #entries = new Map<string, Cached<T>>();
+  readonly #key = Buffer.alloc(1100);
+
+  constructor(store: StoreReader, decode: (text: string) => T) {
+    this.#store = store;
+    this.#decode = decode;
+  }
+
+  get(key: string): T | undefined {
+    const version = this.#store.version;
+    let entry = this.#entries.get(key);
+    if (entry === undefined) {
+      if (this.#entries.size >= MAX_CACHED) this.#entries.clear();
+      entry = { value: undefined, recordVersion: 0, seenAt: -1 };
+      this.#entries.set(key, entry);
+    } else if (entry.seenAt === version) return entry.value;
+    const length = this.#key.write(key);
+    const outcome = this.#store.get(this.#key, length, entry.recordVersion);
+    if (outcome === FOUND) {
+      entry.value = this.#decode(this.#store.value.toString('utf8', 0, this.#store.valueLength));
+      entry.recordVersion = this.#store.recordVersion;
+    } else if (outcome === MISSING) {
+      entry.value = undefined;
+      entry.recordVersion = 0;
+    }
+    entry.seenAt = version;
+    return entry.value;
+  }
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// The body of `/config_dump`: the mesh in the shapes of a node proxy's dump, layer-7 values as they are.
+import type { SecretManager } from '#lib/identity/secret-manager.ts';
+import { dumpService, dumpWorkload } from '#lib/proxy/admin/dump.ts';
+import type { MeshState } from '#lib/proxy/state/mesh-state.ts';
+import type { L7State } from '../source/l7-state.ts';
+
+export interface DumpParts {
+  readonly mesh: MeshState;
+  readonly l7: L7State;
+  readonly secrets: ReturnType<SecretManager['states']>;
+  readonly listening: ReadonlyMap<string, number>;
+  readonly config: Record<string, unknown>;
+  readonly version: string;
+}
+
+export function configDump({ config, l7, listening, mesh, secrets, version }: DumpParts): unknown {
+  const layer7 = Object.fromEntries(
+    l7.types.map(({ typeUrl }) => [typeUrl.slice(typeUrl.lastIndexOf('.') + 1), [...l7.values(typeUrl).values()]]),
+  );
+  return {
+    workloads: [...mesh.mesh.workloads()].map(dumpWorkload),
+    services: [...mesh.mesh.services()].map((service) => dumpService(service, mesh.mesh.endpoints(service))),
+    ...layer7,
+    listening: Object.fromEntries(listening),
+    certificates: [...secrets].map(([identity, { kind }]) => ({ identity, state: kind })),
+    config,
+    version,
+  };
+}

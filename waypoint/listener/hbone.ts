@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tunnels that come on port 15008. A client must be of the trust domain; what it wants is in each CONNECT: the address that the
+// application dialled. Who it is decides policies: the certificate of the tunnel, and nothing that a header says.
+import { Endpoint } from '#lib/linux/address.ts';
+import { close as closeFd } from '#lib/linux/calls.ts';
+import { localAddress, peerAddress } from '#lib/linux/socket.ts';
+import type { Identity } from '#lib/mesh/identity.ts';
+import { type Ip, parseIp } from '#lib/mesh/ip.ts';
+import { NOBODY } from '#lib/net/http/link.ts';
+import { StreamLink } from '#lib/net/http/stream-link.ts';
+import { Session, type SessionOwner } from '#lib/net/session.ts';
+import { TlsTransport } from '#lib/net/tls-transport.ts';
+import type { Party } from '#lib/proxy/telemetry/party.ts';
+import { isOfTrustDomain, type PeerIdentity } from '#lib/tls/peer.ts';
+import type { HeaderBlock } from '#lib/wire/h2/headers.ts';
+import { ErrorCode } from '#lib/wire/h2/protocol.ts';
+import { HBONE_SERVER } from '#lib/wire/h2/settings.ts';
+import type { H2Stream } from '#lib/wire/h2/stream.ts';
+import { connectResponse, HboneStatus, parseAuthority } from '#lib/wire/hbone.ts';
+import type { Door } from '../path/door.ts';
+import { Origin } from '../path/origin.ts';
+import type { Runtime } from '../worker/runtime.ts';
+import type { Live } from './connections.ts';
+import type { Doors } from './doors.ts';
+import { serveLink } from './incoming.ts';
+import type { ExchangeService } from './service.ts';
+
+/** Streams of one tunnel are connections of many clients, which open and end as they like; see the node proxy's worker. */
+const LIMITS = { controlBurst: 20_000, controlPerSecond: 20_000, resetBurst: 5_000, resetPerSecond: 5_000 };
+/** Origins remembered of one tunnel. */
+const MAX_ORIGINS = 256;
+const NOT_FOUND = 404;
+
+export class HboneListener {
+  readonly #runtime: Runtime;
+  readonly #service: ExchangeService;
+  readonly #doors: Doors;
+  readonly #peer = new Endpoint();
+  readonly #local = new Endpoint();
+
+  constructor(runtime: Runtime, service: ExchangeService, doors: Doors) {
+    this.#runtime = runtime;
+    this.#service = service;
+    this.#doors = doors;
+  }
+
+  onConnection(fd: number): void {
+    const { admission, bench, identities, ips, settings, telemetry } = this.#runtime;
+    const context = identities.context(settings.identity);
+    if (context === null || peerAddress(fd, this.#peer) < 0 || localAddress(fd, this.#local) < 0) {
+      closeFd(fd);
+      admission.leave();
+      telemetry.count('ambit_tunnels_refused_total', { reason: context === null ? 'no certificate' : 'gone' });
+      return;
+    }
+    const peer = ips.of(this.#peer);
+    const tunnel = new InboundTunnel(this.#runtime, this.#service, this.#doors, peer, peer.withPort(this.#peer.port));
+    tunnel.session = new Session(
+      bench,
+      'server',
+      { ...HBONE_SERVER, limits: LIMITS },
+      tunnel,
+      (owner) => new TlsTransport(bench, fd, context, 'server', owner),
+    );
+    this.#runtime.connections.add(tunnel);
+  }
+}
+
+/** One accepted tunnel. */
+class InboundTunnel implements SessionOwner, Live {
+  session!: Session;
+  readonly #runtime: Runtime;
+  readonly #service: ExchangeService;
+  readonly #doors: Doors;
+  readonly #peerIp: Ip;
+  readonly #peerText: string;
+  readonly #origins = new Map<string, Origin>();
+  #identity: Identity | undefined;
+  #party: Party | undefined;
+
+  constructor(runtime: Runtime, service: ExchangeService, doors: Doors, peerIp: Ip, peerText: string) {
+    this.#runtime = runtime;
+    this.#service = service;
+    this.#doors = doors;
+    this.#peerIp = peerIp;
+    this.#peerText = peerText;
+  }
+
+  onPeer(_session: Session, peer: PeerIdentity | null): string {
+    const { memory, mesh, settings } = this.#runtime;
+    if (peer === null || !isOfTrustDomain(peer, settings.trustDomain))
+      return `peer ${peer?.uri ?? 'without identity'} is not of trust domain ${settings.trustDomain}`;
+    this.#identity = memory.identity(peer.uri);
+    const workload = mesh.workloadByAddress(settings.network, this.#peerIp);
+    if (workload !== undefined) this.#party = memory.of(workload).party;
+    return '';
+  }
+
+  onUsable(): void {}
+
+  onRequest(session: Session, stream: H2Stream, headers: HeaderBlock): void {
+    const { authority } = headers;
+    let origin = this.#origins.get(authority);
+    if (origin === undefined || !headers.isTunnel) {
+      const made = headers.isTunnel ? this.#originOf(authority) : HboneStatus.badRequest;
+      if (typeof made === 'number') {
+        refuse(session, stream, made);
+        return;
+      }
+      if (this.#origins.size >= MAX_ORIGINS) this.#origins.clear();
+      this.#origins.set(authority, made);
+      origin = made;
+    }
+    const { admission, bench } = this.#runtime;
+    if (!admission.enter()) {
+      refuse(session, stream, HboneStatus.unavailable);
+      return;
+    }
+    this.#runtime.telemetry.connection(1);
+    session.h2.respond(stream, connectResponse(HboneStatus.ok, ''), false);
+    const onEnd = (): void => {
+      admission.leave();
+      this.#runtime.telemetry.connection(-1);
+    };
+    serveLink(this.#runtime, this.#service, new StreamLink(bench, session, stream, NOBODY), { origin, onEnd });
+  }
+
+  onStreamGone(): void {}
+
+  onSessionEnd(): void {
+    this.#runtime.admission.leave();
+    this.#runtime.connections.delete(this);
+  }
+
+  drain(): void {
+    this.session.drain();
+  }
+
+  kill(): void {
+    this.session.abort('connection closed due to connection drain');
+  }
+
+  sweep(): void {}
+
+  #originOf(authority: string): Origin | number {
+    const parsed = parseAuthority(authority);
+    if (parsed === undefined) return HboneStatus.badRequest;
+    const namespace = this.#identity?.namespace ?? '';
+    let door: Door | undefined;
+    const ip = parsed.kind === 'address' ? parseIp(parsed.ip) : undefined;
+    if (parsed.kind === 'hostname') door = this.#doors.byHostname(parsed.hostname, parsed.port, namespace);
+    else if (ip !== undefined) door = this.#doors.byAddress(ip, parsed.port, namespace);
+    if (door === undefined) return NOT_FOUND;
+    const source = { ip: this.#peerIp, text: this.#peerText };
+    return new Origin(door, this.#identity, source, { ip: ip ?? this.#peerIp, text: authority }, this.#party);
+  }
+}
+
+function refuse(session: Session, stream: H2Stream, status: number): void {
+  session.h2.respond(stream, connectResponse(status, ''), true);
+  session.h2.resetStream(stream, ErrorCode.noError);
+  session.streamGone();
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// What HTTP connections are told to do with requests: one exchange each.
+import type { HttpConnection, HttpService, ServerStream, ServerUser } from '#lib/net/http/exchange.ts';
+import { Exchange } from '../path/exchange.ts';
+import type { Runtime } from '../worker/runtime.ts';
+import type { Arrived } from './incoming.ts';
+
+export class ExchangeService implements HttpService {
+  readonly #runtime: Runtime;
+
+  constructor(runtime: Runtime) {
+    this.#runtime = runtime;
+  }
+
+  onRequest(stream: ServerStream, connection: HttpConnection): ServerUser {
+    const exchange = new Exchange(this.#runtime, (connection.context as Arrived).origin, stream);
+    exchange.begin();
+    return exchange;
+  }
+
+  onBadRequest(_connection: HttpConnection, status: number, reason: string): void {
+    this.#runtime.telemetry.count('ambit_bad_requests_total', { status: String(status), reason });
+  }
+
+  onConnectionEnd(connection: HttpConnection): void {
+    this.#runtime.connections.delete(connection);
+    (connection.context as Arrived).onEnd();
+  }
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a connection was opened to: a service's port, a single workload, or a listener of a gateway; with the routes and
+// policies that hold there. They follow the configuration between two requests, never within one.
+import type { PolicySet } from '#lib/mesh/http/authorize-request.ts';
+import type { CompiledTable } from '#lib/mesh/http/compiled-table.ts';
+import type { Retry } from '#lib/mesh/http/route-table.ts';
+import { DEFAULT_RETRY, isOpaque } from '#lib/mesh/http/route-table.ts';
+import type { Telemetry } from '#lib/mesh/http/telemetry.ts';
+import type { WaypointSettings } from '#lib/mesh/http/waypoint.ts';
+import type { AppProtocol, Service } from '#lib/mesh/service.ts';
+import { portOf } from '#lib/mesh/service.ts';
+import type { Member } from '../upstream/member.ts';
+import type { Runtime } from '../worker/runtime.ts';
+
+export type Behind =
+  | { readonly kind: 'service'; readonly service: Service; readonly port: number }
+  | { readonly kind: 'listener'; readonly table: string; readonly port: number }
+  | { readonly kind: 'workload'; readonly member: Member; readonly port: number };
+
+export class Door {
+  readonly behind: Behind;
+  /** Undefined for a workload: there are no routes to it. */
+  table: CompiledTable | undefined;
+  access!: PolicySet;
+  telemetry: Telemetry | undefined;
+  settings!: WaypointSettings;
+  retry: Retry = DEFAULT_RETRY;
+  readonly #runtime: Runtime;
+  #seenAt = -1;
+
+  constructor(runtime: Runtime, behind: Behind) {
+    this.#runtime = runtime;
+    this.behind = behind;
+    this.refresh();
+  }
+
+  get port(): number {
+    return this.behind.port;
+  }
+
+  /** The service's key; '' if it is none. */
+  get service(): string {
+    return this.behind.kind === 'service' ? this.behind.service.key : '';
+  }
+
+  /** What the port is said to speak. */
+  get protocol(): AppProtocol {
+    if (this.behind.kind !== 'service') return 'unknown';
+    const { port, service } = this.behind;
+    return portOf(this.#runtime.mesh.service(service.key) ?? service, port)?.appProtocol ?? 'unknown';
+  }
+
+  /** Routes say that streams are not looked into. */
+  get opaque(): boolean {
+    return this.table !== undefined && isOpaque(this.table.table);
+  }
+
+  refresh(): void {
+    const { l7 } = this.#runtime;
+    const { version } = l7;
+    if (version === this.#seenAt) return;
+    this.#seenAt = version;
+    const { behind } = this;
+    this.settings = l7.settings;
+    this.retry = this.settings.defaultRetry ?? DEFAULT_RETRY;
+    this.access = l7.access(this.service);
+    this.telemetry = l7.telemetry(this.service);
+    if (behind.kind === 'service') this.table = l7.serviceTable(behind.service.key, behind.port);
+    else if (behind.kind === 'listener') this.table = l7.listenerTable(behind.table);
+  }
+}

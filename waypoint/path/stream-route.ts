@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+// A stream that is no HTTP: judged by what policies ask of connections, led to an endpoint, and passed on byte by byte.
+
+import type { Arena } from '#lib/linux/arena.ts';
+import { authorizeRequest } from '#lib/mesh/http/authorize-request.ts';
+import type { Target } from '#lib/mesh/http/route-table.ts';
+import { NO_PROOF } from '#lib/mesh/proof.ts';
+import { type Link, type LinkOwner, NOBODY } from '#lib/net/http/link.ts';
+import { Relay, type RelayOwner } from '#lib/net/http/relay.ts';
+import type { Dialling, DialOutcome } from '#lib/net/http/upstream.ts';
+import type { Live } from '../listener/connections.ts';
+import type { Arrived } from '../listener/incoming.ts';
+import type { Member } from '../upstream/member.ts';
+import type { Runtime } from '../worker/runtime.ts';
+
+/** Endpoints tried for one stream, as long as none has been reached. */
+const ATTEMPTS = 3;
+
+export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live {
+  readonly #runtime: Runtime;
+  readonly #arrived: Arrived;
+  readonly #link: Link;
+  readonly #targets = new Map<string, Target>();
+  #member: Member | null = null;
+  #dialling: Dialling | null = null;
+  #relay: Relay | null = null;
+  #tried: readonly Member[] = [];
+  #first: Buffer | null = null;
+  #opened = false;
+  #over = false;
+
+  constructor(runtime: Runtime, arrived: Arrived, link: Link) {
+    this.#runtime = runtime;
+    this.#arrived = arrived;
+    this.#link = link;
+  }
+
+  begin(): void {
+    const { origin } = this.#arrived;
+    this.#runtime.connections.add(this);
+    this.#link.owner = this;
+    this.#link.pause();
+    const { access } = origin.door;
+    const flow = {
+      sourceIp: origin.sourceIp,
+      identity: origin.identity,
+      destinationIp: origin.destinationIp,
+      destinationPort: origin.door.port,
+    };
+    const verdict = authorizeRequest(access.tcp, flow, NO_PROOF);
+    if (verdict.allow) this.#dial();
+    else this.#end('rbac_deny_close');
+  }
+
+  // === DialOutcome ===
+
+  onLink(link: Link): void {
+    this.#dialling = null;
+    if (this.#over) {
+      link.abort();
+      return;
+    }
+    this.#opened = true;
+    this.#runtime.telemetry.stream(this.#arrived.origin, this.#member, 'opened', 0, 0, '');
+    const { cork } = this.#runtime.bench;
+    if (this.#first !== null) cork.write(link, this.#first, 0, this.#first.length);
+    cork.flushOf(link);
+    this.#relay = new Relay(this.#link, link, this, this.#first?.length ?? 0);
+    this.#first = null;
+  }
+
+  onNoLink(): void {
+    this.#dialling = null;
+    if (this.#over) return;
+    this.#release();
+    if (this.#tried.length < ATTEMPTS) this.#dial();
+    else this.#end('UF');
+  }
+
+  onRelayEnd(error: string, received: number, sent: number): void {
+    this.#relay = null;
+    this.#finish(error === '' ? '' : 'UR', received, sent);
+  }
+
+  // === LinkOwner, until it is joined ===
+
+  /** What was read to find out what it speaks. */
+  onBytes(_link: Link, arena: Arena, start: number, end: number): void {
+    this.#first = Buffer.from(arena.bytes.subarray(start, end));
+  }
+
+  onDrained(): void {}
+
+  onFin(): void {}
+
+  onBroken(): void {
+    this.#dialling?.cancel();
+    this.#finish('DC', 0, 0);
+  }
+
+  // === Live ===
+
+  drain(): void {}
+
+  kill(): void {
+    if (this.#relay !== null) this.#relay.kill('drained');
+    else this.#end('DC');
+  }
+
+  sweep(): void {}
+
+  // === inside ===
+
+  #dial(): void {
+    const { door } = this.#arrived.origin;
+    const member = door.behind.kind === 'workload' ? door.behind.member : this.#pick();
+    if (member === undefined || this.#tried.includes(member)) {
+      this.#end('UH');
+      return;
+    }
+    this.#tried = [...this.#tried, member];
+    this.#member = member;
+    member.active++;
+    const dialling = member.dial(this);
+    if (this.#relay === null && !this.#over) this.#dialling = dialling;
+  }
+
+  #pick(): Member | undefined {
+    const target = this.#target();
+    return target === undefined ? undefined : this.#runtime.clusters.of(target).pick(this.#tried);
+  }
+
+  /** The first TCP route's backend by weight, or the service itself. */
+  #target(): Target | undefined {
+    const { behind, table } = this.#arrived.origin.door;
+    const routes = table?.table.tcp ?? [];
+    if (routes.length > 0) {
+      const { backends } = routes[0]!;
+      const total = backends.reduce((sum, { weight }) => sum + weight, 0);
+      let ticket = this.#runtime.random() * total;
+      for (const { invalid, target, weight } of backends) {
+        ticket -= weight;
+        if (ticket < 0) return invalid === '' ? target : undefined;
+      }
+      return undefined;
+    }
+    if (behind.kind !== 'service') return undefined;
+    const name = `${behind.service.key}:${behind.port}`;
+    let own = this.#targets.get(name);
+    if (own === undefined) {
+      own = { service: behind.service.key, port: behind.port, subset: '' };
+      this.#targets.set(name, own);
+    }
+    return own;
+  }
+
+  #release(): void {
+    if (this.#member !== null) this.#member.active--;
+    this.#member = null;
+  }
+
+  #end(flags: string): void {
+    if (this.#over) return;
+    this.#link.owner = NOBODY;
+    this.#link.abort();
+    this.#dialling?.cancel();
+    this.#finish(flags, 0, 0);
+  }
+
+  #finish(flags: string, received: number, sent: number): void {
+    if (this.#over) return;
+    this.#over = true;
+    const { telemetry, connections } = this.#runtime;
+    const { origin, onEnd } = this.#arrived;
+    if (this.#opened) telemetry.stream(origin, this.#member, 'closed', received, sent, flags);
+    else telemetry.count('ambit_streams_refused_total', { reason: flags });
+    this.#release();
+    connections.delete(this);
+    onEnd();
+  }
+}

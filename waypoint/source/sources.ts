@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where mesh and layer-7 configuration come from: the control plane over delta xDS, a YAML text, or both. `synced` resolves when
+// the first whole picture is in.
+import { readFile } from 'node:fs/promises';
+import type { Clock } from '#lib/kit/clock.ts';
+import { AmbitError } from '#lib/kit/error.ts';
+import type { Logger } from '#lib/kit/log.ts';
+import { formatProblem } from '#lib/kit/result.ts';
+import { ADDRESS_TYPE } from '#lib/model/wds/state.ts';
+import { type ServerSettings, serverEndpoint } from '#lib/proxy/source/server-access.ts';
+import type { MeshState } from '#lib/proxy/state/mesh-state.ts';
+import type { XdsCounts } from '#lib/proxy/telemetry/xds-counts.ts';
+import { DeltaClient } from '#lib/xds/client.ts';
+import { makeNode } from '#lib/xds/node.ts';
+import type { Config } from '../config.ts';
+import type { L7State } from './l7-state.ts';
+import { readLocalWaypoint } from './local-file.ts';
+
+export interface Sources {
+  readonly synced: Promise<void>;
+  close(): Promise<void>;
+}
+
+interface Parts {
+  readonly mesh: MeshState;
+  readonly l7: L7State;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly counts: XdsCounts;
+}
+
+/** Throws LOCAL_CONFIG_INVALID when the file cannot be used. */
+export async function openSources(config: Config, parts: Parts): Promise<Sources> {
+  const { l7, log, mesh } = parts;
+  const flushed = async (): Promise<void> => {
+    await mesh.flushed();
+    await l7.flushed();
+  };
+  if (config.localFile !== undefined) await loadLocal(config.localFile, config.worker.clusterId, parts);
+  if (config.xds === undefined) {
+    if (config.localFile === undefined) log.warn('neither a control plane nor a local file: there is nothing to serve');
+    return { synced: flushed(), close: async () => {} };
+  }
+  const client = xdsClient(config, config.xds, parts);
+  client.start();
+  return { synced: client.whenSynced().then(flushed), close: () => client.stop() };
+}
+
+function xdsClient(config: Config, server: ServerSettings, { clock, counts, l7, log, mesh }: Parts): DeltaClient {
+  const { nodeMetadata, pod, worker } = config;
+  const identity = {
+    type: 'waypoint',
+    ip: pod.ip === '' ? '1.1.1.1' : pod.ip,
+    name: pod.name,
+    namespace: pod.namespace,
+  };
+  const metadata = { NODE_NAME: worker.nodeName, ...nodeMetadata } as Parameters<typeof makeNode>[2];
+  return new DeltaClient({
+    endpoint: serverEndpoint(server, { authToken: config.authToken, clusterId: worker.clusterId }),
+    node: makeNode(identity, 'cluster.local', metadata),
+    clock,
+    log: log.child('xds'),
+    onConnected: (connected) => counts.connection(connected),
+    subscriptions: [
+      { typeUrl: ADDRESS_TYPE, mode: 'wildcard' as const, apply: mesh.applyAddresses },
+      ...l7.types.map(({ apply, typeUrl }) => ({ typeUrl, mode: 'wildcard' as const, apply })),
+    ].map(({ apply, mode, typeUrl }) => ({
+      typeUrl,
+      mode,
+      handle: (resources: Parameters<typeof apply>[0], removed: readonly string[]) => {
+        counts.message(typeUrl, resources);
+        return apply(resources, removed);
+      },
+    })),
+  });
+}
+
+async function loadLocal(path: string, clusterId: string, { l7, log, mesh }: Parts): Promise<void> {
+  const read = readLocalWaypoint(await readFile(path, 'utf8'), clusterId);
+  const problems = read.ok ? [] : read.problems.map(formatProblem);
+  if (read.ok) {
+    for (const workload of read.value.mesh.workloads) mesh.putWorkload(workload);
+    for (const service of read.value.mesh.services) mesh.putService(service);
+    mesh.flush();
+    for (const { apply, typeUrl } of l7.types) {
+      for (const { name, reason } of apply(read.value.resources.get(typeUrl) ?? [], []))
+        problems.push(`${name}: ${reason}`);
+    }
+  }
+  if (problems.length === 0) log.info('configuration read from a file', { file: path });
+  else
+    throw new AmbitError(
+      'LOCAL_CONFIG_INVALID',
+      `${path} cannot be used:\n${problems.map((problem) => `  ${problem}`).join('\n')}`,
+    );
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// How the metrics of one set of labels lie in counter slots: requests, then three histograms. A histogram has a slot for each
+// bucket that counts what fell into that bucket alone, one for +Inf, and one for the sum.
+
+/** Upper bounds, for milliseconds and bytes alike (Envoy's defaults). */
+export const BUCKETS: readonly number[] = [
+  0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000, 600_000, 1_800_000,
+  3_600_000,
+];
+export const HISTOGRAM_SLOTS: number = BUCKETS.length + 2;
+export const REQUEST_COUNTER = 'istio_requests_total';
+export const REQUEST_HISTOGRAMS: readonly string[] = [
+  'istio_request_duration_milliseconds',
+  'istio_request_bytes',
+  'istio_response_bytes',
+];
+export const REQUEST_SLOTS: number = 1 + REQUEST_HISTOGRAMS.length * HISTOGRAM_SLOTS;

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// One endpoint of a cluster: where it is, how it is reached, what is under way to it, and its connections.
+
+import { HBONE_PORT } from '#lib/mesh/gateway-address.ts';
+import type { ConnectionPool } from '#lib/mesh/http/traffic-policy.ts';
+import type { Ip } from '#lib/mesh/ip.ts';
+import { identityOf, type Workload } from '#lib/mesh/workload.ts';
+import { dialTcp } from '#lib/net/http/dial-tcp.ts';
+import { HTTP_CLIENT } from '#lib/net/http/h2-client.ts';
+import { type Dialling, type DialOutcome, Upstream, type UpstreamOptions } from '#lib/net/http/upstream.ts';
+import { endpointOf } from '#lib/proxy/worker/address.ts';
+import type { Runtime } from '../worker/runtime.ts';
+import type { Far } from './tunnels.ts';
+
+export class Member {
+  readonly workload: Workload;
+  readonly ip: Ip;
+  readonly port: number;
+  /** `ip:port`. */
+  readonly address: string;
+  /** Requests under way. */
+  active = 0;
+  /** Share of the traffic beside its siblings. */
+  weight: number;
+  readonly #runtime: Runtime;
+  readonly #far: Far | null;
+  #pool: ConnectionPool;
+  #h1: Upstream | null = null;
+  #h2: Upstream | null = null;
+
+  constructor(
+    runtime: Runtime,
+    workload: Workload,
+    ip: Ip,
+    port: number,
+    names: readonly string[],
+    pool: ConnectionPool,
+  ) {
+    this.#runtime = runtime;
+    this.workload = workload;
+    this.ip = ip;
+    this.port = port;
+    this.address = ip.withPort(port);
+    this.weight = workload.capacity;
+    this.#pool = pool;
+    this.#far = workload.protocol === 'hbone' ? farOf(workload, ip, names) : null;
+  }
+
+  /** By a tunnel, so that its node proves who it is. */
+  get tunnelled(): boolean {
+    return this.#far !== null;
+  }
+
+  /** Limits of the connections made from now on. */
+  set pool(pool: ConnectionPool) {
+    if (pool === this.#pool) return;
+    this.#pool = pool;
+    if (this.#h1 !== null) this.#h1.options = this.#options('h1');
+    if (this.#h2 !== null) this.#h2.options = this.#options('h2');
+  }
+
+  upstream(version: 'h1' | 'h2'): Upstream {
+    if (version === 'h1') {
+      this.#h1 ??= new Upstream(this.#runtime.bench, this.#options('h1'));
+      return this.#h1;
+    }
+    this.#h2 ??= new Upstream(this.#runtime.bench, this.#options('h2'));
+    return this.#h2;
+  }
+
+  /** A connection of its own, for streams that are no HTTP. */
+  dial(outcome: DialOutcome): Dialling {
+    const { bench, dialOptions, tunnels } = this.#runtime;
+    const timeoutMs = this.#pool.connectTimeoutMs;
+    if (this.#far !== null) return tunnels.connect(this.#far, this.address, timeoutMs, outcome);
+    return dialTcp(bench, endpointOf(this.ip, this.port), dialOptions, timeoutMs, outcome);
+  }
+
+  sweep(now: number): void {
+    this.#h1?.sweep(now);
+    this.#h2?.sweep(now);
+  }
+
+  /** The endpoint is gone: requests under way end as they may, no other begins. */
+  close(): void {
+    this.#h1?.close();
+    this.#h2?.close();
+  }
+
+  #options(version: 'h1' | 'h2'): UpstreamOptions {
+    const pool = this.#pool;
+    return {
+      version,
+      dial: (outcome) => this.dial(outcome),
+      h2: HTTP_CLIENT,
+      maxConnections: pool.maxConnections,
+      maxPending: pool.maxPendingRequests,
+      maxRequestsPerConnection: pool.maxRequestsPerConnection,
+      maxStreams: pool.maxConcurrentStreams,
+      idleMs: pool.httpIdleTimeoutMs,
+      connectTimeoutMs: pool.connectTimeoutMs,
+    };
+  }
+}
+
+function farOf(workload: Workload, ip: Ip, names: readonly string[]): Far {
+  const endpoint = endpointOf(ip, HBONE_PORT);
+  const expected = [identityOf(workload).uri, ...names];
+  return { key: `${expected.join(' ')} ${endpoint}`, endpoint, expected };
+}

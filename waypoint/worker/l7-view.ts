@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// Layer-7 configuration as a data-plane process sees it: compiled from records in shared memory when first asked for, and again
+// when their record has changed. What is under way keeps what it began with.
+import type { StoreReader } from '#lib/loop/shared/store-reader.ts';
+import type { AccessPolicy } from '#lib/mesh/http/access-policy.ts';
+import { type PolicySet, policySet } from '#lib/mesh/http/authorize-request.ts';
+import { type CompiledTable, compileTable, implicitTable } from '#lib/mesh/http/compiled-table.ts';
+import { type RouteTable, tableName } from '#lib/mesh/http/route-table.ts';
+import type { Telemetry } from '#lib/mesh/http/telemetry.ts';
+import type { TrafficPolicy } from '#lib/mesh/http/traffic-policy.ts';
+import type { WaypointSettings } from '#lib/mesh/http/waypoint.ts';
+import { RecordCache } from '#lib/proxy/state/record-cache.ts';
+import { ACCESS_KEY, labelsKey, policyKey, tableKey, telemetryKey, WAYPOINT_KEY } from '../source/l7-key.ts';
+import { decodeValue } from '../source/l7-record.ts';
+
+const NO_SETTINGS: WaypointSettings = {
+  name: '',
+  listeners: [],
+  pathNormalisation: 'base',
+  defaultRetry: undefined,
+  headers: undefined,
+  providers: [],
+  forwardClientIdentity: false,
+  trustedProxies: 0,
+};
+const NO_POLICIES = policySet([]);
+const NO_LABELS: Readonly<Record<string, string>> = {};
+
+export class L7View {
+  readonly #store: StoreReader;
+  readonly #tables: RecordCache<RouteTable>;
+  readonly #policies: RecordCache<TrafficPolicy>;
+  readonly #labels: RecordCache<Readonly<Record<string, string>>>;
+  readonly #telemetry: RecordCache<Telemetry>;
+  readonly #settings: RecordCache<WaypointSettings>;
+  readonly #access: RecordCache<readonly AccessPolicy[]>;
+  /** Compiled, by the table they were compiled from. */
+  readonly #compiled = new WeakMap<RouteTable, CompiledTable>();
+  readonly #implicit = new Map<string, CompiledTable>();
+  #accessFor: readonly AccessPolicy[] | undefined;
+  readonly #sets = new Map<string, PolicySet>();
+
+  constructor(store: StoreReader) {
+    this.#store = store;
+    this.#tables = new RecordCache(store, (text) => decodeValue<RouteTable>(text));
+    this.#policies = new RecordCache(store, (text) => decodeValue<TrafficPolicy>(text));
+    this.#labels = new RecordCache(store, (text) => decodeValue<Readonly<Record<string, string>>>(text));
+    this.#telemetry = new RecordCache(store, (text) => decodeValue<Telemetry>(text));
+    this.#settings = new RecordCache(store, (text) => decodeValue<WaypointSettings>(text));
+    this.#access = new RecordCache(store, (text) => decodeValue<readonly AccessPolicy[]>(text));
+  }
+
+  /** Changes with every commit of the main process. */
+  get version(): number {
+    return this.#store.version;
+  }
+
+  get settings(): WaypointSettings {
+    return this.#settings.get(WAYPOINT_KEY) ?? NO_SETTINGS;
+  }
+
+  /** Routes of a service's port: its own, or straight to its endpoints. */
+  serviceTable(service: string, port: number): CompiledTable {
+    const name = tableName(service, port);
+    const table = this.#tables.get(tableKey(name));
+    if (table !== undefined) return this.#compile(table, service, port);
+    let implicit = this.#implicit.get(name);
+    if (implicit === undefined) {
+      implicit = implicitTable(service, port);
+      this.#implicit.set(name, implicit);
+    }
+    return implicit;
+  }
+
+  /** Routes of a gateway's listener. */
+  listenerTable(name: string): CompiledTable | undefined {
+    const table = this.#tables.get(tableKey(name));
+    return table === undefined ? undefined : this.#compile(table, '', 0);
+  }
+
+  trafficPolicy(service: string): TrafficPolicy | undefined {
+    return this.#policies.get(policyKey(service));
+  }
+
+  labels(uid: string): Readonly<Record<string, string>> {
+    return this.#labels.get(labelsKey(uid)) ?? NO_LABELS;
+  }
+
+  telemetry(service: string): Telemetry | undefined {
+    return this.#telemetry.get(telemetryKey(service)) ?? this.#telemetry.get(telemetryKey('*'));
+  }
+
+  /** Access policies of a service, those of the whole proxy among them. */
+  access(service: string): PolicySet {
+    const all = this.#access.get(ACCESS_KEY);
+    if (all === undefined || all.length === 0) return NO_POLICIES;
+    if (all !== this.#accessFor) {
+      this.#accessFor = all;
+      this.#sets.clear();
+    }
+    let set = this.#sets.get(service);
+    if (set === undefined) {
+      set = policySet(all.filter(({ services }) => services.length === 0 || services.includes(service)));
+      this.#sets.set(service, set);
+    }
+    return set;
+  }
+
+  #compile(table: RouteTable, service: string, port: number): CompiledTable {
+    let compiled = this.#compiled.get(table);
+    if (compiled === undefined) {
+      compiled = compileTable(table, service === '' ? undefined : { service, port, subset: '' });
+      this.#compiled.set(table, compiled);
+    }
+    return compiled;
+  }
+}

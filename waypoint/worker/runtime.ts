@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every part of one data-plane process shares. Built once in worker.ts and handed on; nothing here is global.
+import type { DialOptions } from '#lib/linux/socket.ts';
+import type { Admission } from '#lib/loop/acceptor.ts';
+import type { Loop } from '#lib/loop/loop.ts';
+import type { Random } from '#lib/mesh/balance.ts';
+import type { HttpBench } from '#lib/net/http/bench.ts';
+import type { ServerTimeouts } from '#lib/net/http/exchange.ts';
+import type { SharedMesh } from '#lib/proxy/state/shared-mesh.ts';
+import type { IpMemory } from '#lib/proxy/worker/address.ts';
+import type { Identities } from '#lib/proxy/worker/identities.ts';
+import type { WorkloadMemory } from '#lib/proxy/worker/workload-facts.ts';
+import type { WorkerSettings } from '../control.ts';
+import type { Connections } from '../listener/connections.ts';
+import type { Clusters } from '../upstream/clusters.ts';
+import type { Tunnels } from '../upstream/tunnels.ts';
+import type { L7View } from './l7-view.ts';
+import type { RequestIds } from './request-ids.ts';
+import type { Telemetry } from './telemetry.ts';
+
+export interface Runtime {
+  readonly settings: WorkerSettings;
+  readonly loop: Loop;
+  readonly bench: HttpBench;
+  readonly mesh: SharedMesh;
+  readonly l7: L7View;
+  readonly identities: Identities;
+  readonly memory: WorkloadMemory;
+  readonly ips: IpMemory;
+  readonly admission: Admission;
+  readonly random: Random;
+  readonly ids: RequestIds;
+  readonly timeouts: ServerTimeouts;
+  readonly dialOptions: DialOptions;
+  readonly tunnelOptions: DialOptions;
+  readonly tunnels: Tunnels;
+  readonly clusters: Clusters;
+  readonly connections: Connections;
+  readonly telemetry: Telemetry;
+  /** Wall clock, ms with fractions. */
+  readonly now: () => number;
+}

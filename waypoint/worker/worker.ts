@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+// One data-plane process of the waypoint: turns main's messages into certificates, listeners and configuration. Everything of it
+// runs on the loop's thread, between two waits.
+import { randomFillSync } from 'node:crypto';
+import { AmbitError, describeError } from '#lib/kit/error.ts';
+import { close as closeFd } from '#lib/linux/calls.ts';
+import { Admission } from '#lib/loop/acceptor.ts';
+import { decodeJson } from '#lib/loop/channel.ts';
+import { StoreReader } from '#lib/loop/shared/store-reader.ts';
+import type { WorkerContext, WorkerProgram } from '#lib/loop/worker.ts';
+import { HttpBench } from '#lib/net/http/bench.ts';
+import { SharedMesh } from '#lib/proxy/state/shared-mesh.ts';
+import { IpMemory } from '#lib/proxy/worker/address.ts';
+import { Identities } from '#lib/proxy/worker/identities.ts';
+import { WorkloadMemory } from '#lib/proxy/worker/workload-facts.ts';
+import type { ToMain, ToWorker, WorkerSettings } from '../control.ts';
+import { Connections } from '../listener/connections.ts';
+import { Listeners } from '../listener/listeners.ts';
+import { Clusters } from '../upstream/clusters.ts';
+import { Tunnels } from '../upstream/tunnels.ts';
+import { L7View } from './l7-view.ts';
+import { RequestIds } from './request-ids.ts';
+import type { Runtime } from './runtime.ts';
+import { Telemetry } from './telemetry.ts';
+
+/** Name under which main passes the store's descriptor. */
+export const STORE_MEMORY = 'store';
+/** Descriptors kept for what is not a connection. */
+const SPARE_DESCRIPTORS = 512;
+/** Until unacknowledged bytes of a tunnel mean that it is dead. */
+const TUNNEL_USER_TIMEOUT_MS = 20_000;
+
+export class WaypointWorker implements WorkerProgram {
+  readonly #context: WorkerContext;
+  #runtime: Runtime | null = null;
+  #listeners: Listeners | null = null;
+  #draining = false;
+
+  constructor(context: WorkerContext) {
+    this.#context = context;
+  }
+
+  onMessage(bytes: Uint8Array, fds: number[]): void {
+    for (const fd of fds.splice(0)) closeFd(fd);
+    const message = decodeJson(bytes) as ToWorker;
+    if (message.kind === 'settings') {
+      this.#runtime ??= this.#build(message.settings);
+      this.#listeners ??= new Listeners(this.#runtime, (listener, port) =>
+        this.#send({ kind: 'listening', listener, port }),
+      );
+      this.#send({ kind: 'ready' });
+      return;
+    }
+    const runtime = this.#runtime;
+    if (runtime === null) throw new AmbitError('WORKER_ORDER', `message ${message.kind} came before the settings`);
+    this.#handle(runtime, message);
+  }
+
+  #handle(runtime: Runtime, message: Exclude<ToWorker, { kind: 'settings' }>): void {
+    switch (message.kind) {
+      case 'config':
+        if (!this.#draining) this.#listeners?.update();
+        return;
+      case 'identity':
+        this.#identity(runtime, message);
+        return;
+      case 'identity-failed':
+        runtime.identities.fail(message.identity, message.reason);
+        return;
+      case 'drain':
+        this.#drain(message.deadlineMs);
+        return;
+    }
+  }
+
+  onMainGone(deadlineMs: number): void {
+    this.#drain(deadlineMs);
+  }
+
+  #identity(runtime: Runtime, message: Extract<ToWorker, { kind: 'identity' }>): void {
+    const { identity, chain, key, roots } = message;
+    try {
+      runtime.identities.put(identity, chain, key, roots);
+    } catch (error) {
+      runtime.identities.fail(identity, describeError(error));
+      runtime.telemetry.message('error', 'a delivered certificate is not usable', {
+        identity,
+        error: describeError(error),
+      });
+    }
+  }
+
+  #drain(deadlineMs: number): void {
+    if (this.#draining) return;
+    this.#draining = true;
+    const runtime = this.#runtime;
+    if (runtime === null) {
+      this.#context.stop(0);
+      return;
+    }
+    this.#listeners?.close();
+    runtime.loop.after(deadlineMs, { onTimer: () => this.#end() });
+    runtime.connections.drain(() => this.#end());
+  }
+
+  #end(): void {
+    this.#runtime?.connections.kill();
+    this.#send({ kind: 'drained' });
+    this.#context.stop(0);
+  }
+
+  #send(message: ToMain): void {
+    this.#context.channel.sendJson(message);
+  }
+
+  #build(settings: WorkerSettings): Runtime {
+    const { loop, memory, counters, log, vitals, fileLimit } = this.#context;
+    const store = memory[STORE_MEMORY];
+    if (store === undefined) throw new AmbitError('WORKER_MEMORY', `no shared memory by the name ${STORE_MEMORY}`);
+    const reader = StoreReader.open(store);
+    const now = (): number => performance.timeOrigin + performance.now();
+    const bench = new HttpBench(loop, settings.byteBudget);
+    const identities = new Identities(loop, (identity) => this.#send({ kind: 'identity-wanted', identity }));
+    const dialOptions = { noDelay: true };
+    const tunnelOptions = { noDelay: true, userTimeoutMs: TUNNEL_USER_TIMEOUT_MS };
+    const half: Omit<Runtime, 'clusters'> = {
+      settings,
+      loop,
+      bench,
+      mesh: new SharedMesh(reader),
+      l7: new L7View(reader),
+      identities,
+      memory: new WorkloadMemory(),
+      ips: new IpMemory(),
+      admission: new Admission(
+        settings.maxConnections ?? Math.max(64, Math.floor((fileLimit - SPARE_DESCRIPTORS) / 2)),
+      ),
+      random: Math.random,
+      ids: new RequestIds((bytes) => void randomFillSync(bytes)),
+      timeouts: { idleMs: settings.idleMs, headMs: settings.headMs, stallMs: settings.stallMs },
+      dialOptions,
+      tunnelOptions,
+      tunnels: new Tunnels({
+        bench,
+        identities,
+        identity: settings.identity,
+        dialOptions: tunnelOptions,
+        connectTimeoutMs: settings.connectTimeoutMs,
+      }),
+      connections: new Connections(loop),
+      telemetry: new Telemetry({
+        counters,
+        log,
+        vitals,
+        toMain: (message) => this.#send(message),
+        now,
+        accessLog: settings.accessLog,
+        clusterId: settings.clusterId,
+      }),
+      now,
+    };
+    const runtime = half as Runtime;
+    (runtime as { clusters: Clusters }).clusters = new Clusters(runtime);
+    return runtime;
+  }
+}
