@@ -14,12 +14,17 @@ interface Dependency {
   readonly key: string | undefined;
 }
 
+/** Outputs of the many items that put out one value under their own key: not worth a list for each. */
+const OWN_KEY: readonly string[] = Object.freeze(['(its own key)']);
+const NONE: readonly never[] = Object.freeze([]);
+
 /** One item under way through the graph: its key, what it read, what it put out. */
 class Item implements Dependent {
   readonly key: string;
   readonly #owner: { invalidated(key: string): void };
-  dependencies: Dependency[] = [];
-  outputs: readonly string[] = [];
+  /** Shared while empty: most items read nothing but their input. */
+  dependencies: readonly Dependency[] | Dependency[] = NONE;
+  outputs: readonly string[] = NONE;
 
   constructor(key: string, owner: { invalidated(key: string): void }) {
     this.key = key;
@@ -35,7 +40,12 @@ class Item implements Dependent {
       if (key === undefined) watchers.removeFromAll(this);
       else watchers.remove(key, this);
     }
-    this.dependencies = [];
+    this.dependencies = NONE;
+  }
+
+  depend(watchers: Watchers, key: string | undefined): void {
+    if (this.dependencies === NONE) this.dependencies = [{ watchers, key }];
+    else (this.dependencies as Dependency[]).push({ watchers, key });
   }
 }
 
@@ -47,8 +57,11 @@ export type Compute<T> = (key: string, fetch: Fetch) => Outputs<T>;
 
 export class Derived<T> extends Store<T> {
   readonly #compute: Compute<T>;
+  /** An item that reads nothing and puts out its own key is not kept: its value says all that there is to know. */
   readonly #items = new Map<string, Item>();
   #dirty = new Set<string>();
+  /** The input of an output that has another key than it. */
+  readonly #inputOf = new Map<string, string>();
   /** Where several inputs put out one key: each one's value, by input key. */
   readonly #rivals = new Map<string, Map<string, T>>();
   #computed = 0;
@@ -91,7 +104,7 @@ export class Derived<T> extends Store<T> {
   }
 
   #recompute(key: string): void {
-    const item = this.#items.get(key) ?? new Item(key, this);
+    const item = this.#items.get(key) ?? this.#restored(key);
     item.forget();
     this.#computed++;
     let outputs: Outputs<T>;
@@ -103,43 +116,80 @@ export class Derived<T> extends Store<T> {
       this.scheduler.failed(this.name, key, error);
       return;
     }
-    const kept = new Set<string>();
-    for (const [out, value] of outputs) {
-      kept.add(out);
-      this.#put(out, key, value);
-    }
-    for (const out of item.outputs) if (!kept.has(out)) this.#take(out, key);
-    item.outputs = [...kept];
-    if (item.outputs.length === 0 && item.dependencies.length === 0) this.#items.delete(key);
+    const before = item.outputs === OWN_KEY ? [key] : item.outputs;
+    for (const [out, value] of outputs) this.#put(out, key, value);
+    item.outputs = keysOf(outputs, key);
+    for (const out of before) if (!outputs.some(([kept]) => kept === out)) this.#take(out, key);
+    const plain = item.outputs === OWN_KEY || item.outputs.length === 0;
+    if (plain && item.dependencies.length === 0) this.#items.delete(key);
     else this.#items.set(key, item);
   }
 
-  #put(out: string, input: string, value: T): void {
+  /** An item that was not worth keeping. */
+  #restored(key: string): Item {
+    const item = new Item(key, this);
+    if (this.#puts(key, key)) item.outputs = OWN_KEY;
+    return item;
+  }
+
+  /** Whether the input puts out that key. */
+  #puts(input: string, out: string): boolean {
     const rivals = this.#rivals.get(out);
-    if (rivals !== undefined) {
-      rivals.set(input, value);
-    } else {
-      this.#rivals.set(out, new Map([[input, value]]));
+    if (rivals !== undefined) return rivals.has(input);
+    return this.get(out) !== undefined && (this.#inputOf.get(out) ?? out) === input;
+  }
+
+  #put(out: string, input: string, value: T): void {
+    let rivals = this.#rivals.get(out);
+    const present = this.get(out);
+    if (rivals === undefined && (present === undefined || this.#puts(input, out))) {
+      this.#own(out, input);
+      this.write(out, value);
+      return;
     }
-    this.write(out, this.#winner(out));
+    if (rivals === undefined) {
+      rivals = new Map([[this.#inputOf.get(out) ?? out, present as T]]);
+      this.#rivals.set(out, rivals);
+      this.#inputOf.delete(out);
+    }
+    rivals.set(input, value);
+    this.write(out, this.#winner(rivals));
   }
 
   #take(out: string, input: string): void {
     const rivals = this.#rivals.get(out);
-    rivals?.delete(input);
-    if (rivals?.size === 0) this.#rivals.delete(out);
-    this.write(out, this.#winner(out));
+    if (rivals === undefined) {
+      if (!this.#puts(input, out)) return;
+      this.#inputOf.delete(out);
+      this.write(out, undefined);
+      return;
+    }
+    rivals.delete(input);
+    const winner = this.#winner(rivals);
+    if (rivals.size === 1) {
+      this.#rivals.delete(out);
+      for (const left of rivals.keys()) this.#own(out, left);
+    }
+    this.write(out, winner);
+  }
+
+  #own(out: string, input: string): void {
+    if (out === input) this.#inputOf.delete(out);
+    else this.#inputOf.set(out, input);
   }
 
   /** Of several inputs that put out one key, the first by name, whatever the order of their arrival. */
-  #winner(out: string): T | undefined {
-    const rivals = this.#rivals.get(out);
-    if (rivals === undefined) return undefined;
-    if (rivals.size === 1) for (const value of rivals.values()) return value;
+  #winner(rivals: ReadonlyMap<string, T>): T | undefined {
     let first: string | undefined;
     for (const input of rivals.keys()) if (first === undefined || input < first) first = input;
     return first === undefined ? undefined : rivals.get(first);
   }
+}
+
+function keysOf(outputs: Outputs<unknown>, key: string): readonly string[] {
+  if (outputs.length === 0) return NONE;
+  if (outputs.length === 1 && outputs[0]![0] === key) return OWN_KEY;
+  return [...new Set(outputs.map(([out]) => out))];
 }
 
 /** The engine's side of a collection or an index, as handed out by its graph. */
@@ -177,6 +227,6 @@ class Reading implements Fetch {
     const { watchers } = readable;
     if (key === undefined) watchers.addToAll(this.#item);
     else watchers.add(key, this.#item);
-    this.#item.dependencies.push({ watchers, key });
+    this.#item.depend(watchers, key);
   }
 }

@@ -12,8 +12,8 @@ export class Lookup<T> extends Node implements Index<T>, Upstream {
   readonly constant: boolean = false;
   readonly #over: Collection<T>;
   readonly #keysOf: (value: T, key: string) => Iterable<string>;
-  /** Index key → item key → item. */
-  readonly #members = new Map<string, Map<string, T>>();
+  /** Index key → key of the item, or keys when there are several. */
+  readonly #members = new Map<string, string | Set<string>>();
   readonly #keysOfItem = new Map<string, readonly string[]>();
   /** Ordered lists, made when first asked for. */
   readonly #lists = new Map<string, readonly T[]>();
@@ -43,7 +43,8 @@ export class Lookup<T> extends Node implements Index<T>, Upstream {
     if (known !== undefined) return known;
     const members = this.#members.get(key);
     if (members === undefined) return NOTHING;
-    const list = [...members].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, value]) => value);
+    const keys = typeof members === 'string' ? [members] : [...members].sort();
+    const list = keys.map((item) => this.#over.get(item) as T);
     this.#lists.set(key, list);
     return list;
   }
@@ -79,15 +80,11 @@ export class Lookup<T> extends Node implements Index<T>, Upstream {
       const after = value === undefined ? NOTHING : this.#keysFor(value, item, before);
       for (const key of before) {
         touched.add(key);
-        const members = this.#members.get(key);
-        members?.delete(item);
-        if (members?.size === 0) this.#members.delete(key);
+        this.#remove(key, item);
       }
       for (const key of after) {
         touched.add(key);
-        const members = this.#members.get(key);
-        if (members === undefined) this.#members.set(key, new Map([[item, value as T]]));
-        else members.set(item, value as T);
+        this.#add(key, item);
       }
       if (after.length === 0) this.#keysOfItem.delete(item);
       else this.#keysOfItem.set(item, after);
@@ -97,6 +94,19 @@ export class Lookup<T> extends Node implements Index<T>, Upstream {
       for (const changed of this.#downstream) changed(key);
       this.watchers.invalidate(key);
     }
+  }
+
+  #add(key: string, item: string): void {
+    const members = this.#members.get(key);
+    if (members === undefined) this.#members.set(key, item);
+    else if (typeof members === 'string') this.#members.set(key, new Set([members, item]));
+    else members.add(item);
+  }
+
+  #remove(key: string, item: string): void {
+    const members = this.#members.get(key);
+    if (members === item) this.#members.delete(key);
+    else if (typeof members === 'object' && members.delete(item) && members.size === 0) this.#members.delete(key);
   }
 
   #keysFor(value: T, item: string, before: readonly string[]): readonly string[] {

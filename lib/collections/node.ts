@@ -50,13 +50,15 @@ export interface Dependent {
 
 /** Who read which keys of one collection or index. */
 export class Watchers {
-  readonly #byKey = new Map<string, Set<Dependent>>();
+  /** Most keys have one reader: that stands by itself, without a set around it. */
+  readonly #byKey = new Map<string, Dependent | Set<Dependent>>();
   readonly #ofAll = new Set<Dependent>();
 
   add(key: string, dependent: Dependent): void {
     const known = this.#byKey.get(key);
-    if (known === undefined) this.#byKey.set(key, new Set([dependent]));
-    else known.add(dependent);
+    if (known === undefined) this.#byKey.set(key, dependent);
+    else if (known instanceof Set) known.add(dependent);
+    else if (known !== dependent) this.#byKey.set(key, new Set([known, dependent]));
   }
 
   addToAll(dependent: Dependent): void {
@@ -65,7 +67,8 @@ export class Watchers {
 
   remove(key: string, dependent: Dependent): void {
     const known = this.#byKey.get(key);
-    if (known?.delete(dependent) && known.size === 0) this.#byKey.delete(key);
+    if (known === dependent) this.#byKey.delete(key);
+    else if (known instanceof Set && known.delete(dependent) && known.size === 0) this.#byKey.delete(key);
   }
 
   removeFromAll(dependent: Dependent): void {
@@ -74,7 +77,8 @@ export class Watchers {
 
   invalidate(key: string): void {
     const known = this.#byKey.get(key);
-    if (known !== undefined) for (const dependent of known) dependent.invalidate();
+    if (known instanceof Set) for (const dependent of known) dependent.invalidate();
+    else known?.invalidate();
     for (const dependent of this.#ofAll) dependent.invalidate();
   }
 
