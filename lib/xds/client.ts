@@ -26,6 +26,8 @@ import { grpcService } from '#lib/proto/grpc.ts';
 import { DeltaClientState, type Outcome, type Subscription } from './client-state.ts';
 import { type Ending, ReconnectPolicy } from './reconnect.ts';
 
+/** A first snapshot is megabytes: with HTTP/2's 64 KiB it would stop and ask for more a hundred times. */
+const WINDOW_BYTES = 4 * 1024 * 1024;
 export const MAX_MESSAGE_BYTES = 200 * 1024 * 1024;
 const CONNECT_TIMEOUT_MS = 5_000;
 const PING_EVERY_MS = 30_000;
@@ -211,6 +213,7 @@ export function channelOptions(): ChannelOptions {
   return {
     'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
     'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
+    'grpc-node.flow_control_window': WINDOW_BYTES,
     'grpc.keepalive_time_ms': PING_EVERY_MS,
     'grpc.keepalive_timeout_ms': PING_TIMEOUT_MS,
     'grpc.initial_reconnect_backoff_ms': 100,
