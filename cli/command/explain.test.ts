@@ -171,3 +171,43 @@ test('an agent that cannot tell of older connections is named, and the rest is e
   equal(full.pastProxy.length, 1);
   match(explanationText(full, false), /not known on n2: cni-2 answered 404/);
 });
+
+test('where a waypoint is on the way, it is asked about the request', async () => {
+  const asked: URLSearchParams[] = [];
+  const part = (verdict: Record<string, unknown>, text: string) => ({ verdict, text, lines: ['a step'] });
+  const near = {
+    from: { name: 'price-1', namespace: 'shop', identity: 'spiffe://cluster.local/ns/shop/sa/price' },
+    to: 'web.shop:8080',
+    address: '10.96.0.1',
+    outbound: part(
+      {
+        kind: 'hbone',
+        waypoint: true,
+        authority: '10.96.0.1:8080',
+        workload: { name: 'web-1', namespace: 'shop', node: 'n2' },
+      },
+      'HBONE to its waypoint',
+    ),
+    allowed: true,
+  };
+  const at = (allowed: boolean) =>
+    cluster([], (request, name) => {
+      if (name === 'zt-1') return { status: 200, body: JSON.stringify(near) };
+      asked.push(new URL(request.path, 'http://w').searchParams);
+      const access = part({ allow: allowed }, allowed ? 'no policy stands in the way' : 'denied by shop/p');
+      const routing = allowed ? { routing: part({ kind: 'forward' }, 'to shop/web-v2:8080') } : {};
+      return { status: 200, body: JSON.stringify({ service: 'shop/web:8080', allowed, access, ...routing }) };
+    });
+  const query = { method: 'POST', path: '/x?y=1', headers: ['a:b', 'c:d'] };
+  const full = await explain(at(true), 'price-1', 'web.shop:8080', query);
+  equal(full.allowed, true);
+  match(
+    explanationText(full, false),
+    /POST \/x\?y=1 to shop\/web:8080, decided by waypoint shop\/web-1: access\n {2}no policy[\s\S]*Routing\n {2}to shop\/web-v2:8080/,
+  );
+  equal(asked[0]?.get('identity'), near.from.identity);
+  equal(asked[0]?.get('to'), '10.96.0.1:8080');
+  equal(asked[0]?.getAll('header').join(), 'a:b,c:d');
+  const denied = await explain(at(false), 'price-1', 'web.shop:8080', query);
+  match(explanationText(denied, false), /^DENIED/);
+});

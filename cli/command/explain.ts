@@ -10,14 +10,21 @@ import { type Cluster, findPod, withCluster } from '../cluster.ts';
 import { type End, type PastProxy, pastProxy } from '../cni/past-proxy.ts';
 import type { CliIo } from '../io.ts';
 import { type Format, formatValue, outputOption } from '../print/format.ts';
+import { askWaypoint, type RequestAnswer, type RequestQuery } from '../waypoint/explanation.ts';
 import { askExplain, type Explanation, type ExplanationPart } from '../ztunnel/explanation.ts';
 import { nodeOf, ztunnelOfNode } from '../ztunnel/target.ts';
 
 interface Options {
   readonly from: string;
   readonly to: string;
+  readonly method: string;
+  readonly path: string;
+  readonly header: readonly string[];
   readonly output: Format;
 }
+
+/** The request that is meant when nothing else is said. */
+const PLAIN_REQUEST: RequestQuery = { method: 'GET', path: '/', headers: [] };
 
 /** The whole answer, joined from both ends. */
 export interface FullExplanation {
@@ -35,6 +42,8 @@ export interface FullExplanation {
     readonly workload: string;
     readonly insteadOf?: string;
   };
+  /** Decided by the waypoint on the way, about the request; absent when there is none. */
+  readonly request?: RequestAnswer & { readonly waypoint: string; readonly asked: string };
   /** Such connections that are older than the enrolment: what is told above does not hold for them. */
   readonly pastProxy: readonly PastProxy[];
   /** Nodes whose agent could not be asked for those, with the reason. */
@@ -46,9 +55,13 @@ export function explainCommand(io: CliIo, exit: (code: number) => void): Command
     .description('tell what would become of a connection, and why; exits 1 when it would be refused')
     .requiredOption('--from <pod>', 'the client, as namespace/name or name')
     .requiredOption('--to <host:port>', 'what it would dial: a service, an address, or a pod as namespace/name:port')
+    .option('--method <method>', 'of the request, where a waypoint decides', PLAIN_REQUEST.method)
+    .option('--path <path>', 'of the request, query included', PLAIN_REQUEST.path)
+    .option('--header <header...>', 'of the request, as name:value', [])
     .addOption(outputOption());
   command.action(async (options: Options) => {
-    const answer = await withCluster(command, (cluster) => explain(cluster, options.from, options.to));
+    const { from, header: headers, method, path, to } = options;
+    const answer = await withCluster(command, (cluster) => explain(cluster, from, to, { method, path, headers }));
     io.out(formatValue(options.output, answer, () => explanationText(answer, io.color)));
     if (!answer.allowed) exit(1);
   });
@@ -56,7 +69,12 @@ export function explainCommand(io: CliIo, exit: (code: number) => void): Command
 }
 
 /** Asks the proxies involved. */
-export async function explain(cluster: Cluster, from: string, to: string): Promise<FullExplanation> {
+export async function explain(
+  cluster: Cluster,
+  from: string,
+  to: string,
+  query: RequestQuery = PLAIN_REQUEST,
+): Promise<FullExplanation> {
   const client = await findPod(cluster, from);
   const node = nodeOf(client);
   const name = `${client.metadata.namespace}/${client.metadata.name}`;
@@ -65,6 +83,10 @@ export async function explain(cluster: Cluster, from: string, to: string): Promi
   const old = await olderConnections(cluster, client, near, to);
   const common = { from: name, to, outbound: { ...near.outbound, node }, ...old };
   const end = near.outbound.verdict.workload;
+  if (near.outbound.verdict.waypoint === true && end !== undefined) {
+    const request = await atWaypoint(cluster, end, client, near, query);
+    return { ...common, allowed: near.allowed && request.allowed, request };
+  }
   if (near.inbound === undefined || end === undefined) return { ...common, allowed: near.allowed };
   // What lets a connection in is what the destination's own proxy knows, which may be older or newer.
   const far = end.node === node ? near : await farSide(cluster, end.node, name, dialled, near);
@@ -74,6 +96,22 @@ export async function explain(cluster: Cluster, from: string, to: string): Promi
       ? { ...near.inbound, node, workload, insteadOf: far }
       : { ...(far.inbound ?? near.inbound), node: end.node, workload };
   return { ...common, allowed: near.outbound.verdict.kind !== 'drop' && inbound.verdict.allow !== false, inbound };
+}
+
+/** Has the waypoint judge the request that would come to it. */
+async function atWaypoint(
+  cluster: Cluster,
+  { name, namespace }: { readonly name: string; readonly namespace: string },
+  client: Pod,
+  near: Explanation,
+  query: RequestQuery,
+): Promise<NonNullable<FullExplanation['request']>> {
+  const pod = await findPod(cluster, `${namespace}/${name}`);
+  const port = near.to.slice(near.to.lastIndexOf(':') + 1);
+  const authority = near.outbound.verdict.authority ?? `${near.address}:${port}`;
+  const ends = { identity: near.from.identity, source: client.status?.podIP ?? '', authority, host: near.to };
+  const answer = await askWaypoint(cluster, pod, ends, query);
+  return { ...answer, waypoint: `${namespace}/${name}`, asked: `${query.method} ${query.path}` };
 }
 
 /** What both ends' node agents know of connections from before the enrolment. */
@@ -136,13 +174,16 @@ async function destination(cluster: Cluster, to: string): Promise<string> {
 /** The answer for people: decision first, then the proof of each half. */
 export function explanationText(answer: FullExplanation, color: boolean): string {
   const paint = pc.createColors(color);
-  const { allowed, from, inbound, outbound, pastProxy: old, to, unasked } = answer;
+  const { allowed, from, inbound, outbound, pastProxy: old, request, to, unasked } = answer;
   const lines = [`${allowed ? paint.green('ALLOWED') : paint.red('DENIED')}  ${from} -> ${to}`, ''];
   const half = (title: string, part: ExplanationPart): void => {
     lines.push(paint.bold(title), `  ${part.text}`, ...part.lines.map((line) => `    ${line}`), '');
   };
   half(`Outbound, decided on ${outbound.node}`, outbound);
-  if (inbound?.insteadOf !== undefined)
+  if (request !== undefined) {
+    half(`${request.asked} to ${request.service}, decided by waypoint ${request.waypoint}: access`, request.access);
+    if (request.routing !== undefined) half('Routing', request.routing);
+  } else if (inbound?.insteadOf !== undefined)
     half(`Inbound at ${inbound.workload}, as ${inbound.node} knows it: ${inbound.insteadOf}`, inbound);
   else if (inbound !== undefined) half(`Inbound at ${inbound.workload}, decided on ${inbound.node}`, inbound);
   else if (allowed) lines.push('No node proxy guards the destination: none of its policies is enforced there.', '');

@@ -15,6 +15,8 @@ export interface ExplanationPart {
     readonly policy?: string;
     /** `ip:port` that a tunnel is asked for. */
     readonly authority?: string;
+    /** The workload is a waypoint, which decides about requests. */
+    readonly waypoint?: boolean;
     readonly workload?: { readonly name: string; readonly namespace: string; readonly node: string };
   };
   /** One sentence. */

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+import { equal, match, ok } from 'node:assert/strict';
+import { test } from 'node:test';
+import { CART, client, request } from '#lib/testkit/routes.ts';
+import { EMPTY_MATCH } from '../policy.ts';
+import type { AccessPolicy } from './access-policy.ts';
+import { NO_HTTP_CONDITIONS } from './conditions.ts';
+import { explainRequest, type RequestWorld } from './explain.ts';
+import { ANY_REQUEST, BLANK_RULE, backendTo, type RouteTable } from './route-table.ts';
+
+const TARGET = { service: 'shop/pay.shop.svc.cluster.local', port: 80, subset: '' };
+const TABLE: RouteTable = {
+  name: `${CART}:80`,
+  http: [
+    {
+      clientNamespace: '',
+      exclusiveHosts: false,
+      hosts: [
+        {
+          hosts: ['*'],
+          entries: [{ rule: 0, match: { ...ANY_REQUEST, path: { kind: 'exact', value: '/pay', ignoreCase: false } } }],
+        },
+      ],
+      rules: [{ ...BLANK_RULE, origin: 'HTTPRoute shop/r', section: 'rules[0]', backends: [backendTo(TARGET)] }],
+    },
+  ],
+  tls: [],
+  tcp: [],
+};
+
+const NO_WRITES: AccessPolicy = {
+  key: 'shop/read-only',
+  action: 'deny',
+  dryRun: false,
+  provider: '',
+  services: [CART],
+  rules: [
+    {
+      clauses: [
+        {
+          matches: [
+            {
+              ...EMPTY_MATCH,
+              http: { ...NO_HTTP_CONDITIONS, methods: { any: [{ kind: 'exact', value: 'POST' }], none: [] } },
+            },
+          ],
+        },
+      ],
+    },
+  ],
+};
+
+const world = (more: Partial<RequestWorld> = {}): RequestWorld => ({
+  ...{ service: CART, port: 80, table: TABLE, policies: [] },
+  ...more,
+});
+
+test('a request that a route takes is told with the route and its rule', () => {
+  const told = explainRequest(world(), request('GET cart/pay'));
+  equal(told.allowed, true);
+  equal(told.routing?.text, 'to shop/pay.shop.svc.cluster.local:80 by HTTPRoute shop/r, rules[0]');
+  ok((told.routing?.lines.length ?? 0) > 0);
+});
+
+test('a request that no route takes is told as 404, one without routes goes to its own endpoints', () => {
+  match(explainRequest(world(), request('GET cart/else')).routing?.text ?? '', /^answered 404: no-route/);
+  const own = explainRequest(world({ table: undefined }), request('GET cart/else'));
+  match(own.routing?.text ?? '', /^to shop\/cart.shop.svc.cluster.local:80 by Service/);
+});
+
+test('a denied request names policy, rule and clause, and is routed nowhere', () => {
+  const told = explainRequest(world({ policies: [NO_WRITES] }), request('POST cart/pay', { identity: client('shop') }));
+  equal(told.allowed, false);
+  equal(told.routing, undefined);
+  match(told.access.text, /explicitly denied by AuthorizationPolicy shop\/read-only, rule 1: .*POST/);
+  equal(explainRequest(world({ policies: [NO_WRITES] }), request('GET cart/pay')).allowed, true);
+});

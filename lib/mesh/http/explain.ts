@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What would become of a request at a waypoint, and why: the functions that requests run through, with a recorder that
+// keeps every step. Pure; a waypoint answers with it, and tests read it.
+
+import { formatProof, recordProof, type Step } from '../proof.ts';
+import type { AccessPolicy, RequestAccessVerdict } from './access-policy.ts';
+import { authorizeRequest, policySet, requestFlow } from './authorize-request.ts';
+import { compileTable, implicitTable } from './compiled-table.ts';
+import type { RequestView } from './request.ts';
+import { route } from './route.ts';
+import type { RouteTable, Target } from './route-table.ts';
+import type { FaultVerdict, RouteVerdict } from './route-verdict.ts';
+
+/** What a waypoint knows of the service that is asked. */
+export interface RequestWorld {
+  readonly service: string;
+  readonly port: number;
+  /** Of that port; undefined when no route names it. */
+  readonly table: RouteTable | undefined;
+  /** Those that apply to the service. */
+  readonly policies: readonly AccessPolicy[];
+}
+
+interface Part {
+  readonly verdict: Readonly<Record<string, unknown>>;
+  /** One sentence. */
+  readonly text: string;
+  readonly proof: readonly Step[];
+  readonly lines: readonly string[];
+}
+
+export interface RequestExplanation {
+  readonly access: Part;
+  /** Absent when access is denied: such a request is routed nowhere. */
+  readonly routing: Part | undefined;
+  readonly allowed: boolean;
+}
+
+/** Backends are drawn by weight; the answer tells the first that can be drawn, its proof all of them. */
+export function explainRequest(world: RequestWorld, request: RequestView): RequestExplanation {
+  const recorder = recordProof();
+  const verdict = authorizeRequest(policySet(world.policies).http, requestFlow(request), recorder);
+  const { allow, clause, policy, reason, rule } = verdict;
+  const access: Part = {
+    verdict: { allow, reason, policy, rule, clause },
+    text: accessText(verdict),
+    proof: recorder.steps,
+    lines: formatProof(recorder.steps),
+  };
+  return { access, routing: allow ? explainRoute(world, request) : undefined, allowed: allow };
+}
+
+function explainRoute({ port, service, table }: RequestWorld, request: RequestView): Part {
+  const recorder = recordProof();
+  const target: Target = { service, port, subset: '' };
+  const compiled = table === undefined ? implicitTable(service, port) : compileTable(table, target);
+  const verdict = route(compiled, request, () => 0, recorder);
+  return {
+    verdict: summary(verdict),
+    text: routeText(verdict),
+    proof: recorder.steps,
+    lines: formatProof(recorder.steps),
+  };
+}
+
+export function accessText({ clause, policy, reason, rule }: RequestAccessVerdict): string {
+  switch (reason) {
+    case 'denied':
+      return `explicitly denied by AuthorizationPolicy ${policy}, rule ${rule + 1}${clause === '' ? '' : `: ${clause}`}`;
+    case 'not-allowed':
+      return 'no ALLOW policy matches, and there are some';
+    case 'allowed':
+      return `allowed by AuthorizationPolicy ${policy}, rule ${rule + 1}`;
+    case 'no-policy':
+      return 'no policy stands in the way';
+  }
+}
+
+export function routeText(verdict: RouteVerdict): string {
+  const fault = faultText(verdict.fault);
+  switch (verdict.kind) {
+    case 'forward': {
+      const { port, service, subset } = verdict.target;
+      const { origin, section } = verdict.rule;
+      const where = `${service}:${port}${subset === '' ? '' : `, subset ${subset}`}`;
+      return `to ${where} by ${origin}${section === '' ? '' : `, ${section}`}${fault}`;
+    }
+    case 'redirect':
+      return `redirected with ${verdict.status} to ${verdict.location} by ${verdict.rule.origin}${fault}`;
+    case 'respond': {
+      const subject = verdict.subject === '' ? '' : ` (${verdict.subject})`;
+      const by = verdict.rule === undefined ? '' : ` by ${verdict.rule.origin}`;
+      return `answered ${verdict.status}${by}: ${verdict.reason}${subject}${fault}`;
+    }
+  }
+}
+
+function faultText(fault: FaultVerdict | undefined): string {
+  if (fault === undefined) return '';
+  const delay = fault.delayMs === 0 ? [] : [`a delay of ${fault.delayMs} ms`];
+  const abort = fault.abortStatus === 0 ? [] : [`status ${fault.abortStatus}`];
+  return `, with ${[...delay, ...abort].join(' and ')} injected`;
+}
+
+function summary(verdict: RouteVerdict): Record<string, unknown> {
+  switch (verdict.kind) {
+    case 'forward':
+      return { kind: 'forward', target: verdict.target, path: verdict.path, authority: verdict.authority };
+    case 'redirect':
+      return { kind: 'redirect', status: verdict.status, location: verdict.location };
+    case 'respond':
+      return { kind: 'respond', status: verdict.status, reason: verdict.reason, subject: verdict.subject };
+  }
+}
