@@ -20,6 +20,7 @@ import { Exposition } from '#lib/proxy/telemetry/exposition.ts';
 import { LogSink } from '#lib/proxy/telemetry/log-sink.ts';
 import { XdsCounts } from '#lib/proxy/telemetry/xds-counts.ts';
 import { configDump } from './admin/config-dump.ts';
+import { explain } from './admin/explain.ts';
 import { serveAdmin } from './admin/servers.ts';
 import { type Config, issuerSettings, printableConfig } from './config.ts';
 import { DataPlane } from './data-plane.ts';
@@ -130,6 +131,7 @@ export class App {
       readiness: this.readiness,
       exposition: this.#exposition,
       dump: () => this.dump(),
+      explain: (query) => explain(query, { mesh: this.mesh.mesh, l7: this.l7, network: config.worker.network }),
       quit: () => this.stop('asked to quit'),
     });
     this.dataPlane.start();

@@ -3,18 +3,22 @@
 import { existsSync } from 'node:fs';
 import { type AdminRequest, type AdminServer, json, type Reply, type Route, serveHttp, text } from '#lib/kit/admin.ts';
 import type { Readiness } from '#lib/kit/readiness.ts';
+import { formatProblem, type Result } from '#lib/kit/result.ts';
 import type { Exposition } from '#lib/proxy/telemetry/exposition.ts';
 import type { Config } from '../config.ts';
+import type { Explanation } from './explain.ts';
 
 export interface AdminParts {
   readonly readiness: Readiness;
   readonly exposition: Exposition;
   readonly dump: () => unknown;
+  readonly explain: (query: URLSearchParams) => Result<Explanation>;
   readonly quit: () => void;
 }
 
 const INDEX = `<!doctype html><title>waypoint</title><h1>waypoint</h1><ul>
 <li><a href="config_dump">config_dump</a>: mesh, routes, policies, certificates
+<li><a href="debug/explain">debug/explain</a>?identity=SPIFFE&amp;source=IP&amp;to=IP:PORT&amp;method=…&amp;path=…&amp;header=…: what would become of a request
 <li>quitquitquit (POST): drain and end
 </ul>
 `;
@@ -37,10 +41,15 @@ export async function serveAdmin({ admin }: Config, parts: AdminParts): Promise<
   return servers;
 }
 
-function adminRoutes({ dump, quit }: AdminParts): Readonly<Record<string, Route>> {
+function adminRoutes({ dump, explain, quit }: AdminParts): Readonly<Record<string, Route>> {
   return {
     '/': () => ({ type: 'text/html; charset=utf-8', body: INDEX }),
     '/config_dump': () => json(dump()),
+    '/debug/explain': ({ query }) => {
+      const answer = explain(query);
+      if (answer.ok) return json(answer.value);
+      return json({ error: answer.problems.map(formatProblem).join('; ') }, 404);
+    },
     '/quitquitquit': ({ method }) => {
       if (method !== 'POST') return text('Invalid HTTP method\n', 405);
       quit();
