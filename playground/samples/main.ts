@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The sample shop, one program for all its services: main.ts web|catalog|price|ledger|shopper.
+// The sample shop, one program for all its services: main.ts web|catalog|price|ledger|shopper; recipes in several
+// versions: main.ts recipes VERSION; and many requests at once: main.ts burst URL COUNT [name:value…].
 // Where the others are comes from the environment, with the names of manifests/samples/shop.yaml as defaults.
+import { burst } from './burst.ts';
 import { serveCatalog } from './catalog.ts';
 import { serveLedger } from './ledger.ts';
 import { servePrice } from './price.ts';
+import { serveRecipes } from './recipes.ts';
 import { shop } from './shopper.ts';
 import { serveWeb } from './web.ts';
 
@@ -32,8 +35,19 @@ switch (role) {
   case 'shopper':
     shop(8081, places);
     break;
+  case 'recipes':
+    serveRecipes(8080, rest[0] ?? 'v1');
+    break;
+  case 'burst': {
+    const [url = '', count = '1', ...headers] = rest;
+    const pairs = headers.map((text) => text.split(/:(.*)/s, 2));
+    console.log(JSON.stringify(await burst(url, Number(count), Object.fromEntries(pairs))));
+    break;
+  }
   default:
-    console.error(`unknown role ${JSON.stringify([role, ...rest].join(' '))}: web, catalog, price, ledger or shopper`);
+    console.error(
+      `unknown role ${JSON.stringify([role, ...rest].join(' '))}: web, catalog, price, ledger, shopper, recipes or burst`,
+    );
     process.exitCode = 2;
 }
 // Process 1 of a container has no default action for SIGTERM.
