@@ -45,6 +45,16 @@ test('an update with an old version conflicts, and one that changes nothing make
   assert.equal(textAt(same, 'metadata', 'resourceVersion'), textAt(second, 'metadata', 'resourceVersion'));
 });
 
+test('a core object may be applied with its group’s empty name before the version', async () => {
+  const applied = await api.ok('PATCH', `${MAPS}/slash?fieldManager=me`, {
+    body: { apiVersion: '/v1', kind: 'ConfigMap', metadata: { name: 'slash' }, data: { a: '1' } },
+    headers: { 'content-type': 'application/apply-patch+yaml' },
+  });
+  assert.equal(applied['apiVersion'], 'v1');
+  const [fields] = listAt(applied, 'metadata', 'managedFields');
+  assert.equal(textAt(fields, 'apiVersion'), 'v1');
+});
+
 test('a status update changes only the status, a plain one everything else, and only the latter a generation', async () => {
   const path = '/apis/apps/v1/namespaces/default/deployments';
   const template = { metadata: { labels: { app: 'x' } }, spec: { containers: [{ name: 'app', image: 'app:1' }] } };

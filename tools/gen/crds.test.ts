@@ -113,3 +113,12 @@ test('defaults, constraints and prose are where users count on them', () => {
   ]);
   assert.match(nodeOf(route, 'spec.rules[].matches')?.description ?? '', /match/i);
 });
+
+test('what controllers write into a status of Istio’s kinds is kept, named in its schema or not', () => {
+  for (const { metadata, spec } of DEFINITIONS.filter(({ spec }) => spec.group.endsWith('istio.io'))) {
+    for (const { name, schema } of spec.versions) {
+      const status = schema.openAPIV3Schema.properties?.['status'];
+      assert.ok(status?.['x-kubernetes-preserve-unknown-fields'], `${metadata.name} ${name}`);
+    }
+  }
+});

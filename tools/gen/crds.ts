@@ -50,6 +50,8 @@ export function kindSchema(root: string, entry: KindEntry, version: string): Sch
   };
   schema.properties!['metadata'] = { type: 'object' };
   schema.properties!['status'] ??= { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
+  // Controllers write more into these than the published types name, addresses of ServiceEntries above all.
+  if (entry.package === 'istio') schema.properties!['status']['x-kubernetes-preserve-unknown-fields'] = true;
   addDefaults(entry.kind, entry.group, schema);
   return schema;
 }

@@ -9,7 +9,7 @@ import type { Condition } from '../policy.ts';
 export interface AccessPattern {
   /**
    * `present`: a value that is not empty. `template`: `{*}` is one path element, `{**}` any number. `wildcard`: `*` is
-   * any characters, `+` any but `/`.
+   * any characters, U+0001 any but `/`.
    */
   readonly kind: 'exact' | 'prefix' | 'suffix' | 'present' | 'template' | 'wildcard';
   readonly value: string;
@@ -29,7 +29,7 @@ export interface HttpConditions {
   readonly methods: AccessCondition;
   /** Without the query. */
   readonly paths: AccessCondition;
-  /** `issuer/subject` of the token. */
+  /** Issuer and subject of the token, with U+0000 between them. */
   readonly requestPrincipals: AccessCondition;
   readonly audiences: AccessCondition;
   readonly presenters: AccessCondition;

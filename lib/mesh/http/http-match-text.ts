@@ -4,9 +4,10 @@
 // the verdict.
 
 import type { Condition } from '../policy.ts';
-import { claimTexts } from './claim.ts';
+import { CLAIM_SEPARATOR, claimTexts } from './claim.ts';
 import type { AccessPattern, HttpConditions } from './conditions.ts';
 import { hostHolds, isBlank, rangesHold, requestPrincipal, textOrNone, valueHolds, valuesHold } from './http-match.ts';
+import { NO_SLASH } from './path-template.ts';
 import { pathOf, type RequestView } from './request.ts';
 
 /** One attribute of a match: what it wants, whether the connection satisfies it, what the connection had. */
@@ -51,7 +52,10 @@ export function httpReadings(http: HttpConditions, request: RequestView | undefi
     holds: hostHolds(http.hosts, authority),
     value: authority,
   }));
-  one('request principal', http.requestPrincipals, requestPrincipal);
+  add('request principal', http.requestPrincipals, patternText, (of) => {
+    const value = requestPrincipal(of);
+    return { holds: valueHolds(http.requestPrincipals, value), value: value && shown(value) };
+  });
   many('audience', http.audiences, 'aud');
   many('presenter', http.presenters, 'azp');
   one('server name', http.serverNames, (of) => textOrNone(of.serverName));
@@ -77,12 +81,17 @@ function patternText({ kind, value }: AccessPattern): string {
     case 'exact':
     case 'template':
     case 'wildcard':
-      return value;
+      return shown(value);
     case 'prefix':
-      return `${value}*`;
+      return `${shown(value)}*`;
     case 'suffix':
-      return `*${value}`;
+      return `*${shown(value)}`;
     case 'present':
       return '*';
   }
+}
+
+/** Separators that no policy writes, as the API writes them. */
+function shown(value: string): string {
+  return value.replaceAll(CLAIM_SEPARATOR, '/').replaceAll(NO_SLASH, '*');
 }

@@ -6,7 +6,7 @@
 import type { Cidr } from '../cidr.ts';
 import type { Ip } from '../ip.ts';
 import type { Condition } from '../policy.ts';
-import { claimTexts } from './claim.ts';
+import { CLAIM_SEPARATOR, claimTexts } from './claim.ts';
 import type { AccessCondition, AccessPattern, HttpConditions } from './conditions.ts';
 import { templateMatches, wildcardMatches } from './path-template.ts';
 import { pathOf, type RequestView } from './request.ts';
@@ -40,11 +40,11 @@ export function textOrNone(text: string): string | undefined {
   return text === '' ? undefined : text;
 }
 
-/** `issuer/subject` of the request's token; undefined without one. */
+/** Issuer and subject of the request's token, which no slash in either can shift; undefined without one. */
 export function requestPrincipal({ claims }: RequestView): string | undefined {
   if (claims === undefined) return undefined;
   const [issuer = '', subject = ''] = [claims['iss'], claims['sub']].map((one) => (typeof one === 'string' ? one : ''));
-  return `${issuer}/${subject}`;
+  return `${issuer}${CLAIM_SEPARATOR}${subject}`;
 }
 
 /** @param value undefined when there is none */

@@ -2,7 +2,7 @@
 //
 // Patterns of access policies with operators inside. In a path template `{*}` stands for one element that is not
 // empty, `{**}`, the last operator, for any characters including slashes. In a wildcard `*` stands for any characters,
-// `+` for any but a slash. Both are walked without a regular expression and in time bounded by the product of the
+// U+0001 for any but a slash. Both are walked without a regular expression and in time bounded by the product of the
 // lengths.
 
 /** Why a template cannot be used; '' when it can. */
@@ -44,6 +44,9 @@ function endsAfter(template: string, from: number, path: string, at: number): bo
   return path.length - at >= rest.length && path.endsWith(rest);
 }
 
+/** Stands for any characters but a slash in a wildcard; no value of a policy has it. */
+export const NO_SLASH = '\u0001';
+
 export function wildcardMatches(pattern: string, text: string): boolean {
   // Positions of the pattern that a prefix of the text leads to, advanced character by character.
   let states = closure(pattern, new Set([0]));
@@ -51,7 +54,7 @@ export function wildcardMatches(pattern: string, text: string): boolean {
     const next = new Set<number>();
     for (const at of states) {
       const p = pattern[at];
-      if (p === '*' || (p === '+' && c !== '/')) next.add(at);
+      if (p === '*' || (p === NO_SLASH && c !== '/')) next.add(at);
       else if (p === c) next.add(at + 1);
     }
     if (next.size === 0) return false;
@@ -62,6 +65,6 @@ export function wildcardMatches(pattern: string, text: string): boolean {
 
 /** Operators may stand for nothing. */
 function closure(pattern: string, states: Set<number>): Set<number> {
-  for (const at of states) if (pattern[at] === '*' || pattern[at] === '+') states.add(at + 1);
+  for (const at of states) if (pattern[at] === '*' || pattern[at] === NO_SLASH) states.add(at + 1);
   return states;
 }

@@ -108,6 +108,11 @@ export class MatchBuilder {
     return { any: lostWanted && this.#action === 'deny' ? [] : wanted, none: excluded };
   }
 
+  /** Whether something was asked that could not be expressed. */
+  get lost(): boolean {
+    return this.#lost;
+  }
+
   /** @param partly whether layer 7 asks for more than this match can tell */
   build(partly: boolean): MatchOrAlways {
     if (this.#action === 'allow') return this.#lost || partly ? EMPTY_MATCH : this.#match;

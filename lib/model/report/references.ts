@@ -6,7 +6,9 @@
 import type { Collection, Fetch } from '#lib/collections/collection.ts';
 import type { Graph } from '#lib/collections/graph.ts';
 import { parsePrincipal } from '#lib/mesh/identity.ts';
+import { profiles } from '../gateway/classes.ts';
 import type { ModelInputs, SettingsCollection } from '../inputs.ts';
+import type { ServiceEntry, WorkloadEntry } from '../object/entry.ts';
 import { labelsOf, namespaceOf, type Pod, type Service } from '../object/object.ts';
 import { candidateKeys, type Labels, selectorKey, selects } from '../object/selector.ts';
 import { type AuthorizationPolicy, type Source, type TargetRef, targetRefsOf } from '../policy/authorization-spec.ts';
@@ -15,6 +17,7 @@ import { settingsIn } from '../scope.ts';
 import { type ObjectProblem, ProblemList } from '../validate/problem.ts';
 import type { WaypointBinding } from '../waypoint/binding.ts';
 import type { Waypoint } from '../waypoint/gateway.ts';
+import { entryLabels } from '../workload/machine.ts';
 import type { TargetStanding, Targets } from './policy-condition.ts';
 
 export interface ReferenceSources {
@@ -24,6 +27,10 @@ export interface ReferenceSources {
   readonly services: Collection<Service>;
   readonly waypoints: Collection<Waypoint>;
   readonly serviceBindings: Collection<WaypointBinding>;
+  readonly serviceEntries: Collection<ServiceEntry>;
+  readonly workloadEntries: Collection<WorkloadEntry>;
+  /** By the ServiceEntry's key. */
+  readonly hostBindings: Collection<WaypointBinding>;
 }
 
 export interface References {
@@ -42,8 +49,16 @@ export function createReferences(graph: Graph, sources: ReferenceSources): Refer
   const byLabel = graph.index('pod labels by pair', podLabels, ({ labels, namespace }) =>
     candidateKeys(namespace, labels),
   );
-  const selected = (namespace: string, selector: Labels, fetch: Fetch): boolean =>
-    fetch.lookup(byLabel, selectorKey(namespace, selector)).some(({ labels }) => selects(selector, labels));
+  const entriesByLabel = graph.index('workload entries by label', sources.workloadEntries, (entry) =>
+    candidateKeys(namespaceOf(entry), entryLabels(entry)),
+  );
+  const selected = (namespace: string, selector: Labels, fetch: Fetch): boolean => {
+    const key = selectorKey(namespace, selector);
+    return (
+      fetch.lookup(byLabel, key).some(({ labels }) => selects(selector, labels)) ||
+      fetch.lookup(entriesByLabel, key).some((entry) => selects(selector, entryLabels(entry)))
+    );
+  };
 
   const checkSelector = (list: ProblemList, namespace: string, selector: Labels | undefined, fetch: Fetch): void => {
     const { rootNamespace } = settingsIn(sources.settings, fetch);
@@ -120,6 +135,11 @@ function standingOf(ref: TargetRef, namespace: string, sources: ReferenceSources
       if (fetch.get(sources.serviceBindings, key)?.waypoint !== undefined) return bound;
       return { text, standing: 'unbound', message: `Service ${key} has no waypoint to enforce it` };
     }
+    case 'ServiceEntry': {
+      if (fetch.get(sources.serviceEntries, key) === undefined) return missing;
+      if (fetch.get(sources.hostBindings, key)?.waypoint !== undefined) return bound;
+      return { text, standing: 'unbound', message: `ServiceEntry ${key} has no waypoint to enforce it` };
+    }
     case 'Gateway':
       return fetch.get(sources.inputs.gateways, key) === undefined ? missing : bound;
     case 'GatewayClass': {
@@ -128,7 +148,9 @@ function standingOf(ref: TargetRef, namespace: string, sources: ReferenceSources
       if (namespace !== rootNamespace) {
         return { text, standing: 'invalid', message: `a policy for a GatewayClass belongs in ${rootNamespace}` };
       }
-      return object === undefined ? { ...missing, message: `GatewayClass ${name} does not exist` } : bound;
+      if (object === undefined) return { ...missing, message: `GatewayClass ${name} does not exist` };
+      const ours = profiles(false).some(({ controllerName }) => controllerName === object.spec?.['controllerName']);
+      return ours ? bound : { text, standing: 'invalid', message: `GatewayClass ${name} is not a class of waypoints` };
     }
     default:
       return { text, standing: 'invalid', message: `${kind} cannot be attached to here` };

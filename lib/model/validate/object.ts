@@ -4,13 +4,14 @@
 // function serves `ambit validate`, the admission webhook and istiod's conditions, so they cannot disagree.
 
 import type { KubeObject } from '../object/object.ts';
-import type { AuthorizationPolicy } from '../policy/authorization-spec.ts';
-import type { PeerAuthentication } from '../policy/peer-authentication.ts';
 import { checkAuthorizationPolicy } from './authorization-policy.ts';
 import { checkMetadata } from './metadata.ts';
 import { checkPeerAuthentication } from './peer-authentication.ts';
 import { type ObjectProblem, ProblemList } from './problem.ts';
+import { checkRequestAuthentication } from './request-authentication.ts';
 import type { SchemaChecker } from './schema.ts';
+import { checkServiceEntry } from './service-entry.ts';
+import { checkWorkloadEntry, checkWorkloadGroup } from './workload-entry.ts';
 
 const DNS_NAME = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/;
 
@@ -30,17 +31,21 @@ export function validateObject(object: KubeObject, schemas: SchemaChecker): Obje
   return [...schema, ...checkMetadata(object), ...meaning];
 }
 
+type Check<T extends KubeObject> = (object: T) => ObjectProblem[];
+
+/** Checks of what a kind means, by `group/kind`; each gets objects of its kind's shape only. */
+const MEANINGS: Readonly<Record<string, Check<never>>> = {
+  'security.istio.io/AuthorizationPolicy': checkAuthorizationPolicy,
+  'security.istio.io/PeerAuthentication': checkPeerAuthentication,
+  'security.istio.io/RequestAuthentication': checkRequestAuthentication,
+  'networking.istio.io/ServiceEntry': checkServiceEntry,
+  'networking.istio.io/WorkloadEntry': checkWorkloadEntry,
+  'networking.istio.io/WorkloadGroup': checkWorkloadGroup,
+};
+
 function meaningOf(object: KubeObject): ObjectProblem[] {
-  const group = object.apiVersion?.split('/')[0];
-  if (group !== 'security.istio.io') return [];
-  switch (object.kind) {
-    case 'AuthorizationPolicy':
-      return checkAuthorizationPolicy(object as AuthorizationPolicy);
-    case 'PeerAuthentication':
-      return checkPeerAuthentication(object as PeerAuthentication);
-    default:
-      return [];
-  }
+  const check = MEANINGS[`${object.apiVersion?.split('/')[0]}/${object.kind}`];
+  return check === undefined ? [] : check(object as never);
 }
 
 function checkShape(object: KubeObject, schemas: SchemaChecker): ObjectProblem[] {

@@ -2140,7 +2140,7 @@ export const AccessPattern_Kind = {
   TEMPLATE: 4,
 
   /**
-   * '*' any characters, '+' any but '/'.
+   * '*' any characters, U+0001 any but '/'.
    *
    * @generated from enum value: KIND_WILDCARD = 5;
    */
@@ -2224,6 +2224,8 @@ export type HttpConditions = Message<"ambit.waypoint.v1.HttpConditions"> & {
   paths?: AccessCondition | undefined;
 
   /**
+   * Issuer and subject with U+0000 between them.
+   *
    * @generated from field: ambit.waypoint.v1.AccessCondition request_principals = 4;
    */
   requestPrincipals?: AccessCondition | undefined;

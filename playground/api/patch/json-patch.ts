@@ -38,7 +38,7 @@ function applyOne(document: Json, operation: JsonObject): Step {
     case 'remove':
       return remove(document, steps);
     case 'test':
-      return equal(read(document, steps), value) ? { document } : `testing path ${path} value failed`;
+      return holds(document, steps, value ?? null) ? { document } : `testing path ${path} value failed`;
     case 'move':
     case 'copy': {
       const from = typeof operation['from'] === 'string' ? parsePointer(operation['from']) : undefined;
@@ -51,6 +51,13 @@ function applyOne(document: Json, operation: JsonObject): Step {
     default:
       return `unknown operation ${JSON.stringify(op ?? null)}`;
   }
+}
+
+/** As on Kubernetes, and unlike RFC 6902 4.6, a member that is missing from an object passes for null. */
+function holds(document: Json, steps: readonly string[], value: Json): boolean {
+  const found = read(document, steps);
+  if (found !== undefined || value !== null) return equal(found, value);
+  return isObject(read(document, steps.slice(0, -1)));
 }
 
 /** The steps of a pointer, unescaped; undefined when it is malformed. */

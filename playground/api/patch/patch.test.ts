@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { JsonObject, KubeObject } from '../json.ts';
+import type { Json, JsonObject, KubeObject } from '../json.ts';
 import { BuiltinSchemas } from '../schema/builtin.ts';
 import { jsonPatch } from './json-patch.ts';
 import { applyConfiguration, recordUpdate, type Writer } from './managed-fields.ts';
@@ -44,6 +44,15 @@ test('a JSON patch applies in order, unescapes pointers and refuses a failed tes
   assert.deepEqual(done, { ok: true, value: { 'a/b': [2, 3], m: { x: 2 } } });
   assert.equal(jsonPatch(target, [{ op: 'test', path: '/m', value: 1 }]).ok, false);
   assert.equal(jsonPatch(target, [{ op: 'remove', path: '/nothing' }]).ok, false);
+});
+
+test('a JSON patch may test that a member is missing, but not below something missing', () => {
+  const passes = (path: string, value: Json) => jsonPatch({ m: { a: 1 } }, [{ op: 'test', path, value }]).ok;
+  assert.deepEqual([passes('/status', null), passes('/m/b', null)], [true, true]);
+  assert.deepEqual(
+    [passes('/m/a', null), passes('/status/addresses', null), passes('/status', {})],
+    [false, false, false],
+  );
 });
 
 test('a strategic merge patch merges keyed lists, deletes by directive and orders', () => {

@@ -53,6 +53,8 @@ export function decodeInto(
   const expected = apiVersionOf(resource.group, version.name);
   body['apiVersion'] ??= expected;
   body['kind'] ??= resource.kind;
+  // Some clients write the core group's empty name before its version.
+  if (body['apiVersion'] === `/${expected}`) body['apiVersion'] = expected;
   if (body['kind'] !== resource.kind || body['apiVersion'] !== expected)
     throw badRequest(
       `the API version or kind in the data (${String(body['apiVersion'])}, Kind=${String(body['kind'])}) does not match the expected (${expected}, Kind=${resource.kind})`,
