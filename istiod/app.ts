@@ -21,6 +21,7 @@ import { RootConfigMaps } from './ca/root-config-maps.ts';
 import { CertificateService } from './ca/service.ts';
 import type { IstiodConfig } from './config.ts';
 import { createEntryAddresses } from './entry/addresses.ts';
+import { HEALTH_TYPE, Registration } from './entry/registration.ts';
 import { followGateways, GatewayController, gatewayTargets } from './gateway/gateway.ts';
 import { followRoutes, routeTargets } from './gateway/route-status.ts';
 import { createIstiodMetrics } from './metrics.ts';
@@ -117,6 +118,17 @@ export class App {
       trustDomainAliases: () => model.settings.trustDomainAliases,
       cachedKeys,
     });
+    const registration = new Registration({
+      client,
+      clock,
+      log: log.child('entry'),
+      metrics: figures,
+      groups: informers.workloadGroups,
+      entries: informers.workloadEntries,
+      instance: config.podName,
+      graceMs: config.registrationGraceMs,
+      maxAgeMs: config.maxConnectionAgeMs,
+    });
     const push = new Push({
       clock,
       log: log.child('ads'),
@@ -126,9 +138,14 @@ export class App {
       instance: config.podName,
       version: VERSION,
       nonce: randomUUID,
-      admit: (caller) => admitStream(caller, { authenticator, ...config }),
+      admit: async (caller) => {
+        const admission = await admitStream(caller, { authenticator, ...config });
+        return config.registerMachines ? registration.judge(caller.peer, admission) : admission;
+      },
       ready: () => readiness.ready(),
+      ...(config.registerMachines && { clients: registration }),
     });
+    push.server.takeReports(HEALTH_TYPE);
     const model = new MeshModel({ config, informers, push, metrics: figures, log: log.child('model') });
     const clusters = new RemoteClusters({
       secrets: informers.remoteSecrets,
@@ -191,6 +208,7 @@ export class App {
       await gateways.stop();
       push.stop();
       await Promise.all(grpcPorts.map((port) => port.close(config.shutdownMs)));
+      registration.stop();
       clusters.stop();
       for (const informer of Object.values(informers)) informer.stop();
       await Promise.all(httpPorts.map((port) => port.close()));
@@ -271,6 +289,7 @@ export class App {
       rootMaps.start();
       if (config.writeStatus) status.leader.start();
       if (config.giveAddresses) addresses.start();
+      if (config.registerMachines) registration.start();
       gateways.start();
       const ports = {
         http: http.port,

@@ -55,6 +55,10 @@ export interface IstiodConfig {
   readonly trustDomain: string;
   readonly autoAllowWaypoints: boolean;
   readonly dryRunPolicies: boolean;
+  /** Whether machines may register with WorkloadGroups. */
+  readonly registerMachines: boolean;
+  /** How long a registered machine may be gone before its entry is. */
+  readonly registrationGraceMs: number;
   /** How long the start waits for remote clusters. */
   readonly remotePatienceMs: number;
   /** Unsafe ways of remote kubeconfigs that are let pass: exec, clientKey, … */
@@ -217,6 +221,8 @@ export function readConfig(
     trustDomain: env.string('TRUST_DOMAIN', DEFAULT_TRUST_DOMAIN),
     autoAllowWaypoints: env.boolean('PILOT_AUTO_ALLOW_WAYPOINT_POLICY', false),
     dryRunPolicies: env.boolean('AMBIENT_ENABLE_DRY_RUN_AUTHORIZATION_POLICY', false),
+    registerMachines: env.boolean('PILOT_ENABLE_WORKLOAD_ENTRY_AUTOREGISTRATION', true),
+    registrationGraceMs: env.duration('PILOT_WORKLOAD_ENTRY_GRACE_PERIOD', 10_000),
     remotePatienceMs: env.duration('PILOT_REMOTE_CLUSTER_TIMEOUT', 30_000),
     allowedKubeconfigWays: env.list('PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS'),
     giveAddresses: env.boolean('PILOT_ENABLE_IP_AUTOALLOCATE', true),

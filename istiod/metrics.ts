@@ -42,6 +42,11 @@ export function createIstiodMetrics(metrics: Metrics) {
     configEvents: metrics.counter('pilot_k8s_cfg_events', 'Changes of mesh objects.', ['type', 'event']),
     registryEvents: metrics.counter('pilot_k8s_reg_events', 'Changes of Kubernetes objects.', ['type', 'event']),
     syncErrors: metrics.counter('controller_sync_errors_total', 'Watches that began to fail.', ['cluster']),
+    registrations: metrics.counter('auto_registration_success_total', 'Machines registered.'),
+    registrationUpdates: metrics.counter('auto_registration_updates_total', 'Entries of machines that came again.'),
+    unregistrations: metrics.counter('auto_registration_unregister_total', 'Machines that have gone.'),
+    registrationDeletes: metrics.counter('auto_registration_deletes_total', 'Entries of machines deleted.'),
+    registrationErrors: metrics.counter('auto_registration_errors_total', 'Entries that could not be written.'),
     managedClusters: metrics.gauge('istiod_managed_clusters', 'Clusters of the mesh, by type.', ['cluster_type']),
     remoteSecretEvents: metrics.counter('remote_cluster_secret_events_total', 'Changes of Secrets with kubeconfigs.', [
       'event',

@@ -25,18 +25,27 @@ export function metadataText(peer: Peer, key: string): string {
   return typeof value === 'string' ? value : '';
 }
 
+/** Hears of clients that come, go, and tell of themselves. */
+export interface ClientListener {
+  opened(peer: Peer): void;
+  closed(peer: Peer): void;
+  reported(peer: Peer, error: string | undefined): void;
+}
+
 export function createObserver(options: {
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: IstiodMetrics;
   /** When the state that is being sent now came to be; monotonic ms. */
   readonly pushStartedAt: () => number;
+  readonly clients: ClientListener;
 }): ServerObserver {
-  const { clock, log, metrics } = options;
+  const { clients, clock, log, metrics } = options;
   return {
     opened(peer) {
       metrics.connectedClients.inc({ version: metadataText(peer, 'ISTIO_VERSION') || 'unknown' });
       log.info('client connected', { node: peerName(peer), identity: peer.identity || 'unauthenticated' });
+      clients.opened(peer);
     },
     started(_peer, waitedMs) {
       metrics.queueTime.observe(waitedMs / 1000);
@@ -44,6 +53,7 @@ export function createObserver(options: {
     closed(peer) {
       metrics.connectedClients.dec({ version: metadataText(peer, 'ISTIO_VERSION') || 'unknown' });
       log.info('client disconnected', { node: peerName(peer) });
+      clients.closed(peer);
     },
     sent(peer, response, tookMs) {
       const type = shortType(response.typeUrl);
@@ -70,6 +80,9 @@ export function createObserver(options: {
           return;
         case 'stale':
           metrics.expiredNonces.inc({ type });
+          return;
+        case 'report':
+          clients.reported(peer, note.error);
           return;
         case 'unknown-type':
           log.warn('a client asked for a type that is not served', { node: peerName(peer), type: note.typeUrl });

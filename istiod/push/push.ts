@@ -10,7 +10,7 @@ import type { IstiodMetrics } from '../metrics.ts';
 import { AddressIndex } from './address-index.ts';
 import { Channel, type ChannelOptions } from './channel.ts';
 import { Debounce } from './debounce.ts';
-import { createObserver, metadataText, shortType } from './observer.ts';
+import { type ClientListener, createObserver, metadataText, shortType } from './observer.ts';
 
 export interface PushOptions {
   readonly clock: Clock;
@@ -24,7 +24,10 @@ export interface PushOptions {
   readonly nonce: () => string;
   readonly admit: (caller: Caller) => Promise<Admission>;
   readonly ready: () => boolean;
+  readonly clients?: ClientListener;
 }
+
+const NOBODY: ClientListener = { opened: () => undefined, closed: () => undefined, reported: () => undefined };
 
 export class Push {
   readonly server: DeltaServer;
@@ -50,7 +53,13 @@ export class Push {
     this.server = new DeltaServer({
       clock,
       log,
-      observer: createObserver({ clock, log, metrics, pushStartedAt: () => this.#startedAt }),
+      observer: createObserver({
+        clock,
+        log,
+        metrics,
+        pushStartedAt: () => this.#startedAt,
+        clients: options.clients ?? NOBODY,
+      }),
       controlPlane: JSON.stringify({ Component: 'istiod', ID: options.instance, Info: { version: options.version } }),
       nonce: options.nonce,
       admit: options.admit,

@@ -72,7 +72,14 @@ export async function startApp(cluster: FakeCluster, lines: string[] = [], flags
 export function connect(
   cluster: FakeCluster,
   port: number,
-  options: { token?: string; namespace?: string; reject?: string; onDemand?: boolean; cluster?: string } = {},
+  options: {
+    token?: string;
+    namespace?: string;
+    reject?: string;
+    onDemand?: boolean;
+    cluster?: string;
+    metadata?: Record<string, string>;
+  } = {},
 ) {
   const held = new Map<string, Uint8Array>();
   const handle = (resources: readonly { name: string; value: Uint8Array }[], removed: readonly string[]) => {
@@ -91,7 +98,10 @@ export function connect(
         clusterid: options.cluster ?? 'Kubernetes',
       }),
     },
-    node: makeNode({ type: 'ztunnel', ip: '10.1.0.2', name: 'zt-1', namespace }, 'cluster.local', { NODE_NAME: 'n1' }),
+    node: makeNode({ type: 'ztunnel', ip: '10.1.0.2', name: 'zt-1', namespace }, 'cluster.local', {
+      NODE_NAME: 'n1',
+      ...options.metadata,
+    }),
     subscriptions: [
       { typeUrl: ADDRESS_TYPE, mode: options.onDemand === true ? 'on-demand' : 'wildcard', handle },
       { typeUrl: AUTHORIZATION_TYPE, mode: 'wildcard', handle },

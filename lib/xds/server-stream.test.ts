@@ -199,3 +199,22 @@ test('clients that are equally far get the same bytes, encoded once', () => {
   ok(pushes.every(({ bytes }) => bytes === pushes[0]!.bytes));
   deepEqual(decode(pushes[0]).names, ['a']);
 });
+
+test('what a client tells of itself is noted and not answered', () => {
+  const typeUrl = 'type.googleapis.com/istio.v1.HealthInformation';
+  const stream = new ServerStream({
+    peer: PEER,
+    sources: new Map(),
+    responders: new Responders({ nonce: () => 'n', controlPlane: '{}' }),
+    reports: new Set([typeUrl]),
+  });
+  const say = (message?: string) =>
+    stream.receive(
+      create(DeltaDiscoveryRequestSchema, {
+        typeUrl,
+        ...(message !== undefined && { errorDetail: { code: 1, message } }),
+      }),
+    );
+  deepEqual(say('refuses'), { note: { kind: 'report', typeUrl, error: 'refuses' }, response: undefined });
+  deepEqual(say(), { note: { kind: 'report', typeUrl, error: undefined }, response: undefined });
+});

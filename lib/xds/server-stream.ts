@@ -46,6 +46,8 @@ export interface Received {
 export type RequestNote =
   | { readonly kind: 'subscribed'; readonly typeUrl: string }
   | { readonly kind: 'unknown-type'; readonly typeUrl: string }
+  /** A client tells of itself; `error` is what it says is wrong. */
+  | { readonly kind: 'report'; readonly typeUrl: string; readonly error: string | undefined }
   | { readonly kind: 'acked'; readonly typeUrl: string }
   | { readonly kind: 'nacked'; readonly typeUrl: string; readonly error: string }
   | { readonly kind: 'stale'; readonly typeUrl: string };
@@ -81,6 +83,8 @@ export interface ServerStreamOptions {
   readonly peer: Peer;
   readonly sources: ReadonlyMap<string, ResourceSource>;
   readonly responders: Responders;
+  /** Types by which clients tell of themselves instead of asking. */
+  readonly reports?: ReadonlySet<string>;
 }
 
 export class ServerStream {
@@ -108,6 +112,9 @@ export class ServerStream {
 
   receive(request: DeltaDiscoveryRequest): Received {
     const { typeUrl } = request;
+    if (this.#options.reports?.has(typeUrl) === true) {
+      return { note: { kind: 'report', typeUrl, error: request.errorDetail?.message }, response: undefined };
+    }
     const state = this.#types.get(typeUrl);
     if (state !== undefined) return this.#later(state, request);
     const view = this.#options.sources.get(typeUrl)?.view(this.peer);

@@ -110,6 +110,7 @@ interface Connection {
 export class DeltaServer {
   readonly #options: DeltaServerOptions;
   readonly #sources = new Map<string, ResourceSource>();
+  readonly #reports = new Set<string>();
   readonly #connections = new Set<Connection>();
   readonly #due = new Set<Connection>();
   readonly #responders: Responders;
@@ -126,6 +127,11 @@ export class DeltaServer {
   /** Adds a type; call it before clients come. */
   serve(source: ResourceSource): void {
     this.#sources.set(source.typeUrl, source);
+  }
+
+  /** Adds a type by which clients tell of themselves; the observer hears of it. */
+  takeReports(typeUrl: string): void {
+    this.#reports.add(typeUrl);
   }
 
   /** The service to add to the gRPC server of one port. */
@@ -231,7 +237,12 @@ export class DeltaServer {
     }
     connection.phase = 'queued';
     const peer: Peer = { ...node, identity: admission.identity };
-    const stream = new ServerStream({ peer, sources: this.#sources, responders: this.#responders });
+    const stream = new ServerStream({
+      peer,
+      sources: this.#sources,
+      responders: this.#responders,
+      reports: this.#reports,
+    });
     connection.stream = stream;
     observer.opened(peer);
     const admittedAt = clock.monotonic();
