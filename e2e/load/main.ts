@@ -8,6 +8,7 @@ import { background, ROOT } from '../harness/run.ts';
 import { buildFabric, type Fabric, HTTP_PORT, IPERF_PORT } from './fabric.ts';
 import type { Peer, RunningPeer } from './peer.ts';
 import { haproxy } from './peers/haproxy.ts';
+import { policies } from './peers/mesh-file.ts';
 import { node } from './peers/node.ts';
 import { none } from './peers/none.ts';
 import { ztunnelPeer } from './peers/ztunnel.ts';
@@ -33,7 +34,16 @@ interface Contestant {
   readonly oneNode: Place;
 }
 
-const peers: Peer[] = [none, ztunnelPeer('ambit', [join(ROOT, 'bin/ztunnel')]), haproxy, node];
+const ztunnel = join(ROOT, 'bin/ztunnel');
+// With policies to evaluate and a line in the access log for each connection, which go where a busy node's would: not into a pipe of ours.
+const logging = ['sh', '-c', 'exec "$0" "$@" >/dev/null', ztunnel];
+const peers: Peer[] = [
+  none,
+  ztunnelPeer('ambit', [ztunnel]),
+  ztunnelPeer('ambit-full', logging, { RUST_LOG: 'info' }, { policies: policies() }),
+  haproxy,
+  node,
+];
 if (process.env['PEER_ZTUNNEL']) peers.push(ztunnelPeer('ztunnel', [process.env['PEER_ZTUNNEL']]));
 const chosen = peers.filter(({ name }) => wanted(name, env('BENCH_PEERS', '')));
 const scenarios = SCENARIOS.filter(({ name }) => wanted(name, env('BENCH_SCENARIOS', '')));

@@ -10,7 +10,7 @@ import { type Fabric, HTTP_PORT, IPERF_PORT, SERVER_IP } from '../fabric.ts';
 import type { RunningPeer } from '../peer.ts';
 import { NodeAgent } from '../zds.ts';
 import { startAuthority } from './authority.ts';
-import { meshFile, NAMESPACE, WORKLOADS } from './mesh-file.ts';
+import { type MeshOptions, meshFile, NAMESPACE, WORKLOADS } from './mesh-file.ts';
 
 const NODE = 'node-one';
 /** What a node proxy marks its own connections in a pod's namespace with. */
@@ -30,6 +30,7 @@ export async function startOneNode(
   fabric: Fabric,
   command: readonly string[],
   env: Readonly<Record<string, string>>,
+  mesh: MeshOptions,
 ): Promise<RunningPeer> {
   await using stack = new AsyncDisposableStack();
   const folder = mkdtempSync(join(tmpdir(), `ambit-load-${name}-node-`));
@@ -39,10 +40,7 @@ export async function startOneNode(
   stack.defer(async () => void (await tryRun('ip', ['netns', 'del', netns])));
   await run('ip', ['-n', netns, 'link', 'set', 'lo', 'up']);
   const file = join(folder, 'mesh.yaml');
-  writeFileSync(
-    file,
-    meshFile(() => NODE),
-  );
+  writeFileSync(file, meshFile({ ...mesh, nodeOf: () => NODE }));
   const socket = join(folder, 'ztunnel.sock');
   const agent = stack.use(new NodeAgent(socket));
   const authority = await startAuthority((words) => ['ip', 'netns', 'exec', netns, ...words], folder);

@@ -9,7 +9,7 @@ import { type Background, background, run, tryRun } from '../../harness/run.ts';
 import { type Host, HTTP_PORT, IPERF_PORT, SERVER_IP } from '../fabric.ts';
 import type { Peer } from '../peer.ts';
 import { startAuthority } from './authority.ts';
-import { meshFile } from './mesh-file.ts';
+import { type MeshOptions, meshFile } from './mesh-file.ts';
 import { startOneNode } from './one-node.ts';
 
 /** The proxy runs as a user of its own, so that the rule can tell its connections from those it captures. */
@@ -21,14 +21,15 @@ export function ztunnelPeer(
   name: string,
   command: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  mesh: MeshOptions = {},
 ): Peer {
   return {
     name,
-    startOnOneNode: (fabric) => startOneNode(name, fabric, command, env),
+    startOnOneNode: (fabric) => startOneNode(name, fabric, command, env, mesh),
     start: async ({ client, server }) => {
       const folder = mkdtempSync(join(tmpdir(), `ambit-load-${name}-`));
       const file = join(folder, 'mesh.yaml');
-      writeFileSync(file, meshFile(), { mode: 0o644 });
+      writeFileSync(file, meshFile(mesh), { mode: 0o644 });
       await run('chmod', ['755', folder]);
       await using stack = new AsyncDisposableStack();
       stack.defer(() => rmSync(folder, { recursive: true, force: true }));
