@@ -24,8 +24,9 @@ import {
 import { decodePolicy, decodeService, decodeWorkload } from './record.ts';
 import { RecordCache } from './record-cache.ts';
 
+/** One for each namespace with pods here. */
+const MAX_POLICY_LISTS = 1000;
 const NO_ENDPOINTS: readonly Endpoint[] = [];
-const NO_POLICIES: readonly Policy[] = [];
 const NO_SERVICES: readonly Service[] = [];
 
 export class SharedMesh implements MeshView {
@@ -34,10 +35,14 @@ export class SharedMesh implements MeshView {
   readonly #policies: RecordCache<Policy>;
   readonly #names: RecordCache<readonly string[]>;
   readonly #endpoints: RecordCache<readonly Endpoint[]>;
+  /** By index; each is asked for by every connection, so it is put together once for each version of the store. */
+  readonly #policyLists = new Map<string, { readonly policies: readonly Policy[]; readonly seenAt: number }>();
+  readonly #store: StoreReader;
   /** Whose endpoints the endpoint cache is decoding. */
   #decodingFor: ServiceKey = '';
 
   constructor(store: StoreReader) {
+    this.#store = store;
     this.#workloads = new RecordCache(store, decodeWorkload);
     this.#services = new RecordCache(store, decodeService);
     this.#policies = new RecordCache(store, decodePolicy);
@@ -107,9 +112,15 @@ export class SharedMesh implements MeshView {
   }
 
   #policiesOf(index: string): readonly Policy[] {
-    const names = this.#names.get(index);
-    if (names === undefined) return NO_POLICIES;
-    return names.map((name) => this.policy(name)).filter((policy) => policy !== undefined);
+    // Before anything is read: what is written meanwhile makes the list old.
+    const seenAt = this.#store.version;
+    const list = this.#policyLists.get(index);
+    if (list?.seenAt === seenAt) return list.policies;
+    const names = this.#names.get(index) ?? [];
+    const policies = names.map((name) => this.policy(name)).filter((policy) => policy !== undefined);
+    if (this.#policyLists.size >= MAX_POLICY_LISTS) this.#policyLists.clear();
+    this.#policyLists.set(index, { policies, seenAt });
+    return policies;
   }
 
   #servicesOf(index: string): readonly Service[] {
