@@ -6,37 +6,34 @@ import type { ConnectionEnd, ConnectionRecord } from './connection.ts';
 
 export type LogFormat = 'plain' | 'json';
 type Level = 'error' | 'warn' | 'info' | 'debug';
-type Value = string | number | { readonly bare: string };
-
 interface Span {
   readonly name: string;
   readonly id: string;
   readonly peer: string;
 }
 
-type Pairs = [string, Value][];
-
-const bare = (text: string): Value => ({ bare: text });
-
 /** A connection was classified and is about to be served. `now`: wall clock in ms, with fractions. */
 export function openedLine(record: ConnectionRecord, format: LogFormat, now: number): string {
-  return line(format, now, 'debug', 'connection opened', spanOf(record), parties(record));
+  const line = begin(format, now, 'debug', 'connection opened', spanOf(record));
+  addParties(line, record);
+  return line.end();
 }
 
 /** A connection ended, well or not. */
 export function closedLine(record: ConnectionRecord, end: ConnectionEnd, format: LogFormat, now: number): string {
+  const line = begin(format, now, end.error === '' ? 'info' : 'error', 'connection complete', spanOf(record));
+  addParties(line, record);
   const outbound = record.direction === 'outbound';
-  const pairs = parties(record);
   // Seen from the workload that reports: what it sent is what the client sent when it is the client.
-  pairs.push(['bytes_sent', outbound ? end.receivedBytes : end.sentBytes]);
-  pairs.push(['bytes_recv', outbound ? end.sentBytes : end.receivedBytes]);
-  pairs.push(['duration', `${Math.floor(end.durationMs)}ms`]);
-  if (end.policy !== undefined && end.policy !== '') pairs.push(['policy', end.policy]);
-  if (end.rule !== undefined && end.rule >= 0) pairs.push(['rule', end.rule + 1]);
-  if (end.clause !== undefined && end.clause !== '') pairs.push(['clause', end.clause]);
-  if (end.dryRun !== undefined && end.dryRun !== '') pairs.push(['dry_run', end.dryRun]);
-  if (end.error !== '') pairs.push(['error', end.error]);
-  return line(format, now, end.error === '' ? 'info' : 'error', 'connection complete', spanOf(record), pairs);
+  line.number('bytes_sent', outbound ? end.receivedBytes : end.sentBytes);
+  line.number('bytes_recv', outbound ? end.sentBytes : end.receivedBytes);
+  line.text('duration', `${Math.floor(end.durationMs)}ms`);
+  line.text('policy', end.policy);
+  if (end.rule !== undefined && end.rule >= 0) line.number('rule', end.rule + 1);
+  line.text('clause', end.clause);
+  line.text('dry_run', end.dryRun);
+  line.text('error', end.error);
+  return line.end();
 }
 
 /** A connection failed before source and destination were known. */
@@ -45,13 +42,12 @@ export function earlyDenyLine(
   format: LogFormat,
   now: number,
 ): string {
-  const pairs: Pairs = [
-    ['src.addr', bare(early.sourceAddress)],
-    ['dst.addr', bare(early.destinationAddress)],
-    ['direction', early.direction],
-    ['error', early.error],
-  ];
-  return line(format, now, 'warn', 'connection failed', undefined, pairs);
+  const line = begin(format, now, 'warn', 'connection failed', undefined);
+  line.bare('src.addr', early.sourceAddress);
+  line.bare('dst.addr', early.destinationAddress);
+  line.text('direction', early.direction);
+  line.text('error', early.error);
+  return line.end();
 }
 
 /** The level of a line made here, in either format. */
@@ -67,62 +63,105 @@ function spanOf({ direction, traceId, sourceAddress }: ConnectionRecord): Span {
   return { name: direction, id: traceId, peer: direction === 'inbound' ? sourceAddress : '' };
 }
 
-function parties(record: ConnectionRecord): Pairs {
+function addParties(line: LineWriter, record: ConnectionRecord): void {
   const { source, destination, service } = record;
   const secured = record.security !== 'none';
-  const pairs: Pairs = [['src.addr', bare(record.sourceAddress)]];
-  const text = (key: string, value: string | undefined): void => {
-    if (value !== undefined && value !== '') pairs.push([key, value]);
-  };
-  text('src.workload', source?.name);
-  text('src.namespace', source?.namespace);
-  text('src.cluster', source?.cluster);
-  if (secured) text('src.identity', record.sourceIdentity);
-  pairs.push(['dst.addr', bare(record.destinationAddress)]);
-  if (record.hboneAddress !== '') pairs.push(['dst.hbone_addr', bare(record.hboneAddress)]);
-  text('dst.service', service?.hostname);
-  text('dst.workload', destination?.name);
-  text('dst.namespace', destination?.namespace);
-  text('dst.cluster', destination?.cluster);
-  if (secured) text('dst.identity', record.destinationIdentity);
-  pairs.push(['direction', record.direction]);
-  if (record.security === 'node_local') pairs.push(['node_local', bare('true')]);
-  return pairs;
+  line.bare('src.addr', record.sourceAddress);
+  line.text('src.workload', source?.name);
+  line.text('src.namespace', source?.namespace);
+  line.text('src.cluster', source?.cluster);
+  if (secured) line.text('src.identity', record.sourceIdentity);
+  line.bare('dst.addr', record.destinationAddress);
+  if (record.hboneAddress !== '') line.bare('dst.hbone_addr', record.hboneAddress);
+  line.text('dst.service', service?.hostname);
+  line.text('dst.workload', destination?.name);
+  line.text('dst.namespace', destination?.namespace);
+  line.text('dst.cluster', destination?.cluster);
+  if (secured) line.text('dst.identity', record.destinationIdentity);
+  line.text('direction', record.direction);
+  if (record.security === 'node_local') line.bare('node_local', 'true');
 }
 
-function line(
-  format: LogFormat,
-  now: number,
-  level: Level,
-  message: string,
-  span: Span | undefined,
-  pairs: Pairs,
-): string {
-  return format === 'json' ? jsonLine(now, level, message, span, pairs) : plainLine(now, level, message, span, pairs);
+/** Fields are appended in the order in which they are named. */
+interface LineWriter {
+  /** A field whose value needs no quotes where the format has a choice: an address. */
+  bare(name: string, value: string): void;
+  number(name: string, value: number): void;
+  /** A text in quotes; nothing for undefined and ''. */
+  text(name: string, value: string | undefined): void;
+  end(): string;
 }
 
-function plainLine(now: number, level: Level, message: string, span: Span | undefined, pairs: Pairs): string {
-  let out = `${timestamp(now)}\t${level}\taccess`;
-  if (span !== undefined) out += `:${span.name}{id=${span.id}${span.peer === '' ? '' : ` peer=${span.peer}`}}`;
-  out += `\t${message}\t`;
-  for (let i = 0; i < pairs.length; i++) {
-    const [key, value] = pairs[i]!;
-    out += `${i === 0 ? '' : ' '}${key}=`;
-    out += typeof value === 'object' ? value.bare : typeof value === 'number' ? String(value) : JSON.stringify(value);
-  }
-  return `${out}\n`;
+function begin(format: LogFormat, now: number, level: Level, message: string, span: Span | undefined): LineWriter {
+  return format === 'json' ? new JsonLine(now, level, message, span) : new PlainLine(now, level, message, span);
 }
 
-function jsonLine(now: number, level: Level, message: string, span: Span | undefined, pairs: Pairs): string {
-  let out = `{"level":"${level}","time":"${timestamp(now)}","scope":"access","message":"${message}"`;
-  for (const [key, value] of pairs) {
-    out += `,"${key}":`;
-    out += typeof value === 'number' ? String(value) : JSON.stringify(typeof value === 'object' ? value.bare : value);
+class PlainLine implements LineWriter {
+  #out: string;
+  #gap = '';
+
+  constructor(now: number, level: Level, message: string, span: Span | undefined) {
+    const peer = span === undefined || span.peer === '' ? '' : ` peer=${span.peer}`;
+    const where = span === undefined ? '' : `:${span.name}{id=${span.id}${peer}}`;
+    this.#out = `${timestamp(now)}\t${level}\taccess${where}\t${message}\t`;
   }
-  if (span !== undefined) {
-    out += `,"${span.name}":{"id":"${span.id}"${span.peer === '' ? '' : `,"peer":"${span.peer}"`}}`;
+
+  bare(name: string, value: string): void {
+    this.#out += `${this.#gap}${name}=${value}`;
+    this.#gap = ' ';
   }
-  return `${out}}\n`;
+
+  number(name: string, value: number): void {
+    this.bare(name, String(value));
+  }
+
+  text(name: string, value: string | undefined): void {
+    if (value !== undefined && value !== '') this.bare(name, quoted(value));
+  }
+
+  end(): string {
+    return `${this.#out}\n`;
+  }
+}
+
+class JsonLine implements LineWriter {
+  #out: string;
+  readonly #tail: string;
+
+  constructor(now: number, level: Level, message: string, span: Span | undefined) {
+    this.#out = `{"level":"${level}","time":"${timestamp(now)}","scope":"access","message":"${message}"`;
+    const peer = span === undefined || span.peer === '' ? '' : `,"peer":"${span.peer}"`;
+    this.#tail = span === undefined ? '' : `,"${span.name}":{"id":"${span.id}"${peer}}`;
+  }
+
+  bare(name: string, value: string): void {
+    this.#out += `,"${name}":${quoted(value)}`;
+  }
+
+  number(name: string, value: number): void {
+    this.#out += `,"${name}":${value}`;
+  }
+
+  text(name: string, value: string | undefined): void {
+    if (value !== undefined && value !== '') this.bare(name, value);
+  }
+
+  end(): string {
+    return `${this.#out}${this.#tail}}\n`;
+  }
+}
+
+// Names, host names and identities come again and again; finding a kept text is cheaper than looking at its letters.
+const MAX_KEPT = 4096;
+const kept = new Map<string, string>();
+
+function quoted(value: string): string {
+  const known = kept.get(value);
+  if (known !== undefined) return known;
+  const text = JSON.stringify(value);
+  if (kept.size >= MAX_KEPT) kept.clear();
+  kept.set(value, text);
+  return text;
 }
 
 // The second is formatted once, microseconds are put behind it.
