@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/node_modules/.bin:/usr/sbin:/sbin:$(PATH)
 RUN := NODE_OPTIONS=--disable-warning=ExperimentalWarning npm run --silent
 
-.PHONY: demo test check bench bench-istiod interop conformance fuzz gen clean setup
+.PHONY: demo test check bench bench-istiod interop conformance soak fuzz gen clean setup
 
 demo: setup
 	@$(RUN) demo
@@ -30,6 +30,9 @@ bench-istiod: setup
 conformance: setup
 	@tools/setup.sh go
 	@$(RUN) conformance -- $(ARGS)
+
+soak: setup
+	@$(RUN) soak
 
 fuzz: setup
 	@$(RUN) fuzz

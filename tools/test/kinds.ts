@@ -13,7 +13,7 @@ export function filesOf(kind: Kind, root: string): string[] {
   switch (kind) {
     case 'unit':
       return all(
-        '{lib,ztunnel,waypoint,istiod,cni,cli,playground,tools,e2e/load,e2e/harness,e2e/interop}/**/*.test.ts',
+        '{lib,ztunnel,waypoint,istiod,cni,cli,playground,tools,e2e/load,e2e/soak,e2e/harness,e2e/interop}/**/*.test.ts',
       ).filter((file) => !file.endsWith('.net.test.ts'));
     case 'net':
       return all('{lib,ztunnel,waypoint,istiod,cni,cli,playground}/**/*.net.test.ts');

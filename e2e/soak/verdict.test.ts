@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Shown, verdictOf } from './verdict.ts';
+
+const line = (ok: number, failed = 0, leaked = 0) =>
+  JSON.stringify({ sent: ok, ok, failed, denied: 2, leaked, reasons: failed > 0 ? { 'socket hang up': failed } : {} });
+
+const GOOD: Shown = {
+  seconds: 10,
+  lines: Array.from({ length: 10 }, () => line(2200)).join('\n'),
+  samples: Array.from({ length: 10 }, (_, k) => ({ second: k, memoryMb: [100, 90] })),
+  churn: { changes: 50, answered: 25, silent: [] },
+  descriptors: { before: [200, 210], after: [201, 208] },
+  restarts: 0,
+};
+
+test('a soak in which nothing went wrong has passed', () => {
+  assert.equal(verdictOf(GOOD).passed, true);
+});
+
+test('a soak fails for each thing that went wrong, and says which', () => {
+  const bad: readonly (readonly [Partial<Shown>, RegExp])[] = [
+    [{ lines: GOOD.lines.replace(line(2200), line(2199, 1)) }, /1 of 22000 \(1 × socket hang up\) *│ FAILED/],
+    [{ lines: GOOD.lines.replace(line(2200), line(2200, 0, 1)) }, /1 of 20 *│ FAILED/],
+    [{ lines: line(100) }, /requests a second *│ 10 *│ FAILED/],
+    [{ churn: { ...GOOD.churn, silent: ['churn-1: no answer'] } }, /1 of 26 \(churn-1: no answer\) *│ FAILED/],
+    [{ samples: GOOD.samples.map((sample, k) => ({ ...sample, memoryMb: [100 + 10 * k, 90] })) }, /memory.*FAILED/],
+    [{ descriptors: { before: [200, 210], after: [230, 210] } }, /descriptors left over *│ 30, 0 *│ FAILED/],
+    [{ restarts: 1 }, /ended *│ 1 *│ FAILED/],
+  ];
+  for (const [change, told] of bad) {
+    const { passed, text } = verdictOf({ ...GOOD, ...change });
+    assert.equal(passed, false, String(told));
+    assert.match(text, told);
+  }
+});

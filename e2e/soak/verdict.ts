@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a soak has shown, as a table and as passed or not. Pure.
+import Table from 'cli-table3';
+
+export interface Sample {
+  readonly second: number;
+  /** Of each node's proxy, all its processes. */
+  readonly memoryMb: readonly number[];
+}
+
+export interface Shown {
+  readonly seconds: number;
+  /** What the load wrote: a line of JSON a second. */
+  readonly lines: string;
+  readonly samples: readonly Sample[];
+  readonly churn: { readonly changes: number; readonly answered: number; readonly silent: readonly string[] };
+  /** Of each node, with the same pods and nothing under way. */
+  readonly descriptors: { readonly before: readonly number[]; readonly after: readonly number[] };
+  /** Data-plane processes that ended by themselves. */
+  readonly restarts: number;
+}
+
+const MIN_RATE = 2000;
+const MIN_POD_CHANGES = 4.9;
+/** What a sample may differ from another by chance: a collection that has not run, a ring that is large just now. */
+const MEMORY_SLACK = { share: 0.1, mb: 8 };
+const DESCRIPTOR_SLACK = 4;
+
+export function verdictOf(shown: Shown): { readonly passed: boolean; readonly text: string } {
+  const load = totals(shown.lines);
+  const { churn, descriptors, samples, seconds } = shown;
+  const rate = load.ok / seconds;
+  const [early, late] = [least(samples, 0.1, 0.5), least(samples, 0.5, 1)];
+  const flat = late.every((mb, i) => mb <= early[i]! * (1 + MEMORY_SLACK.share) + MEMORY_SLACK.mb);
+  const left = descriptors.after.map((count, i) => count - descriptors.before[i]!);
+  const checks: readonly (readonly [string, string, boolean])[] = [
+    ['requests a second', rate.toFixed(0), rate >= MIN_RATE],
+    ['requests that policy allows and that failed', reasons(load), load.failed === 0],
+    [
+      'connections that policy denies and that passed',
+      `${load.leaked} of ${load.denied}`,
+      load.leaked === 0 && load.denied > 0,
+    ],
+    ['pod changes a second', (churn.changes / seconds).toFixed(1), churn.changes / seconds >= MIN_POD_CHANGES],
+    ['new pods that do not answer', silence(churn), churn.silent.length === 0 && churn.answered > 0],
+    ['memory, early and late', `${megabytes(early)} → ${megabytes(late)}`, flat],
+    ['descriptors left over', left.join(', '), left.every((count) => count <= DESCRIPTOR_SLACK)],
+    ['data-plane processes that ended', String(shown.restarts), shown.restarts === 0],
+  ];
+  const table = new Table({ head: ['', `in ${seconds.toFixed(0)} s`, ''], style: { head: [], border: [] } });
+  for (const [what, seen, holds] of checks) table.push([what, seen, holds ? 'ok' : 'FAILED']);
+  return { passed: checks.every(([, , holds]) => holds), text: table.toString() };
+}
+
+interface Totals {
+  ok: number;
+  failed: number;
+  denied: number;
+  leaked: number;
+  readonly reasons: Map<string, number>;
+}
+
+function totals(lines: string): Totals {
+  const sum: Totals = { ok: 0, failed: 0, denied: 0, leaked: 0, reasons: new Map() };
+  for (const line of lines.split('\n')) {
+    if (!line.startsWith('{')) continue;
+    const counts = JSON.parse(line) as Omit<Totals, 'reasons'> & { reasons: Record<string, number> };
+    for (const key of ['ok', 'failed', 'denied', 'leaked'] as const) sum[key] += counts[key];
+    for (const [reason, n] of Object.entries(counts.reasons))
+      sum.reasons.set(reason, (sum.reasons.get(reason) ?? 0) + n);
+  }
+  return sum;
+}
+
+function reasons({ failed, ok, reasons: why }: Totals): string {
+  const told = [...why].slice(0, 3).map(([reason, n]) => `${n} × ${reason}`);
+  return `${failed} of ${ok + failed}${told.length > 0 ? ` (${told.join('; ')})` : ''}`;
+}
+
+function silence({ answered, silent }: Shown['churn']): string {
+  return `${silent.length} of ${answered + silent.length}${silent.length > 0 ? ` (${silent[0]})` : ''}`;
+}
+
+/** The least of a part of the samples, by node: what is left after a collection. */
+function least(samples: readonly Sample[], from: number, to: number): number[] {
+  const some = samples.slice(Math.floor(samples.length * from), Math.max(1, Math.ceil(samples.length * to)));
+  const [first] = some;
+  return (first?.memoryMb ?? []).map((_, i) => Math.min(...some.map(({ memoryMb }) => memoryMb[i]!)));
+}
+
+function megabytes(values: readonly number[]): string {
+  return values.map((mb) => `${mb.toFixed(0)} MB`).join(' + ');
+}
