@@ -55,6 +55,8 @@ interface WorkerMessage {
 
 /** Uid of the one captured workload in dedicated mode. */
 const DEDICATED_UID = 'dedicated';
+/** Uid of this proxy as a workload. */
+const SELF_UID = 'self';
 const WORKER_SCRIPT = join(import.meta.dirname, 'worker/main.ts');
 
 export class App {
@@ -193,7 +195,8 @@ export class App {
   /** The body of `/config_dump`. */
   async dump(): Promise<unknown> {
     const { config, version } = this.#options;
-    const up = this.dataPlane.pods.list().map(({ info }) => ({ info, up: this.#isUp(info.uid) }));
+    const captured = this.dataPlane.pods.list().filter(({ info }) => !info.self);
+    const up = captured.map(({ info }) => ({ info, up: this.#isUp(info.uid) }));
     const pending = (this.#pods?.pendingPods() ?? []).map((info) => ({ info, up: false }));
     return configDump({
       state: this.state,
@@ -257,11 +260,24 @@ export class App {
       if (dedicated !== undefined) {
         const reason = await this.dataPlane.addPod({ uid: DEDICATED_UID, ...dedicated }, undefined, 'own');
         if (reason !== '' && !this.#stopping) return this.#fatal(`the listeners cannot be opened: ${reason}`);
-      } else this.#enrol(holds.podsReady!);
+      } else {
+        await this.#serveSelf();
+        this.#enrol(holds.podsReady!);
+      }
       holds.proxyReady();
     } catch (error) {
       this.#fatal(describeError(error));
     }
+  }
+
+  /** This proxy is a workload too: whoever scrapes it through the mesh comes by a tunnel, under policy. */
+  async #serveSelf(): Promise<void> {
+    const { config, log } = this.#options;
+    const { name, namespace, serviceAccount } = config.pod;
+    if (name === '' || namespace === '' || serviceAccount === '') return;
+    const info = { uid: SELF_UID, name, namespace, serviceAccount, self: true };
+    const reason = await this.dataPlane.addPod(info, undefined, 'own');
+    if (reason !== '') log.warn('tunnels to this proxy itself are not served', { reason });
   }
 
   #enrol(release: () => void): void {
@@ -321,7 +337,10 @@ export class App {
     value('istio_build', () => 1, { component: 'ztunnel', tag });
     value('process_open_fds', () => readdirSync('/proc/self/fd').length);
     value('process_max_fds', () => fileLimit);
-    value('workload_manager_active_proxy_count', () => this.dataPlane.pods.size);
+    value(
+      'workload_manager_active_proxy_count',
+      () => this.dataPlane.pods.list().filter(({ info }) => !info.self).length,
+    );
     value('workload_manager_pending_proxy_count', () => this.#pods?.pending ?? 0);
     value('workload_manager_proxies_started_total', () => this.dataPlane.pods.started);
     value('workload_manager_proxies_stopped_total', () => this.dataPlane.pods.stopped);

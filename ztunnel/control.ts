@@ -27,6 +27,8 @@ export type PodInfo = {
   readonly serviceAccount: string;
   /** False where `ambit.dev/same-node: tunnel` on the pod's namespace forces the tunnel. Default true. */
   readonly sameNode?: boolean;
+  /** This proxy itself: only tunnels to it are served, in its own namespace. */
+  readonly self?: boolean;
 };
 
 /** How traffic between two pods of this node travels: joined, or through a tunnel like any other. */
@@ -46,6 +48,8 @@ export type WorkerSettings = {
   /** SO_MARK for every socket made for a pod; 0 sets none (dedicated mode). */
   readonly mark: number;
   readonly ports: { readonly outbound: number; readonly inbound: number; readonly hbone: number; readonly dns: number };
+  /** Port on the pod's loopback where applications say by SOCKS5 or HTTP CONNECT where they want to go; 0 opens none. */
+  readonly explicitPort: number;
   readonly reusePort: boolean;
   readonly originalSource: OriginalSource;
   readonly keepalive: { readonly idleMs: number; readonly intervalMs: number; readonly probes: number } | null;

@@ -7,6 +7,7 @@ import { accessLogOf, type LogSettings } from './log-config.ts';
 import type { MeshFileSettings } from './mesh-config.ts';
 
 const MARK = 1337;
+const EXPLICIT_PORT = 15080;
 /** The one key exchange of COMPLIANCE_POLICY=pqc. */
 const POST_QUANTUM = 'X25519MLKEM768';
 
@@ -39,6 +40,7 @@ export function workerSettings(
     ipv6: read.boolean('IPV6_ENABLED', true),
     mark: read.integer('PACKET_MARK', mode === 'shared' ? MARK : 0, { max: 0xffffffff }),
     ports: { outbound: 15001, inbound: 15006, hbone: 15008, dns: 15053 },
+    explicitPort: read.boolean('UNSTABLE_ENABLE_SOCKS5', false) ? EXPLICIT_PORT : 0,
     reusePort: read.boolean('INPOD_PORT_REUSE', true),
     originalSource:
       origSrc === undefined || origSrc === '' ? 'auto' : read.boolean('ENABLE_ORIG_SRC', true) ? 'required' : 'off',

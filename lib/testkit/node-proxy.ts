@@ -31,6 +31,7 @@ export const TEST_SETTINGS: WorkerSettings = {
   ipv6: true,
   mark: 1337,
   ports: { outbound: 15001, inbound: 15006, hbone: 15008, dns: 15053 },
+  explicitPort: 0,
   reusePort: true,
   originalSource: 'auto',
   keepalive: { idleMs: 180_000, intervalMs: 180_000, probes: 9 },

@@ -16,6 +16,7 @@ import {
   RecordType,
   TCP_MOST,
 } from '#lib/wire/dns.ts';
+import type { WorkerSettings } from '../control.ts';
 import { LOCAL_WAIT_MS, type Pod } from '../inpod/pod.ts';
 import { DNS_DURATION_BUCKETS } from '../telemetry/families.ts';
 import type { Labels } from '../telemetry/labels.ts';
@@ -37,6 +38,15 @@ interface Asked {
   readonly reply: Reply;
 }
 
+/** How names are looked up under these settings. */
+export function dnsOptionsOf({ clusterDomain, dns, ipv6, network }: WorkerSettings): DnsOptions {
+  return {
+    ...{ clusterDomain, ipv6, network },
+    preferredNamespace: dns.preferredServiceNamespace ?? undefined,
+    searchDomains: dns.searchDomains ?? undefined,
+  };
+}
+
 export class DnsServer {
   readonly #pod: Pod;
   readonly #options: DnsOptions;
@@ -49,13 +59,7 @@ export class DnsServer {
     this.#pod = pod;
     const { settings, loop, admission } = pod.runtime;
     const { dns, mark, ports, reusePort } = settings;
-    this.#options = {
-      clusterDomain: settings.clusterDomain,
-      network: settings.network,
-      ipv6: settings.ipv6,
-      preferredNamespace: dns.preferredServiceNamespace ?? undefined,
-      searchDomains: dns.searchDomains ?? undefined,
-    };
+    this.#options = dnsOptionsOf(settings);
     const netns = pod.netns?.fd;
     this.#forwarder = new DnsForwarder({ loop, netns, mark, servers: dns.servers.map(resolverAt) });
     try {

@@ -10,10 +10,11 @@ import { migrateListeners } from '#lib/linux/sysctl.ts';
 import { Acceptor } from '#lib/loop/acceptor.ts';
 import type { Ip } from '#lib/mesh/ip.ts';
 import { Socket } from '#lib/net/socket.ts';
-import { DnsServer } from '../dns/server.ts';
+import { DnsServer, dnsOptionsOf } from '../dns/server.ts';
 import { HboneServer } from '../inbound/hbone.ts';
 import { InboundPlain } from '../inbound/plain.ts';
 import { OutboundConnection } from '../outbound/connection.ts';
+import { ExplicitConnection } from './explicit.ts';
 import type { Pod } from './pod.ts';
 
 const BACKLOG = 4096;
@@ -23,14 +24,17 @@ export class PodListeners {
 
   /** Opens all of them, or none. Throws SYSCALL_* with the endpoint. */
   constructor(pod: Pod) {
-    const { ports } = pod.runtime.settings;
+    const { settings } = pod.runtime;
+    const { explicitPort, ports } = settings;
     migrate(pod);
     try {
-      if (pod.runtime.settings.dns.enabled) this.#open.push(new DnsServer(pod));
+      if (settings.dns.enabled && pod.info.self !== true) this.#open.push(new DnsServer(pod));
       const hbone = new HboneServer(pod);
       this.#listen(pod, ports.hbone, false, (fd) => hbone.onConnection(fd));
+      if (pod.info.self === true) return;
       this.#listen(pod, ports.inbound, true, acceptor(pod, InboundPlain));
       this.#listen(pod, ports.outbound, true, acceptor(pod, OutboundConnection));
+      if (explicitPort !== 0) this.#listen(pod, explicitPort, false, explicitAcceptor(pod), '127.0.0.1');
     } catch (error) {
       this.close();
       throw error;
@@ -41,9 +45,9 @@ export class PodListeners {
     for (const one of this.#open.splice(0)) one.close();
   }
 
-  #listen(pod: Pod, port: number, keepAlive: boolean, onConnection: (fd: number) => void): void {
+  #listen(pod: Pod, port: number, keepAlive: boolean, onConnection: (fd: number) => void, ip?: string): void {
     const { runtime } = pod;
-    const at = Endpoint.parse(runtime.settings.ipv6 ? '::' : '0.0.0.0', port)!;
+    const at = Endpoint.parse(ip ?? (runtime.settings.ipv6 ? '::' : '0.0.0.0'), port)!;
     const options: ListenOptions = {
       netns: pod.netns?.fd,
       mark: runtime.settings.mark,
@@ -108,6 +112,23 @@ function acceptor(pod: Pod, connection: Captured): (fd: number) => void {
     const { ips } = pod.runtime;
     const source = { ip: ips.of(peer), port: peer.port };
     const made = new connection(pod, socket, source, ips.of(destination), destination.port);
+    socket.owner = made;
+    made.begin();
+  };
+}
+
+/** Takes what an application of the pod dialled knowingly. */
+function explicitAcceptor(pod: Pod): (fd: number) => void {
+  const peer = new Endpoint();
+  const dns = dnsOptionsOf(pod.runtime.settings);
+  return (fd) => {
+    if (peerAddress(fd, peer) < 0) {
+      closeFd(fd);
+      pod.runtime.admission.leave();
+      return;
+    }
+    const socket = new Socket(pod.runtime.loop, fd, NOBODY);
+    const made = new ExplicitConnection(pod, socket, { ip: pod.runtime.ips.of(peer), port: peer.port }, dns);
     socket.owner = made;
     made.begin();
   };

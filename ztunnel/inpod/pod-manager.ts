@@ -154,7 +154,7 @@ export class PodManager implements ZdsHandler {
     if (named === undefined) throw new AmbitError('ZDS_PROTOCOL', 'a second snapshot');
     const { capture, log } = this.#options;
     for (const { info } of capture.pods.list()) {
-      if (named.has(info.uid)) continue;
+      if (named.has(info.uid) || info.self === true) continue;
       capture.removePod(info.uid);
       log.info('no longer captures a pod that the node agent does not name', { uid: info.uid });
     }

@@ -55,7 +55,7 @@ export class Pod {
     const place = netns === null ? {} : { netns: netns.fd };
     this.dialOptions = { ...runtime.dialOptions, ...place };
     this.tunnelOptions = { ...runtime.tunnelOptions, ...place };
-    this.keepsSource = runtime.settings.originalSource !== 'off';
+    this.keepsSource = runtime.settings.originalSource !== 'off' && info.self !== true;
     this.pool = new TunnelPool<PeerTarget>({
       loop: runtime.loop,
       dial: (target, owner) => dialTunnel(this, target, owner),

@@ -62,8 +62,8 @@ export class OutboundConnection implements SocketOwner, AttemptOwner, LedgerOwne
   }
 
   begin(): void {
-    const { ports } = this.#pod.runtime.settings;
-    const illegal = this.#port === ports.outbound || this.#port === ports.inbound || this.#port === ports.hbone;
+    const { explicitPort, ports } = this.#pod.runtime.settings;
+    const illegal = [ports.outbound, ports.inbound, ports.hbone, explicitPort].includes(this.#port);
     if (this.#ip.loopback && illegal) this.#denyEarly('attempted recursive call to ourselves');
     else this.#decide();
   }
