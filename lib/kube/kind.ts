@@ -84,6 +84,8 @@ export const SERVICE_ENTRY = kindOf('networking.istio.io', 'v1', 'ServiceEntry',
 export const WORKLOAD_ENTRY = kindOf('networking.istio.io', 'v1', 'WorkloadEntry', 'workloadentries');
 export const WORKLOAD_GROUP = kindOf('networking.istio.io', 'v1', 'WorkloadGroup', 'workloadgroups');
 
+export const VIRTUAL_SERVICE = kindOf('networking.istio.io', 'v1', 'VirtualService', 'virtualservices');
+export const DESTINATION_RULE = kindOf('networking.istio.io', 'v1', 'DestinationRule', 'destinationrules');
 export const HTTP_ROUTE = kindOf('gateway.networking.k8s.io', 'v1', 'HTTPRoute', 'httproutes');
 export const GRPC_ROUTE = kindOf('gateway.networking.k8s.io', 'v1', 'GRPCRoute', 'grpcroutes');
 export const TLS_ROUTE = kindOf('gateway.networking.k8s.io', 'v1', 'TLSRoute', 'tlsroutes');

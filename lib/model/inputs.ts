@@ -20,7 +20,9 @@ import type {
 } from './object/object.ts';
 import type { AuthorizationPolicy } from './policy/authorization-spec.ts';
 import type { PeerAuthentication } from './policy/peer-authentication.ts';
+import type { DestinationRule } from './route/destination-rule-spec.ts';
 import type { GrpcRoute, HttpRoute, ReferenceGrant, StreamRoute } from './route/spec.ts';
+import type { VirtualService } from './route/virtual-service-spec.ts';
 import type { Gateway } from './waypoint/gateway.ts';
 
 /** What objects of a list do not say of themselves. The type parameter is carried at compile time only. */
@@ -57,6 +59,8 @@ export const INPUT_KINDS = {
   grpcRoutes: input<GrpcRoute>(GATEWAY_API, 'GRPCRoute'),
   tlsRoutes: input<StreamRoute>(GATEWAY_API, 'TLSRoute'),
   tcpRoutes: input<StreamRoute>(GATEWAY_API, 'TCPRoute'),
+  virtualServices: input<VirtualService>(NETWORKING, 'VirtualService'),
+  destinationRules: input<DestinationRule>(NETWORKING, 'DestinationRule'),
   referenceGrants: input<ReferenceGrant>('gateway.networking.k8s.io/v1beta1', 'ReferenceGrant'),
   /** Of all ConfigMaps those with parameters for the Gateways of a class. */
   gatewayDefaults: input<ConfigMap>('v1', 'ConfigMap'),

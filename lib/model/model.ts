@@ -18,7 +18,7 @@ import type { Workload } from '#lib/mesh/workload.ts';
 import { createGateways, type GatewayCollections } from './gateway/gateways.ts';
 import type { EffectiveSettings, ModelInputs } from './inputs.ts';
 import { createLayer7 } from './l7/layer-7.ts';
-import type { ScopedType } from './l7/scoped.ts';
+import { type ScopedType, WaypointsOfServices } from './l7/scoped.ts';
 import type { KubeObject } from './object/object.ts';
 import { createPolicies } from './policy/policies.ts';
 import { createReports, type ObjectReport } from './report/reports.ts';
@@ -129,6 +129,7 @@ export function createModel(graph: Graph, inputs: ModelInputs, schemas = new Sch
     waypoints,
   });
   const ownGateways = createGateways(graph, { inputs, settings, gateways, pods, services });
+  const fronts = new WaypointsOfServices(graph, meshServices.services, waypoints);
   const routes = createRoutes(graph, {
     inputs,
     settings,
@@ -136,10 +137,13 @@ export function createModel(graph: Graph, inputs: ModelInputs, schemas = new Sch
     services,
     serviceEntries,
     meshServices: meshServices.services,
+    fronts,
     httpRoutes: config('http routes', inputs.httpRoutes),
     grpcRoutes: config('grpc routes', inputs.grpcRoutes),
     tlsRoutes: config('tls routes', inputs.tlsRoutes),
     tcpRoutes: config('tcp routes', inputs.tcpRoutes),
+    virtualServices: config('virtual services', inputs.virtualServices),
+    destinationRules: config('destination rules', inputs.destinationRules),
   });
   return {
     settings,
@@ -154,10 +158,15 @@ export function createModel(graph: Graph, inputs: ModelInputs, schemas = new Sch
     authorizationResources: graph.map('authorization resources', policies, encodePolicy, BY_VERSION),
     gateways: ownGateways,
     layer7: createLayer7(graph, {
+      settings,
       ownGateways: ownGateways.own,
-      waypoints,
-      services: meshServices.services,
+      serviceEntries,
+      fronts,
       tables: routes.tables,
+      trafficPolicies: routes.trafficPolicies,
+      authorizationPolicies,
+      pods,
+      workloads,
     }),
     routeStatuses: routes.statuses,
     reports: createReports(graph, {

@@ -63,8 +63,12 @@ export async function runClient(words: readonly string[], print: (text: string) 
 }
 
 function askHttp({ headers, method, url }: Call, agent: Agent): Promise<string> {
-  const named: Record<string, string[]> = {};
-  for (const [name, value] of headers) named[name] = [...(named[name] ?? []), value];
+  const named: Record<string, string | string[]> = {};
+  for (const [name, value] of headers) {
+    const known = named[name];
+    // A list of one is not the same to Node where a header may stand only once, as Host.
+    named[name] = known === undefined ? value : [known, value].flat();
+  }
   return new Promise((resolve, reject) => {
     const asked = request(url, { method, agent, headers: named, timeout: TIMEOUT_MS }, (response) => {
       const chunks: Buffer[] = [];

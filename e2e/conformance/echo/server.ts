@@ -15,7 +15,11 @@ function portsOf(words: readonly string[], flag: string): number[] {
   return words.flatMap((word) => (word.startsWith(`--${flag}=`) ? [Number(word.slice(flag.length + 3))] : []));
 }
 
-export async function serve(words: readonly string[]): Promise<void> {
+/** What the image listens on when it is told nothing. */
+const DEFAULT = ['--port=8080', '--tcp=9090', '--grpc=7070'];
+
+export async function serve(given: readonly string[]): Promise<void> {
+  const words = given.length > 0 ? given : DEFAULT;
   const secure = new Set(portsOf(words, 'tls'));
   for (const port of portsOf(words, 'port')) {
     if (!secure.has(port)) createServer(answer(port)).listen(port, ANY);

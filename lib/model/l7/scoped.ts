@@ -23,6 +23,14 @@ export interface ScopedType {
   readonly resources: Collection<ScopedResource>;
 }
 
+const BY_VERSION = {
+  equals: (a: ScopedResource, b: ScopedResource): boolean => a.resource.version === b.resource.version,
+};
+
+function nameOf(typeUrl: string): string {
+  return `${typeUrl.slice(typeUrl.lastIndexOf('.') + 1)} of waypoints`;
+}
+
 /** A type's values as resources of the Gateways that `scopesOf` names. */
 export function scopedType<T>(
   graph: Graph,
@@ -30,9 +38,8 @@ export function scopedType<T>(
   values: Collection<T>,
   scopesOf: (value: T, key: string, fetch: Fetch) => readonly string[],
 ): ScopedType {
-  const short = type.typeUrl.slice(type.typeUrl.lastIndexOf('.') + 1);
   const resources = graph.flatMap(
-    `${short} of waypoints`,
+    nameOf(type.typeUrl),
     values,
     (value, key, fetch): [string, ScopedResource][] => {
       const scopes = scopesOf(value, key, fetch);
@@ -40,7 +47,27 @@ export function scopedType<T>(
       const resource = type.encode(value);
       return scopes.map((scope) => [`${scope} ${resource.name}`, { scope, resource }]);
     },
-    { equals: (a, b) => a.resource.version === b.resource.version },
+    BY_VERSION,
+  );
+  return { typeUrl: type.typeUrl, resources };
+}
+
+/** As {@link scopedType}, where a value differs from Gateway to Gateway. @param valuesOf value by Gateway */
+export function scopedValues<S, T>(
+  graph: Graph,
+  type: ResourceType<T>,
+  over: Collection<S>,
+  valuesOf: (item: S, key: string, fetch: Fetch) => ReadonlyMap<string, T>,
+): ScopedType {
+  const resources = graph.flatMap(
+    nameOf(type.typeUrl),
+    over,
+    (item, key, fetch): [string, ScopedResource][] =>
+      [...valuesOf(item, key, fetch)].map(([scope, value]) => {
+        const resource = type.encode(value);
+        return [`${scope} ${resource.name}`, { scope, resource }];
+      }),
+    BY_VERSION,
   );
   return { typeUrl: type.typeUrl, resources };
 }

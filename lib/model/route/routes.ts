@@ -5,12 +5,14 @@
 //
 //   routes ── services, listeners, grants ──▶ converted routes ──▶ tables ──▶ statuses (who gave way)
 
-import type { Collection, Fetch } from '#lib/collections/collection.ts';
+import type { Collection, Fetch, Index } from '#lib/collections/collection.ts';
 import type { Graph } from '#lib/collections/graph.ts';
 import { DEFAULT_RETRY, type RouteTable } from '#lib/mesh/http/route-table.ts';
+import type { TrafficPolicy } from '#lib/mesh/http/traffic-policy.ts';
 import type { Service as MeshService } from '#lib/mesh/service.ts';
 import type { OwnGateway } from '../gateway/gateways.ts';
 import type { ModelInputs, SettingsCollection } from '../inputs.ts';
+import type { WaypointsOfServices } from '../l7/scoped.ts';
 import type { ServiceEntry } from '../object/entry.ts';
 import { keyOf, namespaceOf, type Service } from '../object/object.ts';
 import { settingsIn } from '../scope.ts';
@@ -25,12 +27,15 @@ import {
   type RouteListener,
   type RouteService,
 } from './context.ts';
+import type { DestinationRule } from './destination-rule-spec.ts';
 import { convertGrpcRoute } from './grpc-route.ts';
 import { convertHttpRoute } from './http-route.ts';
+import { createIstioRoutes } from './istio-routes.ts';
 import { isGranted } from './reference.ts';
 import type { GrpcRoute, HttpRoute, ParentRef, StreamRoute } from './spec.ts';
 import { convertTcpRoute, convertTlsRoute } from './stream-route.ts';
 import { type BuiltTable, buildTable } from './table.ts';
+import type { VirtualService } from './virtual-service-spec.ts';
 
 export interface RouteSources {
   readonly inputs: ModelInputs;
@@ -44,6 +49,9 @@ export interface RouteSources {
   readonly grpcRoutes: Collection<GrpcRoute>;
   readonly tlsRoutes: Collection<StreamRoute>;
   readonly tcpRoutes: Collection<StreamRoute>;
+  readonly virtualServices: Collection<VirtualService>;
+  readonly destinationRules: Collection<DestinationRule>;
+  readonly fronts: WaypointsOfServices;
 }
 
 /** What a route's status says of each parent that is ours to answer for. */
@@ -58,12 +66,15 @@ export interface RouteCollections {
   readonly converted: Collection<ConvertedRoute>;
   /** By the table's name. */
   readonly tables: Collection<RouteTable>;
+  /** By the service's key. */
+  readonly trafficPolicies: Collection<TrafficPolicy>;
   /** By `Kind namespace/name`. */
   readonly statuses: Collection<RouteStatus>;
 }
 
 export function createRoutes(graph: Graph, sources: RouteSources): RouteCollections {
-  const contextOf = contexts(graph, sources);
+  const byHostname = graph.index('services by hostname', sources.meshServices, ({ hostname }) => [hostname]);
+  const contextOf = contexts(graph, sources, byHostname);
   const convert = <T extends HttpRoute | GrpcRoute | StreamRoute>(
     name: string,
     routes: Collection<T>,
@@ -80,13 +91,20 @@ export function createRoutes(graph: Graph, sources: RouteSources): RouteCollecti
     convert('tcp routes', sources.tcpRoutes, convertTcpRoute),
   ]);
   const byTable = graph.index('routes by table', converted, (route) => attachmentsOf(route).map(({ table }) => table));
-  const built = graph.group('built tables', byTable, (routes, name): BuiltTable | undefined => {
-    const attachments = routes.flatMap(attachmentsOf).filter(({ table }) => table === name);
-    return buildTable(name, attachments);
-  });
+  const fromRoutes = graph.group('attached routes', byTable, (routes, name): readonly Attachment[] =>
+    routes.flatMap(attachmentsOf).filter(({ table }) => table === name),
+  );
+  const istio = createIstioRoutes(graph, { ...sources, byHostname });
+  const built = graph.join(
+    'built tables',
+    fromRoutes,
+    istio.attachments,
+    (routes = [], virtualServices = [], name): BuiltTable => buildTable(name, [...routes, ...virtualServices]),
+  );
   return {
     converted,
     tables: graph.map('route tables', built, ({ table }) => table),
+    trafficPolicies: istio.trafficPolicies,
     statuses: graph.map('route statuses', converted, (route, _key, fetch) => statusOf(route, built, fetch)),
   };
 }
@@ -116,9 +134,8 @@ function statusOf(route: ConvertedRoute, built: Collection<BuiltTable>, fetch: F
 }
 
 /** How the conversion of a route looks at the cluster, through the dependencies of that route. */
-function contexts(graph: Graph, sources: RouteSources): (fetch: Fetch) => RouteContext {
+function contexts(graph: Graph, sources: RouteSources, byHostname: Index<MeshService>): (fetch: Fetch) => RouteContext {
   const { inputs, meshServices, ownGateways, serviceEntries, services, settings } = sources;
-  const byHostname = graph.index('services by hostname', meshServices, ({ hostname }) => [hostname]);
   const grantsIn = graph.index('reference grants by namespace', inputs.referenceGrants, (grant) => [
     namespaceOf(grant),
   ]);
