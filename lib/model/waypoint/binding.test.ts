@@ -35,6 +35,17 @@ function bound(...objects: KubeObject[]): [string, string, string] {
   ];
 }
 
+/** A waypoint that admits the namespaces a selector selects. */
+function selecting(selector: unknown): KubeObject {
+  const gateway = waypointGateway('w', { namespace: 'edge', address: ADDRESS, labels: { [FOR]: 'all' } });
+  const listeners = [
+    { name: 'mesh', port: 15008, protocol: 'HBONE', allowedRoutes: { namespaces: { from: 'Selector', selector } } },
+  ];
+  return { ...gateway, spec: { ...gateway.spec, listeners } } as KubeObject;
+}
+
+const elsewhere = service({ [USE]: 'w', 'istio.io/use-waypoint-namespace': 'edge' });
+
 const CASES: readonly [string, readonly KubeObject[], [string, string, string]][] = [
   ['no label', [shop(), service(), cart(), waypoint()], ['-', '-', '-']],
   ['a label on the Service', [shop(), service({ [USE]: 'w' }), cart(), waypoint()], [AT, '-', 'True WaypointAccepted']],
@@ -100,6 +111,30 @@ const CASES: readonly [string, readonly KubeObject[], [string, string, string]][
       service({ [USE]: 'w', 'istio.io/use-waypoint-namespace': 'edge' }),
       waypoint('all', { namespace: 'edge', from: 'All' }),
     ],
+    [AT, '-', 'True WaypointAccepted'],
+  ],
+  [
+    'a waypoint of another namespace that admits by expression',
+    [
+      shop({ team: 'a' }),
+      elsewhere,
+      selecting({ matchExpressions: [{ key: 'team', operator: 'In', values: ['a', 'b'] }] }),
+    ],
+    [AT, '-', 'True WaypointAccepted'],
+  ],
+  [
+    'a waypoint of another namespace whose selector selects others',
+    [shop({ team: 'c' }), elsewhere, selecting({ matchLabels: { team: 'a' } })],
+    ['-', '-', 'False AttachmentDenied'],
+  ],
+  [
+    'a waypoint of another namespace whose selector cannot be understood',
+    [shop({ team: 'a' }), elsewhere, selecting({ matchExpressions: [{ key: 'team', operator: 'Near' }] })],
+    ['-', '-', 'False AttachmentDenied'],
+  ],
+  [
+    'a ServiceAccount with a waypoint for services leaves its pods alone, silently',
+    [shop(), serviceAccount('cart', 'shop', { labels: { [USE]: 'w' } }), service(), cart(), waypoint('service')],
     [AT, '-', 'True WaypointAccepted'],
   ],
   [

@@ -57,7 +57,7 @@ function requestOf({ account, labels, object }: BindingRequest, space: Namespace
     if (name === 'none') return undefined;
     const within = own[names.USE_WAYPOINT_NAMESPACE] ?? namespaceOf(object);
     const annotations = level.metadata.annotations ?? {};
-    return { key: keyBeside(object, `${within}/${name}`), level: { labels: own, annotations }, own: level !== space };
+    return { key: keyBeside(object, `${within}/${name}`), level: { labels: own, annotations }, own: level === object };
   }
   return undefined;
 }
@@ -79,7 +79,7 @@ export function bindWaypoint(
     return { ...UNBOUND, failure: { ...failureText(found, asked.key, request), field } };
   }
   if (found.traffic !== 'all' && found.traffic !== request.traffic) {
-    // A namespace's label is for whatever the waypoint serves; only an object's own is a mistake.
+    // An account's or a namespace's label is for whatever the waypoint serves; only an object's own is a mistake.
     if (!asked.own) return UNBOUND;
     return { ...UNBOUND, failure: { ...failureText('UnsupportedTrafficType', asked.key, request), field } };
   }
