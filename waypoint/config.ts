@@ -83,6 +83,7 @@ export function loadConfig({ cores, env, readFile }: World): Config {
       identity,
       trustDomain,
       network: read.string('NETWORK', ''),
+      ip: read.string('INSTANCE_IP', ''),
       clusterId,
       nodeName: read.string('NODE_NAME', ''),
       hbonePort: read.integer('AMBIT_HBONE_PORT', HBONE_PORT, { min: 0, max: 65535 }),

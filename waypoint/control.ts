@@ -22,6 +22,8 @@ export type WorkerSettings = {
   readonly identity: string;
   readonly trustDomain: string;
   readonly network: string;
+  /** Own address; '' when it is not known. */
+  readonly ip: string;
   readonly clusterId: string;
   /** This proxy's own place, for near endpoints. */
   readonly nodeName: string;

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // From an address that a client dialled to the door it is: a service by its virtual address, or a workload by its own.
-import { DEFAULT_POOL } from '#lib/mesh/http/traffic-policy.ts';
 import type { Ip } from '#lib/mesh/ip.ts';
 import { Door } from '../path/door.ts';
 import { Member } from '../upstream/member.ts';
@@ -26,7 +25,7 @@ export class Doors {
     if (workload === undefined) return undefined;
     return this.#of(`w ${workload.uid} ${ip.text} ${port} ${workload.protocol}`, () => ({
       kind: 'workload',
-      member: new Member(this.#runtime, workload, ip, port, [], DEFAULT_POOL),
+      member: new Member(this.#runtime, workload, ip, port, []),
       port,
     }));
   }

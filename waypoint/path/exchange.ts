@@ -19,6 +19,12 @@ import {
   type RouteVerdict,
 } from '#lib/mesh/http/route-verdict.ts';
 import { NO_PROOF } from '#lib/mesh/proof.ts';
+import { affinityOf, sessionHeader } from '#lib/mesh/upstream/affinity.ts';
+import { ANY_HOST } from '#lib/mesh/upstream/balancer.ts';
+import { CircuitBreaker } from '#lib/mesh/upstream/breaker.ts';
+import type { Host } from '#lib/mesh/upstream/host.ts';
+import { LOCAL_FAILURE } from '#lib/mesh/upstream/outlier.ts';
+import { isIdempotent, RetryState, type TryOutcome } from '#lib/mesh/upstream/retry.ts';
 import type {
   ClientStream,
   ClientUser,
@@ -41,11 +47,12 @@ import { Mirroring } from './mirror.ts';
 import type { Origin } from './origin.ts';
 import { isGrpc, type Reply, sendReply } from './reply.ts';
 import { Request } from './request.ts';
-import { backoffMs, isIdempotent, retriesFailure, retriesStatus } from './retry.ts';
 
 /** A kept connection may end just when it is used again; so often a request moves to another for that alone. */
 const STALE_TRIES = 3;
-const NO_MEMBERS: readonly Member[] = [];
+const NO_HOSTS: readonly Host[] = [];
+/** For what is tried again without a cluster. */
+const UNBOUNDED = new CircuitBreaker();
 const NO_CHANGES: readonly HeaderChanges[] = [];
 
 export class Exchange implements ServerUser, ClientUser, ClientWaiter, TimerTarget {
@@ -78,8 +85,14 @@ export class Exchange implements ServerUser, ClientUser, ClientWaiter, TimerTarg
   #edits: HeadEdits | null = null;
   #client: ClientStream | null = null;
   #waitingAt: Upstream | null = null;
-  #tried: readonly Member[] = NO_MEMBERS;
+  #tried: readonly Host[] = NO_HOSTS;
+  #retries: RetryState | null = null;
+  /** Of the key of consistent hashing. */
+  #hash: number | undefined;
+  #setCookie = '';
   #stale = 0;
+  /** The last try was the last that the rule allows. */
+  #exhausted = false;
   #store: BodyStore | null = null;
   #bodyless = false;
   #requestEnded = false;
@@ -88,10 +101,9 @@ export class Exchange implements ServerUser, ClientUser, ClientWaiter, TimerTarg
   #tunnel = false;
   #sentAt = 0;
   #over = false;
-  /** Counted among the requests of `member`, of `cluster`, and of those that are tried again. */
+  /** Counted among the requests of `member`, and of `cluster`. */
   #counted = false;
   #inCluster = false;
-  #retrying = false;
   #routeTimer: TimerId = 0;
   #tryTimer: TimerId = 0;
   #pauseTimer: TimerId = 0;
@@ -144,7 +156,7 @@ export class Exchange implements ServerUser, ClientUser, ClientWaiter, TimerTarg
       this.#reply({ status: 404, body: '' }, 'NR', 'route_not_found');
       return;
     }
-    const verdict = route(table, this.request, this.#runtime.random, NO_PROOF);
+    const verdict = route(table, this.request, this.#runtime.random, NO_PROOF, this.#runtime.now());
     if (verdict.fault === undefined) this.#act(verdict);
     else this.#injected(verdict, verdict.fault);
   }
@@ -203,18 +215,30 @@ export class Exchange implements ServerUser, ClientUser, ClientWaiter, TimerTarg
       );
       return;
     }
-    const { maxRequests = 0xffff_ffff } = cluster.settings.pool ?? {};
-    if (cluster.active >= maxRequests) {
+    if (!cluster.breaker.take('requests')) {
       this.#overflow();
       return;
     }
-    cluster.active++;
     this.#inCluster = true;
+    cluster.budget?.requestBegins(this.begunAt);
     this.#retry = verdict.rule.retry ?? this.origin.door.retry;
     this.#prepare(verdict);
     if (verdict.mirrors.length > 0)
       this.#mirrors = Mirroring.begin(this.#runtime, verdict.mirrors, this.stream.head, this.#edits!, this.#bodyless);
-    const member = cluster.pick(NO_MEMBERS);
+    const hashKey = cluster.settings.loadBalancer?.hash;
+    if (hashKey !== undefined) {
+      const { hash, setCookie } = affinityOf(hashKey, this.request, this.#runtime.random);
+      this.#hash = hash;
+      this.#setCookie = setCookie;
+    }
+    this.#choose(cluster, verdict, false);
+  }
+
+  #choose(cluster: Cluster, verdict: ForwardVerdict, again: boolean): void {
+    const token = verdict.session?.token ?? '';
+    const plain = !again && this.#hash === undefined && token === '';
+    const remote = again && this.#retry?.remoteLocalities === true;
+    const member = cluster.pick(plain ? ANY_HOST : { tried: this.#tried, hash: this.#hash, sticky: token, remote });
     if (member === undefined) this.#noMember();
     else this.#toMember(member);
   }
@@ -262,7 +286,7 @@ export class Exchange implements ServerUser, ClientUser, ClientWaiter, TimerTarg
 
   #toMember(member: Member): void {
     this.member = member;
-    member.active++;
+    member.count(1);
     this.#counted = true;
     this.attempts++;
     if (this.attempts > 1) {
@@ -370,9 +394,11 @@ export class Exchange implements ServerUser, ClientUser, ClientWaiter, TimerTarg
       const text = head.get('grpc-status');
       if (text !== undefined) this.grpcStatus = Number(text);
     }
-    const retry = this.#retry;
-    if (retry !== null && (status >= 400 || this.grpcStatus > 0) && retriesStatus(retry, status, this.grpcStatus)) {
-      if (this.#retryLater(true)) return;
+    if (this.cluster !== null && this.member !== null) this.cluster.report(this.member, { kind: 'status', status });
+    if (status >= 400 || this.grpcStatus > 0) {
+      const grpcStatus = this.grpcStatus < 0 ? undefined : this.grpcStatus;
+      const rateLimited = head.get('x-envoy-ratelimited') !== undefined;
+      if (this.#retryLater({ kind: 'response', status, grpcStatus, rateLimited })) return;
     }
     this.#responded = true;
     this.#disarmTry();
@@ -438,10 +464,10 @@ export class Exchange implements ServerUser, ClientUser, ClientWaiter, TimerTarg
       this.#toMember(member!);
       return;
     }
-    const retry = this.#retry;
-    if (retry !== null && retriesFailure(retry, kind, kind !== 'connect') && this.#retryLater(false)) return;
+    if (this.cluster !== null && this.member !== null) this.cluster.report(this.member, LOCAL_FAILURE);
+    if (this.#retryLater(outcomeOf(kind, reused))) return;
     this.#giveBack();
-    this.flags = flagOfFailure(kind) + (this.attempts > 1 ? ',URX' : '');
+    this.flags = flagOfFailure(kind) + (this.#exhausted ? ',URX' : '');
     const reason = REASONS[kind];
     const transport = kind === 'connect' ? `, transport failure reason: ${cause}` : '';
     this.#reply(
@@ -464,37 +490,38 @@ export class Exchange implements ServerUser, ClientUser, ClientWaiter, TimerTarg
     return this.#bodyless || this.#store?.overflowed !== true;
   }
 
-  /** Sends the request once more, after a while, unless that was done often enough. */
-  #retryLater(answered: boolean): boolean {
+  /** Sends the request once more, after a while, if the rule and the budgets have it so. */
+  #retryLater(outcome: TryOutcome): boolean {
     const retry = this.#retry;
+    if (retry === null || !this.#replayable) return false;
     const { cluster } = this;
-    if (retry === null || this.attempts > retry.attempts || !this.#replayable) return false;
-    if (cluster !== null && cluster.retrying >= (cluster.settings.pool?.maxRetries ?? 0xffff_ffff)) return false;
-    if (answered) this.#client?.abort();
+    const { loop, random } = this.#runtime;
+    this.#retries ??= new RetryState(retry, this.request.method, cluster?.breaker ?? UNBOUNDED, cluster?.budget);
+    const verdict = this.#retries.decide(outcome, loop.now, random);
+    if (verdict.kind === 'end') {
+      this.#exhausted = verdict.reason === 'exhausted';
+      return false;
+    }
+    this.#client?.abort();
     this.#client = null;
-    if (this.member !== null && retry.avoidTried) this.#tried = [...this.#tried, this.member];
+    const host = this.member?.host ?? null;
+    if (host !== null && retry.avoidTried) this.#tried = [...this.#tried, host];
     this.#giveBack();
     this.#disarmTry();
     this.grpcStatus = -1;
-    if (cluster !== null && !this.#retrying) {
-      this.#retrying = true;
-      cluster.retrying++;
-    }
-    this.#pauseTimer = this.#runtime.loop.after(backoffMs(retry, this.attempts, this.#runtime.random()), this);
+    this.#pauseTimer = loop.after(verdict.delayMs, this);
     return true;
   }
 
   #again(): void {
-    const { cluster } = this;
-    if (cluster === null) {
+    const { cluster, verdict } = this;
+    if (cluster === null || verdict === null) {
       const { behind } = this.origin.door;
       if (behind.kind === 'workload') this.#toMember(behind.member);
       return;
     }
     cluster.refresh();
-    const member = cluster.pick(this.#tried);
-    if (member === undefined) this.#noMember();
-    else this.#toMember(member);
+    this.#choose(cluster, verdict, true);
   }
 
   onTimer(id: TimerId): void {
@@ -518,8 +545,8 @@ export class Exchange implements ServerUser, ClientUser, ClientWaiter, TimerTarg
     if (this.#responded) return;
     this.#waitingAt?.cancel(this);
     this.#waitingAt = null;
-    const retry = this.#retry;
-    if (retry !== null && retriesStatus(retry, 504, -1) && this.#retryLater(true)) return;
+    if (this.cluster !== null && this.member !== null) this.cluster.report(this.member, LOCAL_FAILURE);
+    if (this.#retryLater({ kind: 'per-try-timeout' })) return;
     this.#timedOut('upstream_per_try_timeout');
   }
 
@@ -560,7 +587,21 @@ export class Exchange implements ServerUser, ClientUser, ClientWaiter, TimerTarg
       edits.set('x-envoy-upstream-service-time', String(this.upstreamMs));
     if (this.verdict !== null && this.verdict.responseHeaders.length > 0)
       applyChanges(edits, this.verdict.responseHeaders);
+    if (this.#setCookie !== '') edits.add('set-cookie', this.#setCookie);
+    this.#tellSession(edits);
     return edits;
+  }
+
+  /** The client learns which endpoint its session has. */
+  #tellSession(edits: HeadEdits): void {
+    const { verdict } = this;
+    const host = this.member?.host;
+    if (verdict?.rule.session === undefined || host === undefined || host === null) return;
+    const known = verdict.session;
+    if (known?.token === host.token) return;
+    const backend = verdict.rule.backends.indexOf(verdict.backend);
+    const sinceMs = Math.floor(known?.sinceMs ?? this.#runtime.now());
+    edits.add(...sessionHeader(verdict.rule.session, backend, host, sinceMs));
   }
 
   /** The proxy's own answer. */
@@ -581,7 +622,7 @@ export class Exchange implements ServerUser, ClientUser, ClientWaiter, TimerTarg
 
   /** The member's place among those under way is given back. */
   #giveBack(): void {
-    if (this.#counted && this.member !== null) this.member.active--;
+    if (this.#counted) this.member?.count(-1);
     this.#counted = false;
   }
 
@@ -610,9 +651,10 @@ export class Exchange implements ServerUser, ClientUser, ClientWaiter, TimerTarg
     this.#disarmRoute();
     if (this.#pauseTimer !== 0) this.#runtime.loop.cancel(this.#pauseTimer);
     this.#store?.clear();
-    if (this.cluster !== null) {
-      if (this.#inCluster) this.cluster.active--;
-      if (this.#retrying) this.cluster.retrying--;
+    this.#retries?.end();
+    if (this.#inCluster) {
+      this.cluster!.breaker.give('requests');
+      this.cluster!.budget?.requestEnds();
     }
     this.#runtime.telemetry.requestEnded(this);
   }
@@ -626,6 +668,12 @@ const REASONS: Readonly<Record<FailureKind, string>> = {
   protocol: 'protocol error',
   overflow: 'overflow',
 };
+
+function outcomeOf(kind: FailureKind, reused: boolean): TryOutcome {
+  if (kind === 'connect') return { kind: 'connect-failure' };
+  if (kind === 'refused') return { kind: 'refused-stream' };
+  return { kind: 'reset', sent: true, reused };
+}
 
 function flagOfFailure(kind: FailureKind): string {
   switch (kind) {

@@ -139,8 +139,8 @@ test('a WebSocket is opened and carries bytes both ways, each way with its own e
   await peer.sees(/Sec-WebSocket-Key: k[\s\S]*connection: upgrade\r\nupgrade: websocket\r\n\r\n$/);
   peer.send('HTTP/1.1 101 Switching Protocols\nConnection: Upgrade\nUpgrade: websocket\n\nhello');
   await client.sees(/^HTTP\/1\.1 101 Switching Protocols\r\n[\s\S]*upgrade: websocket\r\n\r\nhello$/);
-  client.sendRaw('\x81\x00GET / HTTP/1.1\r\n\r\n');
-  await peer.sees(/\x81\x00GET \/ HTTP\/1\.1\r\n\r\n$/);
+  client.sendRaw('\x81~GET / HTTP/1.1\r\n\r\n');
+  await peer.sees(/\x81~GET \/ HTTP\/1\.1\r\n\r\n$/);
   client.socket.end();
   await until('the server sees the end', () => peer.ended);
   peer.send('bye');

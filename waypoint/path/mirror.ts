@@ -2,6 +2,7 @@
 // Copies of a request that go elsewhere too. Nobody waits for them: their answers are read and thrown away, and a copy that cannot
 // be sent as fast as the request itself ends.
 import type { Mirror } from '#lib/mesh/http/route-table.ts';
+import { ANY_HOST } from '#lib/mesh/upstream/balancer.ts';
 import type { ClientStream, ClientUser, Trailers } from '#lib/net/http/exchange.ts';
 import type { ClientWaiter } from '#lib/net/http/upstream.ts';
 import type { HeadEdits } from '#lib/wire/http/edits.ts';
@@ -29,7 +30,7 @@ export class Mirroring {
     for (const { backend } of mirrors) {
       if (backend?.target === undefined || backend.invalid !== '') continue;
       const cluster = runtime.clusters.of(backend.target);
-      const member = cluster.pick([]);
+      const member = cluster.pick(ANY_HOST);
       if (member === undefined) continue;
       const copy = new Copy(member, head, edits, bodyless);
       copies.push(copy);
@@ -63,7 +64,7 @@ class Copy implements ClientUser, ClientWaiter {
     this.#head = head.copy();
     this.#edits = edits;
     this.#bodyless = bodyless;
-    member.active++;
+    member.count(1);
   }
 
   body(bytes: Buffer, start: number, end: number): void {
@@ -120,6 +121,6 @@ class Copy implements ClientUser, ClientWaiter {
     if (this.#over) return;
     this.#over = true;
     this.#store.clear();
-    this.#member.active--;
+    this.#member.count(-1);
   }
 }

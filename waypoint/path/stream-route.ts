@@ -5,6 +5,7 @@ import type { Arena } from '#lib/linux/arena.ts';
 import { authorizeRequest } from '#lib/mesh/http/authorize-request.ts';
 import type { Target } from '#lib/mesh/http/route-table.ts';
 import { NO_PROOF } from '#lib/mesh/proof.ts';
+import { ANY_HOST } from '#lib/mesh/upstream/balancer.ts';
 import { type Link, type LinkOwner, NOBODY } from '#lib/net/http/link.ts';
 import { Relay, type RelayOwner } from '#lib/net/http/relay.ts';
 import type { Dialling, DialOutcome } from '#lib/net/http/upstream.ts';
@@ -120,14 +121,16 @@ export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live {
     }
     this.#tried = [...this.#tried, member];
     this.#member = member;
-    member.active++;
+    member.count(1);
     const dialling = member.dial(this);
     if (this.#relay === null && !this.#over) this.#dialling = dialling;
   }
 
   #pick(): Member | undefined {
     const target = this.#target();
-    return target === undefined ? undefined : this.#runtime.clusters.of(target).pick(this.#tried);
+    if (target === undefined) return undefined;
+    const tried = this.#tried.flatMap(({ host }) => (host === null ? [] : [host]));
+    return this.#runtime.clusters.of(target).pick({ ...ANY_HOST, tried });
   }
 
   /** The first TCP route's backend by weight, or the service itself. */
@@ -155,7 +158,7 @@ export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live {
   }
 
   #release(): void {
-    if (this.#member !== null) this.#member.active--;
+    this.#member?.count(-1);
     this.#member = null;
   }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The endpoints of one service port, or of a subset of them, and the choice among them. The list follows the mesh: it is looked
-// at again when the store has changed, and members that stay keep their connections and counts.
-import { targetPortOf } from '#lib/mesh/candidate.ts';
+// The endpoints of one service port, or of a subset of them: the balancer that chooses among them, what bounds and watches them,
+// and how each is reached. It follows the mesh: looked at again when the store has changed; endpoints that stay keep their
+// connections and what is known of them.
 import type { Target } from '#lib/mesh/http/route-table.ts';
 import {
   DEFAULT_POOL,
@@ -10,134 +10,119 @@ import {
   type Upstream,
   upstreamOf,
 } from '#lib/mesh/http/traffic-policy.ts';
+import { NO_PROOF } from '#lib/mesh/proof.ts';
 import { type Endpoint, portOf, type Service } from '#lib/mesh/service.ts';
+import { Balancer, type PickRequest } from '#lib/mesh/upstream/balancer.ts';
+import { CircuitBreaker } from '#lib/mesh/upstream/breaker.ts';
+import type { Host } from '#lib/mesh/upstream/host.ts';
+import type { HostResult } from '#lib/mesh/upstream/outlier.ts';
+import { RetryBudget } from '#lib/mesh/upstream/retry.ts';
 import type { Runtime } from '../worker/runtime.ts';
 import { Member } from './member.ts';
 
+const NO_LABELS: Readonly<Record<string, string>> = {};
+
 export class Cluster {
   readonly target: Target;
-  members: readonly Member[] = [];
-  /** Requests under way. */
-  active = 0;
-  /** Retries under way. */
-  retrying = 0;
   settings: Upstream = DEFAULT_UPSTREAM;
-  service: Service | undefined;
+  readonly breaker = new CircuitBreaker();
+  budget: RetryBudget | undefined;
+  /** The service or the subset is not known. */
+  missing = true;
+  /** Its service's port speaks HTTP/2. */
+  speaksH2 = false;
   readonly #runtime: Runtime;
-  #known = new Map<string, Member>();
+  #balancer: Balancer | null = null;
+  #members = new Map<Host, Member>();
   #seenAt = -1;
+  #service: Service | undefined;
   #endpoints: readonly Endpoint[] | undefined;
   #policy: TrafficPolicy | undefined;
-  #missing = false;
-  #equal = true;
 
   constructor(runtime: Runtime, target: Target) {
     this.#runtime = runtime;
     this.target = target;
   }
 
-  /** The service or the subset is not known. */
-  get missing(): boolean {
-    return this.#missing;
-  }
-
-  /** Its service's port speaks HTTP/2. */
-  get speaksH2(): boolean {
-    const protocol = this.service === undefined ? undefined : portOf(this.service, this.target.port)?.appProtocol;
-    return protocol === 'http2' || protocol === 'grpc';
-  }
-
   /** Follows the mesh; cheap while nothing has changed. */
   refresh(): void {
     const { l7, mesh } = this.#runtime;
-    const version = l7.version;
+    const { version } = l7;
     if (version === this.#seenAt) return;
     this.#seenAt = version;
     const { port, service: key, subset } = this.target;
     const service = mesh.service(key);
     const policy = l7.trafficPolicy(key);
-    this.service = service;
     const settings = service === undefined ? undefined : upstreamOf(policy, subset, port);
-    this.#missing = settings === undefined;
+    this.missing = settings === undefined;
     if (service === undefined || settings === undefined) {
       this.#replace(new Map());
-      this.#endpoints = undefined;
+      this.#balancer = null;
+      this.#service = undefined;
       return;
     }
-    this.settings = settings;
     const endpoints = mesh.endpoints(service);
-    if (endpoints === this.#endpoints && policy === this.#policy && subset === '') return;
+    const same = service === this.#service && endpoints === this.#endpoints && policy === this.#policy;
+    // Labels are records of their own, of which subsets and localities depend.
+    if (same && subset === '' && settings.loadBalancer?.locality === undefined) return;
+    if (policy !== this.#policy || this.#service === undefined) this.#settle(settings);
+    this.#service = service;
     this.#endpoints = endpoints;
     this.#policy = policy;
-    this.#replace(this.#membersOf(service, endpoints, policy));
+    const protocol = portOf(service, port)?.appProtocol;
+    this.speaksH2 = protocol === 'http2' || protocol === 'grpc';
+    this.#rebalance(service, endpoints, policy);
   }
 
-  /** One member; those in `tried` only when there is no other. undefined: there is none. */
-  pick(tried: readonly Member[]): Member | undefined {
-    const { members } = this;
-    const count = members.length;
-    if (count === 0) return undefined;
-    if (count === 1) return members[0];
-    const random = this.#runtime.random;
-    for (let look = 0; look < 5; look++) {
-      const one = this.#drawn(random());
-      const other = this.#drawn(random());
-      const better = other.active * one.weight < one.active * other.weight ? other : one;
-      if (tried.length === 0 || !tried.includes(better)) return better;
-    }
-    return members.find((member) => !tried.includes(member)) ?? members[0];
+  /** One endpoint; undefined: there is none that may be chosen. */
+  pick(request: PickRequest): Member | undefined {
+    const { loop, random } = this.#runtime;
+    const host = this.#balancer?.pick(request, loop.now, random, NO_PROOF);
+    return host === undefined || typeof host === 'string' ? undefined : this.#members.get(host);
+  }
+
+  /** Tells how a try ended. */
+  report(member: Member, result: HostResult): void {
+    if (this.settings.outlier === undefined || member.host === null) return;
+    this.#balancer?.report(member.host, result, this.#runtime.loop.now);
   }
 
   sweep(now: number): void {
-    for (const member of this.members) member.sweep(now);
+    for (const member of this.#members.values()) member.sweep(now);
   }
 
-  #drawn(chance: number): Member {
-    const { members } = this;
-    if (this.#equal) return members[Math.floor(chance * members.length)]!;
-    let total = 0;
-    for (const { weight } of members) total += weight;
-    let ticket = chance * total;
-    for (const member of members) {
-      ticket -= member.weight;
-      if (ticket < 0) return member;
-    }
-    return members[members.length - 1]!;
+  #settle(settings: Upstream): void {
+    this.settings = settings;
+    this.breaker.update(settings.pool ?? DEFAULT_POOL);
+    this.budget = settings.retryBudget === undefined ? undefined : new RetryBudget(settings.retryBudget);
   }
 
-  #membersOf(service: Service, endpoints: readonly Endpoint[], policy: TrafficPolicy | undefined): Map<string, Member> {
-    const { l7, settings: own } = this.#runtime;
+  #rebalance(service: Service, endpoints: readonly Endpoint[], policy: TrafficPolicy | undefined): void {
+    const { l7, loop, self } = this.#runtime;
     const { port, subset } = this.target;
-    const labels = policy?.subsets.find(({ name }) => name === subset)?.labels;
-    const next = new Map<string, Member>();
-    for (const endpoint of endpoints) {
-      const { workload } = endpoint;
-      if ((!workload.healthy && !service.loadBalancing.allowUnhealthy) || workload.capacity <= 0) continue;
-      if (workload.network !== own.network && workload.network !== '') continue;
-      const ip = workload.addresses[0];
-      const targetPort = targetPortOf(service, endpoint, port);
-      if (ip === undefined || targetPort === 0) continue;
-      if (labels !== undefined && !hasLabels(l7.labels(workload.uid), labels)) continue;
-      const key = `${workload.uid} ${ip.text} ${targetPort} ${workload.protocol} ${workload.serviceAccount}`;
-      const pool = this.settings.pool ?? DEFAULT_POOL;
-      const known = this.#known.get(key);
-      if (known !== undefined) {
-        known.pool = pool;
-        known.weight = workload.capacity;
-      }
-      next.set(key, known ?? new Member(this.#runtime, workload, ip, targetPort, service.subjectAltNames, pool));
+    const sources = {
+      service,
+      endpoints,
+      settings: this.settings,
+      subsetLabels: policy?.subsets.find(({ name }) => name === subset)?.labels ?? NO_LABELS,
+      labelsOf: (uid: string) => l7.labels(uid),
+      source: self(),
+    };
+    if (this.#balancer === null) this.#balancer = new Balancer(port, sources, loop.now);
+    else this.#balancer.update(sources, loop.now);
+    const next = new Map<Host, Member>();
+    for (const host of this.#balancer.hosts) {
+      const known = this.#members.get(host);
+      const member = known?.serves(host) === true ? known : Member.ofHost(this.#runtime, host, service.subjectAltNames);
+      if (member === undefined) continue;
+      member.pool = this.settings.pool ?? DEFAULT_POOL;
+      next.set(host, member);
     }
-    return next;
+    this.#replace(next);
   }
 
-  #replace(next: Map<string, Member>): void {
-    for (const [key, member] of this.#known) if (!next.has(key)) member.close();
-    this.#known = next;
-    this.members = [...next.values()];
-    this.#equal = this.members.every(({ weight }) => weight === this.members[0]!.weight);
+  #replace(next: Map<Host, Member>): void {
+    for (const [host, member] of this.#members) if (next.get(host) !== member) member.close();
+    this.#members = next;
   }
-}
-
-function hasLabels(labels: Readonly<Record<string, string>>, wanted: Readonly<Record<string, string>>): boolean {
-  return Object.entries(wanted).every(([key, value]) => labels[key] === value);
 }

@@ -2,8 +2,9 @@
 // One endpoint of a cluster: where it is, how it is reached, what is under way to it, and its connections.
 
 import { HBONE_PORT } from '#lib/mesh/gateway-address.ts';
-import type { ConnectionPool } from '#lib/mesh/http/traffic-policy.ts';
+import { type ConnectionPool, DEFAULT_POOL } from '#lib/mesh/http/traffic-policy.ts';
 import type { Ip } from '#lib/mesh/ip.ts';
+import type { Host } from '#lib/mesh/upstream/host.ts';
 import { identityOf, type Workload } from '#lib/mesh/workload.ts';
 import { dialTcp } from '#lib/net/http/dial-tcp.ts';
 import { HTTP_CLIENT } from '#lib/net/http/h2-client.ts';
@@ -18,13 +19,11 @@ export class Member {
   readonly port: number;
   /** `ip:port`. */
   readonly address: string;
-  /** Requests under way. */
-  active = 0;
-  /** Share of the traffic beside its siblings. */
-  weight: number;
+  /** What the balancer knows of it; null for a workload that was addressed itself. */
+  readonly host: Host | null;
   readonly #runtime: Runtime;
   readonly #far: Far | null;
-  #pool: ConnectionPool;
+  #pool: ConnectionPool = DEFAULT_POOL;
   #h1: Upstream | null = null;
   #h2: Upstream | null = null;
 
@@ -34,16 +33,40 @@ export class Member {
     ip: Ip,
     port: number,
     names: readonly string[],
-    pool: ConnectionPool,
+    host: Host | null = null,
   ) {
     this.#runtime = runtime;
     this.workload = workload;
     this.ip = ip;
     this.port = port;
+    this.host = host;
     this.address = ip.withPort(port);
-    this.weight = workload.capacity;
-    this.#pool = pool;
     this.#far = workload.protocol === 'hbone' ? farOf(workload, ip, names) : null;
+  }
+
+  /** undefined for one without an address. `names`: identities accepted beside the endpoint's own. */
+  static ofHost(runtime: Runtime, host: Host, names: readonly string[]): Member | undefined {
+    const { workload } = host.endpoint;
+    const ip = workload.addresses[0];
+    return ip === undefined ? undefined : new Member(runtime, workload, ip, host.port, names, host);
+  }
+
+  /** Whether what is known of `host` now is still what this leads to. */
+  serves({ endpoint }: Host): boolean {
+    const { workload } = endpoint;
+    const { protocol, serviceAccount, trustDomain } = this.workload;
+    return (
+      workload === this.workload ||
+      (workload.addresses[0]?.equals(this.ip) === true &&
+        workload.protocol === protocol &&
+        workload.serviceAccount === serviceAccount &&
+        workload.trustDomain === trustDomain)
+    );
+  }
+
+  /** A request was given to it (+1), or is over (-1). */
+  count(delta: 1 | -1): void {
+    if (this.host !== null) this.host.active += delta;
   }
 
   /** By a tunnel, so that its node proves who it is. */

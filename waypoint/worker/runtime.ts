@@ -4,6 +4,7 @@ import type { DialOptions } from '#lib/linux/socket.ts';
 import type { Admission } from '#lib/loop/acceptor.ts';
 import type { Loop } from '#lib/loop/loop.ts';
 import type { Random } from '#lib/mesh/balance.ts';
+import type { Workload } from '#lib/mesh/workload.ts';
 import type { HttpBench } from '#lib/net/http/bench.ts';
 import type { ServerTimeouts } from '#lib/net/http/exchange.ts';
 import type { SharedMesh } from '#lib/proxy/state/shared-mesh.ts';
@@ -37,6 +38,8 @@ export interface Runtime {
   readonly clusters: Clusters;
   readonly connections: Connections;
   readonly telemetry: Telemetry;
+  /** This proxy as a workload: where it is decides what is near. */
+  readonly self: () => Workload;
   /** Wall clock, ms with fractions. */
   readonly now: () => number;
 }

@@ -21,6 +21,7 @@ import { Tunnels } from '../upstream/tunnels.ts';
 import { L7View } from './l7-view.ts';
 import { RequestIds } from './request-ids.ts';
 import type { Runtime } from './runtime.ts';
+import { selfOf } from './self.ts';
 import { Telemetry } from './telemetry.ts';
 
 /** Name under which main passes the store's descriptor. */
@@ -123,11 +124,13 @@ export class WaypointWorker implements WorkerProgram {
     const identities = new Identities(loop, (identity) => this.#send({ kind: 'identity-wanted', identity }));
     const dialOptions = { noDelay: true };
     const tunnelOptions = { noDelay: true, userTimeoutMs: TUNNEL_USER_TIMEOUT_MS };
+    const mesh = new SharedMesh(reader);
     const half: Omit<Runtime, 'clusters'> = {
       settings,
       loop,
       bench,
-      mesh: new SharedMesh(reader),
+      mesh,
+      self: selfOf(mesh, settings),
       l7: new L7View(reader),
       identities,
       memory: new WorkloadMemory(),
