@@ -20,6 +20,6 @@ export function filesOf(kind: Kind, root: string): string[] {
     case 'e2e':
       return all('e2e/cases/*.test.ts');
     case 'fuzz':
-      return all('lib/**/*.fuzz.ts');
+      return all('{lib,ztunnel,waypoint}/**/*.fuzz.ts');
   }
 }

@@ -3,7 +3,6 @@
 // A request and what becomes of it is the handler's; this file moves messages and descriptors and reconnects.
 //
 //   disconnected --connect, hello--> connected --end or bad message--> disconnected
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { Backoff } from '#lib/kit/backoff.ts';
 import type { Clock } from '#lib/kit/clock.ts';
 import { describeError } from '#lib/kit/error.ts';
@@ -14,13 +13,8 @@ import { EAGAIN, EINTR } from '#lib/linux/errno.ts';
 import { received, receiveMessage, sendMessage } from '#lib/linux/message.ts';
 import { unixConnect } from '#lib/linux/unix.ts';
 import type { FdWatch, Watcher } from '#lib/loop/fd-watch.ts';
-import {
-  Version,
-  type WorkloadRequest,
-  WorkloadRequestSchema,
-  WorkloadResponseSchema,
-  ZdsHelloSchema,
-} from '#lib/proto/gen/zds_pb.ts';
+import type { WorkloadRequest } from '#lib/proto/gen/zds_pb.ts';
+import { decodeRequest, encodeAck, encodeHello, MAX_MESSAGE_BYTES } from './zds-codec.ts';
 
 export interface ZdsHandler {
   /** A connection begins: what was announced on the last one is no longer known to be complete. */
@@ -43,9 +37,6 @@ export interface ZdsClientOptions {
   readonly log: Logger;
   readonly handler: ZdsHandler;
 }
-
-/** Both ends read with this much room; a longer message is an error. */
-const MAX_MESSAGE_BYTES = 1024;
 
 export class ZdsClient {
   readonly #options: ZdsClientOptions;
@@ -110,7 +101,7 @@ class ZdsConnection implements Watcher {
   /** Until the connection ends; resolves with the reason. */
   async serve(): Promise<string> {
     const { watch, handler, log, path } = this.#options;
-    this.#send(toBinary(ZdsHelloSchema, create(ZdsHelloSchema, { version: Version.V1 })));
+    this.#send(encodeHello());
     handler.onConnected();
     log.info('connected to the node agent', { path });
     watch.add(this);
@@ -131,7 +122,7 @@ class ZdsConnection implements Watcher {
       this.#end(n === 0 ? 'the node agent closed the connection' : `receive failed with errno ${-n}`);
       return;
     }
-    const request = truncated || controlTruncated ? undefined : decode(this.#arena.bytes.subarray(0, n));
+    const request = truncated || controlTruncated ? undefined : decodeRequest(this.#arena.bytes.subarray(0, n));
     const wanted = request?.payload.case === 'add' ? 1 : 0;
     if (request === undefined || fds.length !== wanted) {
       for (const fd of fds) close(fd);
@@ -160,11 +151,7 @@ class ZdsConnection implements Watcher {
   }
 
   #ack(error: string): void {
-    const text = Buffer.from(error)
-      .subarray(0, MAX_MESSAGE_BYTES - 64)
-      .toString();
-    const response = create(WorkloadResponseSchema, { payload: { case: 'ack', value: { error: text } } });
-    this.#send(toBinary(WorkloadResponseSchema, response));
+    this.#send(encodeAck(error));
   }
 
   #send(bytes: Uint8Array): void {
@@ -186,12 +173,3 @@ class ZdsConnection implements Watcher {
 
 // One connection at a time, and neither message outlives its call.
 const arena = Arena.allocate(2 * MAX_MESSAGE_BYTES);
-
-function decode(bytes: Uint8Array): WorkloadRequest | undefined {
-  try {
-    const request = fromBinary(WorkloadRequestSchema, bytes);
-    return request.payload.case === undefined ? undefined : request;
-  } catch {
-    return undefined;
-  }
-}
