@@ -82,6 +82,8 @@ export type WorkerSettings = {
   readonly byteBudget: number;
   /** Connections a worker serves at most; null derives it from the descriptor limit. */
   readonly maxConnections: number | null;
+  /** Of one pod in this process, each second: connections it opens or is sent, and TLS handshakes of others with it; 0 is no limit. */
+  readonly podLimits: { readonly connections: number; readonly handshakes: number };
   readonly dns: {
     readonly enabled: boolean;
     /** Upstream resolvers from ztunnel's own resolv.conf, `ip` or `ip:port` or `[v6]:port`. */

@@ -83,6 +83,10 @@ export function workerSettings(
     maxConnections: read.optional('AMBIT_MAX_CONNECTIONS')
       ? read.integer('AMBIT_MAX_CONNECTIONS', 10_000, { min: 1 })
       : null,
+    podLimits: {
+      connections: read.integer('AMBIT_POD_CONNECTIONS_PER_SECOND', 0, { min: 0 }),
+      handshakes: read.integer('AMBIT_POD_HANDSHAKES_PER_SECOND', 0, { min: 0 }),
+    },
     dns: {
       enabled: dnsCapture === 'true' && read.boolean('AMBIT_DNS', mode === 'shared'),
       servers: [...resolv.matchAll(/^nameserver\s+(\S+)/gm)].map((match) => match[1]!),

@@ -51,6 +51,7 @@ export const TEST_SETTINGS: WorkerSettings = {
   proofsPerSecond: 10,
   byteBudget: 64 << 20,
   maxConnections: null,
+  podLimits: { connections: 0, handshakes: 0 },
   dns: { enabled: false, servers: [], preferredServiceNamespace: null, searchDomains: null },
   accessLog: { enabled: true, format: 'json', opened: false },
 };

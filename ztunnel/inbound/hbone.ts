@@ -158,7 +158,8 @@ class InboundTunnel implements SessionOwner {
   }
 
   onRequest(session: Session, stream: H2Stream, headers: HeaderBlock): void {
-    if (!this.#pod.runtime.admission.enter()) {
+    const { admission, loop } = this.#pod.runtime;
+    if (this.#pod.newConnections?.take(loop.now) === false || !admission.enter()) {
       session.h2.respond(stream, connectResponse(HboneStatus.unavailable, ''), true);
       session.h2.resetStream(stream, ErrorCode.noError);
       return;

@@ -5,9 +5,17 @@
 import { AmbitError, describeError } from '#lib/kit/error.ts';
 import { Endpoint } from '#lib/linux/address.ts';
 import { close as closeFd } from '#lib/linux/calls.ts';
-import { type ListenOptions, localAddress, originalDestination, peerAddress, tcpListen } from '#lib/linux/socket.ts';
+import {
+  type ListenOptions,
+  localAddress,
+  originalDestination,
+  peerAddress,
+  resetOnClose,
+  tcpListen,
+} from '#lib/linux/socket.ts';
 import { migrateListeners } from '#lib/linux/sysctl.ts';
 import { Acceptor } from '#lib/loop/acceptor.ts';
+import type { RateLimit } from '#lib/loop/rate-limit.ts';
 import type { Ip } from '#lib/mesh/ip.ts';
 import { Socket } from '#lib/net/socket.ts';
 import { DnsServer, dnsOptionsOf } from '../dns/server.ts';
@@ -58,8 +66,29 @@ export class PodListeners {
     };
     const fd = listenTransparently(pod, at, options);
     const onRefused = (reason: string) => runtime.telemetry.count('ambit_connections_refused_total', { reason });
-    this.#open.push(new Acceptor(runtime.loop, fd, { onConnection, onRefused }, runtime.admission));
+    const limit = port === runtime.settings.ports.hbone ? pod.handshakes : pod.newConnections;
+    const limited = limit === null ? onConnection : within(limit, pod, onConnection, onRefused);
+    this.#open.push(new Acceptor(runtime.loop, fd, { onConnection: limited, onRefused }, runtime.admission));
   }
+}
+
+/** A pod that is flooded, or floods, is cut short at the door, before anything is spent on it. */
+function within(
+  limit: RateLimit,
+  { runtime }: Pod,
+  onConnection: (fd: number) => void,
+  onRefused: (reason: string) => void,
+): (fd: number) => void {
+  return (fd) => {
+    if (limit.take(runtime.loop.now)) {
+      onConnection(fd);
+      return;
+    }
+    resetOnClose(fd);
+    closeFd(fd);
+    runtime.admission.leave();
+    onRefused('rate');
+  };
 }
 
 /** So that a proxy that goes hands its waiting connections to the one that comes (trap 23); an old kernel cannot. */

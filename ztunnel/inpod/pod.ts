@@ -6,6 +6,7 @@
 //                  └───────close()────────────────▲
 import type { Netns } from '#lib/linux/netns.ts';
 import type { DialOptions } from '#lib/linux/socket.ts';
+import { RateLimit } from '#lib/loop/rate-limit.ts';
 import { TunnelPool } from '#lib/net/pool.ts';
 import type { Session } from '#lib/net/session.ts';
 import type { WorkloadFacts } from '#lib/proxy/worker/workload-facts.ts';
@@ -39,6 +40,9 @@ export class Pod {
   /** For plain connections out of the pod, and into it. */
   readonly dialOptions: DialOptions;
   readonly tunnelOptions: DialOptions;
+  /** What may be opened by it or to it, and handshaken with it; null is no limit. */
+  readonly newConnections: RateLimit | null;
+  readonly handshakes: RateLimit | null;
   /** The kernel lets us speak from a client's address; cleared by its first refusal. */
   keepsSource: boolean;
   closed = false;
@@ -56,6 +60,10 @@ export class Pod {
     this.dialOptions = { ...runtime.dialOptions, ...place };
     this.tunnelOptions = { ...runtime.tunnelOptions, ...place };
     this.keepsSource = runtime.settings.originalSource !== 'off' && info.self !== true;
+    const { connections, handshakes } = runtime.settings.podLimits;
+    const { now } = runtime.loop;
+    this.newConnections = connections > 0 ? new RateLimit(connections, now) : null;
+    this.handshakes = handshakes > 0 ? new RateLimit(handshakes, now) : null;
     this.pool = new TunnelPool<PeerTarget>({
       loop: runtime.loop,
       dial: (target, owner) => dialTunnel(this, target, owner),
