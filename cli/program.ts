@@ -5,6 +5,7 @@
 import { Command, CommanderError } from 'commander';
 import { explainCommand } from './command/explain.ts';
 import { programCommands } from './command/programs.ts';
+import { proxyConfigCommand } from './command/proxy-config.ts';
 import { proxyStatusCommand } from './command/proxy-status.ts';
 import { validateCommand } from './command/validate.ts';
 import { versionCommand } from './command/version.ts';
@@ -22,6 +23,7 @@ const COMMANDS: readonly CommandFactory[] = [
   ztunnelConfigCommand,
   ztunnelCommand,
   proxyStatusCommand,
+  proxyConfigCommand,
   waypointCommand,
   versionCommand,
 ];
