@@ -5,9 +5,17 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { create, type DescMessage } from '@bufbuild/protobuf';
+import { create, type DescMessage, toBinary } from '@bufbuild/protobuf';
 import type { RequestAuthentication } from '#lib/mesh/http/request-authentication.ts';
-import type { Backend, HttpRule, PathRewrite, Retry, RouteTable, StringMatch } from '#lib/mesh/http/route-table.ts';
+import {
+  ANY_REQUEST,
+  type Backend,
+  type HttpRule,
+  type PathRewrite,
+  type Retry,
+  type RouteTable,
+  type StringMatch,
+} from '#lib/mesh/http/route-table.ts';
 import type { Telemetry } from '#lib/mesh/http/telemetry.ts';
 import type { TrafficPolicy } from '#lib/mesh/http/traffic-policy.ts';
 import type { WaypointSettings } from '#lib/mesh/http/waypoint.ts';
@@ -330,4 +338,14 @@ test('a word of an enum that is not known is a problem with its place', () => {
 test('bytes that are no message are a problem, not an exception', () => {
   const result = ROUTE_TABLE.decode(new Uint8Array([0xff, 0xff, 0xff]));
   assert.equal(result.ok, false);
+});
+
+test('an entry that says nothing matches everything, as the wire means it', () => {
+  const bytes = toBinary(
+    RouteTableSchema,
+    create(RouteTableSchema, { name: 't', http: [{ hosts: [{ hosts: ['*'], entries: [{ rule: 0 }] }], rules: [{}] }] }),
+  );
+  const result = ROUTE_TABLE.decode(bytes);
+  assert.ok(result.ok);
+  assert.deepEqual(result.value.http[0]?.hosts[0]?.entries, [{ rule: 0, match: ANY_REQUEST }]);
 });

@@ -36,6 +36,11 @@ function numberOfWord(desc: DescEnum, word: unknown): number {
   throw new RangeError(`${String(word)} is no value of ${desc.typeName}`);
 }
 
+/** Messages that values always have: an absent one is the empty one, as it is on the wire. */
+const ALWAYS = new Set(
+  ['HttpEntry.match', 'HttpMatch.path', 'NamedMatch.value'].map((name) => `ambit.waypoint.v1.${name}`),
+);
+
 /** The plain value of a message. Enum values that are not known here are problems, and read as the first. */
 export function toPlain(desc: DescMessage, message: MessageShape<DescMessage>, problems: Problem[], at = ''): Plain {
   const source = message as unknown as Plain;
@@ -53,9 +58,8 @@ function plainField(field: DescField, source: Plain, problems: Problem[], at: st
     case 'enum':
       return plainEnum(field.enum, value, problems, path);
     case 'message':
-      return value === undefined
-        ? undefined
-        : toPlain(field.message, value as MessageShape<DescMessage>, problems, path);
+      if (value === undefined && !ALWAYS.has(`${field.parent.typeName}.${field.name}`)) return undefined;
+      return toPlain(field.message, (value ?? create(field.message)) as MessageShape<DescMessage>, problems, path);
     case 'map':
       return { ...(value as Plain) };
     case 'list':
