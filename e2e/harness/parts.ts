@@ -11,8 +11,3 @@ export interface Parts {
 }
 
 export const ALL_OURS: Parts = { istiod: 'ambit', cni: 'ambit', ztunnel: { 'node-1': 'ambit', 'node-2': 'ambit' } };
-
-/** One line that names them: `istiod ambit, cni peer, ztunnel ambit+peer`. */
-export function describeParts({ istiod, cni, ztunnel }: Parts): string {
-  return `istiod ${istiod}, cni ${cni}, ztunnel ${Object.values(ztunnel).join('+')}`;
-}

@@ -22,6 +22,7 @@ export function meshFile({ nodeOf = (name) => `node-${name}`, policies = [] }: M
     uid: `cluster1//v1/Pod/${NAMESPACE}/${name}`,
     name,
     namespace: NAMESPACE,
+    trustDomain: 'cluster.local',
     serviceAccount: name,
     workloadIps: [ip],
     protocol: 'HBONE',
