@@ -49,7 +49,7 @@ export class H2Body {
     if (this.#outbox.bytes === 0) this.progressAt = this.#bench.loop.now;
     if (!this.#outbox.appendBytes(bytes, start, end - start)) return true;
     this.#session.wantsToSend(this.#owner);
-    this.#full = this.#outbox.bytes >= HIGH_WATER;
+    if (this.#outbox.bytes >= HIGH_WATER) this.#full = true;
     return !this.#full;
   }
 
