@@ -206,6 +206,7 @@ export class App {
       if (config.writeStatus) await status.leader.stop();
       if (config.giveAddresses) await addresses.stop();
       await gateways.stop();
+      await push.drain(config.shutdownMs / 2, random);
       push.stop();
       await Promise.all(grpcPorts.map((port) => port.close(config.shutdownMs)));
       registration.stop();

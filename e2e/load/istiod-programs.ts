@@ -72,16 +72,24 @@ export async function startClients(target: string): Promise<Clients> {
 
 export interface Istiod {
   readonly grpc: string;
+  /** Port of the TLS listener on loopback. */
+  readonly securePort: number;
   /** From the start of the process until `/ready` said so. */
   readonly readyMs: number;
   cpuSeconds(): number;
   /** Resident set, MB (10^6 bytes). */
   residentMb(): number;
   get(path: string): Promise<string>;
-  stop(): Promise<void>;
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void;
+  output(): string;
+  stop(signal?: 'SIGKILL'): Promise<void>;
 }
 
-export async function startIstiod(kubeconfig: string, withinMs: number): Promise<Istiod> {
+export async function startIstiod(
+  kubeconfig: string,
+  withinMs: number,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<Istiod> {
   const [http, grpc, secure, monitoring] = await freePorts(4);
   const at = (port: number | undefined): string => `127.0.0.1:${port}`;
   const started = performance.now();
@@ -92,7 +100,7 @@ export async function startIstiod(kubeconfig: string, withinMs: number): Promise
       ...['--httpAddr', at(http), '--grpcAddr', at(grpc), '--secureGRPCAddr', at(secure)],
       ...['--monitoringAddr', at(monitoring), '--httpsAddr', '127.0.0.1:0', '--kubeconfig', kubeconfig],
     ],
-    { ROOT_CA_DIR: '/nonexistent' },
+    { ROOT_CA_DIR: '/nonexistent', ...environment },
   );
   const pid = program.process.pid!;
   const get = async (path: string): Promise<string> => {
@@ -101,18 +109,26 @@ export async function startIstiod(kubeconfig: string, withinMs: number): Promise
     return await answer.text();
   };
   try {
-    await eventually('istiod ready', () => get('/ready'), { withinMs, everyMs: 10 });
+    await eventually(
+      'istiod ready',
+      async () => (program.process.exitCode === null ? await get('/ready') : 'it has ended'),
+      { withinMs, everyMs: 10 },
+    );
+    if (program.process.exitCode !== null) throw new Error(`it ended with ${program.process.exitCode}`);
   } catch (error) {
     await program.stop('SIGKILL');
     throw new Error(`istiod did not become ready:\n${program.output().slice(-4000)}`, { cause: error });
   }
   return {
     grpc: at(grpc),
+    securePort: secure!,
     readyMs: performance.now() - started,
     cpuSeconds: () => cpuSeconds([pid]),
     residentMb: () => residentMb(pid),
     get,
-    stop: () => program.stop(),
+    signal: (signal) => program.process.kill(signal),
+    output: () => program.output(),
+    stop: (signal) => program.stop(signal),
   };
 }
 

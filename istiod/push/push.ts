@@ -92,6 +92,11 @@ export class Push {
     for (const channel of this.#channels) channel.flush();
   }
 
+  /** Sends the clients to other replicas, spread over `withinMs`. */
+  async drain(withinMs: number, random: () => number): Promise<void> {
+    await this.server.drain(withinMs, random);
+  }
+
   stop(): void {
     this.#debounce.stop();
     this.server.close();

@@ -9,7 +9,6 @@ import { describeError } from '#lib/kit/error.ts';
 import { Gate } from '#lib/kit/gate.ts';
 import type { KubeClient } from '#lib/kube/client.ts';
 import { isKubeError } from '#lib/kube/error.ts';
-import { TOKEN_REVIEW } from '#lib/kube/kind.ts';
 import type { TokenReview } from '#lib/kube/object.ts';
 import { Identity } from '#lib/mesh/identity.ts';
 import type { CachedKeys } from './cached-keys.ts';
@@ -28,6 +27,11 @@ const MAX_REMEMBERED = 2_048;
 /** Anybody may come with any token: what reaches the API server at a time is bounded, and so is who waits for it. */
 const MAX_REVIEWS = 32;
 const MAX_WAITING = 512;
+/** A caller waits for its certificate 10 s: that has to be enough for the API server's silence and our own answer. */
+const REVIEW_TIMEOUT_MS = 3_000;
+/** A silent API server is not asked again at once. */
+const SILENT_MS = 2_000;
+const REVIEW_PATH = '/apis/authentication.k8s.io/v1/tokenreviews';
 
 export interface AuthenticatorOptions {
   readonly client: KubeClient;
@@ -48,6 +52,7 @@ export class Authenticator {
   readonly #options: AuthenticatorOptions;
   readonly #gate = new Gate(MAX_REVIEWS, MAX_WAITING);
   readonly #reviews = new Map<string, { readonly untilMs: number; readonly review: Promise<Authentication> }>();
+  #silentUntil = Number.NEGATIVE_INFINITY;
 
   constructor(options: AuthenticatorOptions) {
     this.#options = options;
@@ -91,8 +96,7 @@ export class Authenticator {
   async #reviewRemote(token: string, cluster: string, client: KubeClient): Promise<Authentication> {
     const { audiences, trustDomain } = this.#options;
     try {
-      const spec = { token, audiences: [...audiences] };
-      const answer = await this.#gate.run(() => client.create(TOKEN_REVIEW, { metadata: { name: '' }, spec }));
+      const answer = await this.#ask(client, token);
       if (answer === undefined) return { kind: 'unavailable', reason: 'too many callers are being checked: try again' };
       const judged = judgeReview(answer.status, audiences, trustDomain());
       return judged.kind === 'known' ? { ...judged, caller: { ...judged.caller, cluster } } : judged;
@@ -102,18 +106,30 @@ export class Authenticator {
   }
 
   async #review(token: string): Promise<Authentication> {
-    const { audiences, cachedKeys, client, trustDomain } = this.#options;
+    const { audiences, cachedKeys, client, clock, trustDomain } = this.#options;
+    if (cachedKeys !== undefined && clock.monotonic() < this.#silentUntil) return await cachedKeys.judge(token);
     let answer: TokenReview | undefined;
     try {
-      const spec = { token, audiences: [...audiences] };
-      answer = await this.#gate.run(() => client.create(TOKEN_REVIEW, { metadata: { name: '' }, spec }));
+      answer = await this.#ask(client, token);
     } catch (error) {
-      if (cachedKeys !== undefined && isKubeError(error, 'KUBE_UNREACHABLE')) return await cachedKeys.judge(token);
+      if (cachedKeys !== undefined && isKubeError(error, 'KUBE_UNREACHABLE')) {
+        this.#silentUntil = clock.monotonic() + SILENT_MS;
+        return await cachedKeys.judge(token);
+      }
       return { kind: 'unavailable', reason: `the token cannot be checked: ${describeError(error)}` };
     }
-    cachedKeys?.heard();
     if (answer === undefined) return { kind: 'unavailable', reason: 'too many callers are being checked: try again' };
+    cachedKeys?.heard();
     return judgeReview(answer.status, audiences, trustDomain());
+  }
+
+  /** Undefined when too many wait already. */
+  #ask(client: KubeClient, token: string): Promise<TokenReview | undefined> {
+    const spec = { token, audiences: [...this.#options.audiences] };
+    const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview', metadata: { name: '' }, spec };
+    return this.#gate.run(
+      async () => JSON.parse(await client.text(REVIEW_PATH, { body, timeoutMs: REVIEW_TIMEOUT_MS })) as TokenReview,
+    );
   }
 }
 

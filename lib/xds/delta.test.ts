@@ -206,6 +206,25 @@ test('a burst of changes reaches a client as its newest state, in few responses'
   ok(client.batches.length < 100, `${client.batches.length} responses`);
 });
 
+test('a server that ends sends its clients away one after the other, and lets nobody in again', async () => {
+  const log = new ResourceLog();
+  log.update([entry('a', 1)], []);
+  await using server = await startServer(log);
+  await using stack = new AsyncDisposableStack();
+  const clients = Array.from({ length: 4 }, () => stack.use(startClient(server.port)));
+  await Promise.all(clients.map(({ client }) => client.whenSynced()));
+  const moments = [0, 0.25, 0.5, 0.75];
+  const left: number[] = [];
+  const draining = server.delta.drain(400, () => moments.shift() ?? 0);
+  await until('the first gone', () => server.delta.streams().length < 4);
+  left.push(server.delta.streams().length);
+  await draining;
+  left.push(server.delta.streams().length);
+  deepEqual(left, [3, 0]);
+  for (const { held } of clients) equal(held.size, 1);
+  await until('a refusal', () => server.events.some((event) => event.includes('another one serves')));
+});
+
 test('a stream that never says who it is ends by itself', async () => {
   const clock: Clock = { ...systemClock, after: (ms, fn) => systemClock.after(ms / 1000, fn) };
   await using server = await startServer(new ResourceLog(), { clock });

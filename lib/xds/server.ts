@@ -23,6 +23,7 @@ const HELLO_MS = 10_000;
 const STARTING_BYTES = 48 * 1024 * 1024;
 /** A new client that has not read its first snapshot by then no longer keeps others waiting. */
 const STARTING_MS = 2_000;
+const MOVING = 'this replica is shutting down: another one serves';
 /** How many requests may wait while a stream is being admitted. */
 const MAX_WAITING_REQUESTS = 16;
 
@@ -118,6 +119,7 @@ export class DeltaServer {
   readonly #queue: (() => void)[] = [];
   #startingBytes = 0;
   #scheduled = false;
+  #draining = false;
 
   constructor(options: DeltaServerOptions) {
     this.#options = options;
@@ -157,10 +159,25 @@ export class DeltaServer {
     );
   }
 
+  /**
+   * Ends the streams one by one, at random moments within `withinMs`, and lets nobody in any more: so that the replica
+   * their clients turn to does not meet them all at once.
+   */
+  async drain(withinMs: number, random: () => number): Promise<void> {
+    const { clock } = this.#options;
+    this.#draining = true;
+    const moves = [...this.#connections].map((connection) => ({ connection, atMs: random() * withinMs }));
+    const started = clock.monotonic();
+    for (const { connection, atMs } of moves.sort((a, b) => a.atMs - b.atMs)) {
+      const waitMs = atMs - (clock.monotonic() - started);
+      if (waitMs > 0) await clock.sleep(waitMs);
+      this.#fail(connection, Code.UNAVAILABLE, MOVING);
+    }
+  }
+
   /** Ends every stream; clients go to another replica or come back. */
   close(): void {
-    for (const connection of [...this.#connections])
-      this.#fail(connection, Code.UNAVAILABLE, 'the server is shutting down');
+    for (const connection of [...this.#connections]) this.#fail(connection, Code.UNAVAILABLE, MOVING);
   }
 
   #accept(call: Call, port: PortKind): void {
@@ -191,7 +208,8 @@ export class DeltaServer {
       this.#due.add(connection);
       this.#schedule();
     });
-    if (!this.#options.ready())
+    if (this.#draining) this.#fail(connection, Code.UNAVAILABLE, MOVING);
+    else if (!this.#options.ready())
       this.#fail(connection, Code.UNAVAILABLE, 'the server is not ready: its caches are not filled');
   }
 
