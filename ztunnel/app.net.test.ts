@@ -1,107 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 // The whole program, started as its launcher starts it, each in a namespace of its own, with pods that a node agent announces.
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { stringify } from 'yaml';
+import { generateKey, keyToPem } from '#lib/identity/key.ts';
+import { createTestAuthority } from '#lib/identity/test-authority.ts';
 import { Endpoint } from '#lib/linux/address.ts';
 import { Loop } from '#lib/loop/loop.ts';
 import { dumpPolicy, dumpWorkload } from '#lib/proxy/admin/dump.ts';
 import { policy, workload } from '#lib/testkit/mesh.ts';
-import { NodeAgent } from '#lib/testkit/node-agent.ts';
 import { App, AppServer } from '#lib/testkit/plain-app.ts';
 import { PodNetwork, type TestPod } from '#lib/testkit/pod-network.ts';
 import { until as untilWithin } from '#lib/testkit/until.ts';
+import { Ztunnel } from '#lib/testkit/ztunnel.ts';
 
 /** Whole programs start here, on machines that may be busy. */
 const PATIENCE_MS = 30_000;
+const REDIRECT = join(import.meta.dirname, '../manifests/standalone/redirect.nft');
 const until: typeof untilWithin = (what, condition, deadlineMs = PATIENCE_MS) =>
   untilWithin(what, condition, deadlineMs);
-const MAIN = join(import.meta.dirname, 'main.ts');
-
-interface Dump {
-  readonly certificates: { identity: string; state: string; certChain: { serialNumber: string }[] }[];
-  readonly workloadState: Record<
-    string,
-    { state: string; connections: { outbound: { actualDst: string; protocol: string }[] } }
-  >;
-}
-
-/** One ztunnel process with its agent. */
-class Ztunnel implements AsyncDisposable {
-  readonly agent = new NodeAgent();
-  readonly #loop: Loop;
-  readonly #home: TestPod;
-  readonly #child: ChildProcess;
-  readonly #exited: Promise<number | null>;
-  output = '';
-
-  constructor(loop: Loop, home: TestPod, netns: string, env: Readonly<Record<string, string>>) {
-    this.#loop = loop;
-    this.#home = home;
-    const args = [
-      'netns',
-      'exec',
-      netns,
-      process.execPath,
-      '--disable-warning=ExperimentalWarning',
-      MAIN,
-      'proxy',
-      'ztunnel',
-    ];
-    this.#child = spawn('ip', args, {
-      env: { PATH: process.env['PATH'] ?? '', FAKE_CA: 'true', XDS_ADDRESS: '', INPOD_UDS: this.agent.path, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    for (const stream of [this.#child.stdout!, this.#child.stderr!]) {
-      stream.on('data', (chunk: Buffer) => {
-        this.output += chunk;
-      });
-    }
-    this.#exited = new Promise((resolve) => this.#child.once('exit', resolve));
-  }
-
-  /** The body of an answer of one of its HTTP servers, asked from inside its namespace. HTTP/1.0, so that no chunks come. */
-  async get(port: number, path: string): Promise<string> {
-    const app = App.dial(this.#loop, Endpoint.parse('127.0.0.1', port)!, this.#home.netns);
-    app.send(`GET ${path} HTTP/1.0\r\nhost: ztunnel\r\n\r\n`);
-    await until(`an answer to ${path}`, () => {
-      this.#loop.turn(1);
-      return app.end !== '';
-    });
-    app.socket.close();
-    return app.text.slice(app.text.indexOf('\r\n\r\n') + 4);
-  }
-
-  async dump(): Promise<Dump> {
-    return JSON.parse(await this.get(15000, '/config_dump')) as Dump;
-  }
-
-  /** Its data-plane processes. */
-  workers(): number[] {
-    const { pid } = this.#child;
-    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
-    return children.trim().split(' ').map(Number);
-  }
-
-  /** SIGTERM, and the exit code. */
-  end(): Promise<number | null> {
-    this.#child.kill('SIGTERM');
-    return this.#exited;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#child.exitCode === null && this.#child.signalCode === null) {
-      this.#child.kill('SIGTERM');
-      const killer = setTimeout(() => this.#child.kill('SIGKILL'), 10_000);
-      await this.#exited;
-      clearTimeout(killer);
-    }
-    this.agent[Symbol.dispose]();
-  }
-}
 
 /** Two nodes, `cart` on one and `orders` on the other, both captured. */
 async function twoNodes(env: Readonly<Record<string, string>> = {}) {
@@ -142,6 +63,8 @@ async function twoNodes(env: Readonly<Record<string, string>> = {}) {
     one,
     two,
     ...pods,
+    network,
+    record,
     loop,
     enrol: () => Promise.all([enrol(one, pods.cart), enrol(two, pods.orders)]),
     until: (what: string, condition: () => boolean, ms = PATIENCE_MS) =>
@@ -217,7 +140,7 @@ test('what explain says of a denied connection is what happens to it, and the lo
 
 test('certificates are renewed again and again while one connection stays open', async () => {
   // Certificates begin two minutes before they are made: with this life they are past its half at once.
-  await using rig = await twoNodes({ SECRET_TTL: '20s' });
+  await using rig = await twoNodes({ SECRET_TTL: '4s' });
   await rig.enrol();
   const server = new AppServer(rig.loop, at(rig.orders, 8080), () => {}, rig.orders.netns);
   const client = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
@@ -275,4 +198,61 @@ test('SIGTERM drains: open connections end at the deadline, the exit code is 0, 
   await until('the log is out', () => rig.one.output.includes('draining'));
   assert.match(rig.one.output, /connection closed due to connection drain/);
   server.close();
+});
+
+test('a proxy for one workload outside Kubernetes: mesh and certificate from files, CONNECT, and redirection', async () => {
+  await using rig = await twoNodes();
+  await rig.enrol();
+  const folder = mkdtempSync(join(tmpdir(), 'ambit-vm-'));
+  const vm = rig.network.pod('vm', { captured: false });
+  const identity = 'spiffe://cluster.local/ns/shop/sa/vm';
+  const keys = await generateKey();
+  const authority = await createTestAuthority();
+  const [chain, root] = await authority.sign(
+    { publicKey: keys.publicKey, uris: [identity], ttlMs: 60_000 },
+    Date.now(),
+  );
+  for (const [name, text] of Object.entries({
+    'cert-chain.pem': chain!,
+    'root-cert.pem': root!,
+    'key.pem': await keyToPem(keys.privateKey),
+    'mesh.yaml': stringify({ workloads: [rig.record(vm, 'vm'), rig.record(rig.orders, 'two')] }),
+  }))
+    writeFileSync(join(folder, name), text);
+  try {
+    await using ztunnel = new Ztunnel(rig.loop, vm, rig.network.netnsName(vm), {
+      ...{ PROXY_MODE: 'dedicated', PROXY_WORKLOAD_INFO: 'shop/vm/vm', NODE_NAME: 'vm', FAKE_CA: 'false' },
+      ...{ AMBIT_CERT_DIR: folder, LOCAL_XDS_PATH: join(folder, 'mesh.yaml'), UNSTABLE_ENABLE_SOCKS5: 'true' },
+      ...{ ZTUNNEL_WORKER_THREADS: '1', ISTIO_META_DNS_CAPTURE: 'false', PACKET_MARK: '1337' },
+    });
+    await until('it is ready', async () => (await ztunnel.get(15021, '/healthz/ready')) === 'ready\n');
+    const server = new AppServer(rig.loop, at(rig.orders, 8080), (app) => app.send('welcome'), rig.orders.netns);
+    const client = App.dial(rig.loop, Endpoint.parse('127.0.0.1', 15080)!, vm.netns);
+    client.send(`CONNECT ${rig.orders.ip}:8080 HTTP/1.1\r\n\r\n`);
+    await rig.until('it is served', () => client.text.endsWith('welcome'));
+    client.socket.abort();
+    await rig.until('the server’s node knows who came', () => rig.two.output.includes(`src.identity="${identity}"`));
+    // With the rules that come with it, applications need to know nothing.
+    execFileSync('ip', ['netns', 'exec', rig.network.netnsName(vm), 'nft', '-f', REDIRECT]);
+    const unaware = App.dial(rig.loop, at(rig.orders, 8080), vm.netns);
+    await rig.until('it is served', () => unaware.text === 'welcome');
+    const [line] = (await ztunnel.dump()).certificates;
+    assert.equal(line!.identity, identity);
+    unaware.socket.abort();
+    await rig.until(
+      'it went through the tunnel, too',
+      () => rig.two.output.split(`src.identity="${identity}"`).length === 3,
+    );
+    server.close();
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('SIGTERM with nothing open ends at once', async () => {
+  await using rig = await twoNodes({ CONNECTION_TERMINATION_DEADLINE: '60s' });
+  await rig.enrol();
+  const begun = performance.now();
+  assert.equal(await rig.one.end(), 0);
+  assert.ok(performance.now() - begun < 20_000, `${performance.now() - begun} ms`);
 });

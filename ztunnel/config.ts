@@ -27,6 +27,8 @@ export interface Config {
   readonly xdsOnDemand: boolean;
   readonly ca: ServerSettings;
   readonly fakeCa: boolean;
+  /** Folder of the one workload's certificate, in dedicated mode; undefined asks the authority. */
+  readonly certDir: string | undefined;
   /** File with the token for both servers, or the token itself; '' sends none. */
   readonly authToken: string;
   readonly secretTtlMs: number;
@@ -92,6 +94,7 @@ export function loadConfig({ env, readFile, cores, version }: World): Config {
       headers: {},
     },
     fakeCa,
+    certDir: read.optional('AMBIT_CERT_DIR'),
     authToken: read.optional('AUTH_TOKEN') ?? (readFile(TOKEN_FILE) === undefined ? '' : TOKEN_FILE),
     secretTtlMs: read.duration('SECRET_TTL', 86_400_000),
     localXds: localXds(read),
@@ -110,6 +113,9 @@ export function loadConfig({ env, readFile, cores, version }: World): Config {
     log,
     worker: workerSettings(read, readFile, mode, { clusterId, trustDomain, mesh, log }),
   };
+  if (config.certDir !== undefined && mode === 'shared') {
+    read.problem('AMBIT_CERT_DIR', 'holds one certificate, and a shared proxy needs many', 'set PROXY_MODE=dedicated');
+  }
   if (config.xdsOnDemand && config.worker.dns.enabled) {
     read.problem(
       'XDS_ON_DEMAND',
@@ -215,8 +221,8 @@ function drainDeadline(read: ConfigReader): number {
 
 /** What decides where certificates come from. */
 export function issuerSettings(config: Config): IssuerSettings {
-  const { fakeCa, ca, authToken, secretTtlMs, worker, mode } = config;
-  return { fakeCa, ca, authToken, secretTtlMs, clusterId: worker.clusterId, impersonate: mode === 'shared' };
+  const { fakeCa, ca, certDir, authToken, secretTtlMs, worker, mode } = config;
+  return { fakeCa, ca, certDir, authToken, secretTtlMs, clusterId: worker.clusterId, impersonate: mode === 'shared' };
 }
 
 /** The settings as the start line and `/config_dump` show them; headers may hold secrets and are left out. */

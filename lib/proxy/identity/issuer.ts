@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where certificates come from: the mesh's authority over gRPC, or with FAKE_CA the built-in test authority.
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { CaClient } from '#lib/identity/ca-client.ts';
 import { assembleCertificate } from '#lib/identity/certificate.ts';
 import { generateKey, keyToPem } from '#lib/identity/key.ts';
@@ -8,6 +10,7 @@ import { createTestAuthority } from '#lib/identity/test-authority.ts';
 import type { Clock } from '#lib/kit/clock.ts';
 import { AmbitError } from '#lib/kit/error.ts';
 import type { Logger } from '#lib/kit/log.ts';
+import { formatProblem } from '#lib/kit/result.ts';
 import { channelCredentials, channelOptions } from '#lib/xds/client.ts';
 import { rootFile, type ServerSettings, serverEndpoint } from '../source/server-access.ts';
 import { watchFile } from '../source/watch-file.ts';
@@ -20,6 +23,8 @@ export interface IssuerSettings {
   readonly secretTtlMs: number;
   /** Whether certificates are for others than the caller: node proxies ask for those of their pods. */
   readonly impersonate: boolean;
+  /** Folder with a certificate that somebody else keeps fresh; then no authority is asked. */
+  readonly certDir?: string | undefined;
 }
 
 export interface Issuer {
@@ -28,6 +33,7 @@ export interface Issuer {
 }
 
 export async function createIssuer(config: IssuerSettings, log: Logger, clock: Clock): Promise<Issuer> {
+  if (config.certDir !== undefined) return fileIssuer(config.certDir);
   return config.fakeCa ? await testIssuer(config, log, clock) : caIssuer(config, log, clock);
 }
 
@@ -57,6 +63,23 @@ function watchRoots(file: string | undefined, log: Logger, clock: Clock, changed
     log.info('roots of the certificate authority changed', { file });
     changed();
   });
+}
+
+/** The files as Istio's tools write them, read for each certificate that is wanted: whoever renews them does so before their half life. */
+function fileIssuer(folder: string): Issuer {
+  return {
+    issue: async (identity) => {
+      const [chain, key, roots] = await Promise.all(
+        ['cert-chain.pem', 'key.pem', 'root-cert.pem'].map((name) => readFile(join(folder, name), 'utf8')),
+      );
+      const result = assembleCertificate(identity, key!, [chain!, roots!], true);
+      if (result.ok) return result.value;
+      throw new AmbitError('CERTIFICATE_FILES', `${folder}: ${result.problems.map(formatProblem).join('; ')}`, {
+        advice: 'write cert-chain.pem (leaf first), key.pem and root-cert.pem for the workload in PROXY_WORKLOAD_INFO',
+      });
+    },
+    close: () => {},
+  };
 }
 
 async function testIssuer(config: IssuerSettings, log: Logger, clock: Clock): Promise<Issuer> {
