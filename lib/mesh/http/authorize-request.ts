@@ -93,17 +93,26 @@ export function customPolicies(
 
 const NO_POLICIES: readonly AccessPolicy[] = [];
 
-/** @param policies `http` of the set for a request, `tcp` for a stream */
+/**
+ * @param policies `http` of the set for a request, `tcp` for a stream
+ * @param asked whether the providers of {@link customPolicies} have been asked and allow it; otherwise a CUSTOM policy
+ * that matches denies, since whom it trusts has not been heard
+ */
 export function authorizeRequest(
   policies: readonly AccessPolicy[],
   flow: InboundFlow,
   rec: Recorder,
+  asked = false,
 ): RequestAccessVerdict {
   if (policies.length === 0) {
     if (rec.enabled) rec.step('Waypoint', '', 'policies that apply', 'none, so every request passes');
     return NO_POLICY;
   }
   const dryRun: DryRunOf<AccessAction>[] = [];
+  if (!asked) {
+    const [unheard] = customPolicies(policies, flow, rec);
+    if (unheard !== undefined) return refused(unheard, flow, rec);
+  }
   const audit = audited(policies, flow, rec);
   const denied = evaluate('deny', policies, flow, dryRun, rec);
   if (denied !== undefined) {
@@ -133,6 +142,16 @@ export function authorizeRequest(
     );
   }
   return { allow: false, reason: 'not-allowed', policy: asks.key, rule: -1, clause: '', audit, dryRun };
+}
+
+function refused(policy: AccessPolicy, flow: InboundFlow, rec: Recorder): RequestAccessVerdict {
+  const rule = matchingRule(policy, flow);
+  if (rec.enabled) {
+    const object = describePolicy(policy.key);
+    rec.step(object, `rule ${rule + 1}`, `CUSTOM by ${policy.provider}`, 'nobody has been asked, so it denies');
+  }
+  const clause = ruleHitText(policy.rules[rule]!, flow);
+  return { allow: false, reason: 'denied', policy: policy.key, rule, clause, audit: NO_AUDIT, dryRun: NO_DRY_RUN };
 }
 
 function audited(policies: readonly AccessPolicy[], flow: InboundFlow, rec: Recorder): readonly string[] {

@@ -227,13 +227,18 @@ test('dry-run policies are judged and have no effect', () => {
   assert.deepEqual([verdict.allow, verdict.dryRun], [true, [{ policy: 'shop/dry', action: 'deny', matched: true }]]);
 });
 
-test('CUSTOM policies that match name whom to ask', () => {
+test('CUSTOM policies that match name whom to ask, and deny while nobody is', () => {
   const custom = policy({ action: 'CUSTOM', provider: { name: 'opa' }, rules: [to({ paths: ['/admin*'] })] }, 'custom');
   const set = policySet([convertAccessPolicy(custom, SETTINGS, [])]);
   const asked = (line: string): string[] =>
     customPolicies(set.http, requestFlow(request(line)), NO_PROOF).map(({ provider }) => provider);
   assert.deepEqual([asked('GET h/admin/x'), asked('GET h/')], [['opa'], []]);
-  assert.equal(authorizeRequest(set.http, requestFlow(request('GET h/admin')), NO_PROOF).allow, true);
+  const allows = (line: string, heard: boolean): boolean =>
+    authorizeRequest(set.http, requestFlow(request(line)), NO_PROOF, heard).allow;
+  assert.deepEqual(
+    [allows('GET h/admin', true), allows('GET h/admin', false), allows('GET h/', false)],
+    [true, false, true],
+  );
 });
 
 test('on a stream an ALLOW rule that asks for HTTP never matches, a DENY does without asking', () => {
