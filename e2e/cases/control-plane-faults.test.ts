@@ -93,12 +93,13 @@ const holds = (pod: string): boolean => proxy.held.has(`Kubernetes//Pod/shop/${p
 
 async function certificate(): Promise<void> {
   const token = await mint();
+  const target = `localhost:${front.port}`;
+  const rootCertificates = async () => Buffer.from(rootIn(cluster, 'istio-system') ?? '');
   using client = new CaClient({
-    target: `localhost:${front.port}`,
-    credentials: () =>
-      channelCredentials({ rootCertificates: async () => Buffer.from(rootIn(cluster, 'istio-system') ?? '') }),
+    target,
+    credentials: () => channelCredentials({ target, rootCertificates }),
     headers: async () => ({ authorization: `Bearer ${token}`, clusterid: 'Kubernetes' }),
-    channelOptions: channelOptions(),
+    channelOptions: channelOptions({ target }),
     ttlMs: 3_600_000,
     impersonate: true,
   });

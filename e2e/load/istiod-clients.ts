@@ -74,7 +74,7 @@ function connect(count: number, expected: number): void {
   const started = performance.now();
   let [open, bytes, firstMs] = [count, 0, 0];
   proxies = Array.from({ length: count }, (_, i) => {
-    const client = new Client(target, credentials.createInsecure(), channelOptions());
+    const client = new Client(target, credentials.createInsecure(), channelOptions({ target }));
     const stream = client.makeBidiStreamRequest(PATH, pass, pass);
     const proxy: Proxy = { index: i, client, stream, addresses: 0, authorized: false, done: false };
     const identity = { type: 'ztunnel', ip: '10.0.0.1', name: `ztunnel-${i}`, namespace: 'istio-system' };

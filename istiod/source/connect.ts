@@ -8,6 +8,7 @@ import type { Clock } from '#lib/kit/clock.ts';
 import { AmbitError, describeError } from '#lib/kit/error.ts';
 import type { Logger } from '#lib/kit/log.ts';
 import { KubeClient } from '#lib/kube/client.ts';
+import type { ConfigMap } from '#lib/kube/object.ts';
 import { SchemaChecker } from '#lib/model/validate/schema.ts';
 import type { SourceHealth } from '../watch/source-health.ts';
 import { FolderApi } from './api.ts';
@@ -15,6 +16,8 @@ import { FolderSource } from './folder.ts';
 import { ObjectSet, type Written } from './objects.ts';
 
 const STATE_FILE = 'state.json';
+/** For machines to trust. */
+const ROOT_FILE = 'root-cert.pem';
 
 export interface FolderConnectionOptions {
   readonly folder: string;
@@ -71,7 +74,19 @@ function loadState(folder: string): Written {
 }
 
 function saveState(folder: string, written: Written): void {
-  const path = join(folder, STATE_FILE);
-  writeFileSync(`${path}.new`, JSON.stringify(written), { mode: 0o600, flush: true });
+  replaceFile(join(folder, STATE_FILE), JSON.stringify(written), 0o600);
+  const root = Object.entries(written.objects).find(
+    ([place]) => place.startsWith('/configmaps ') && isRoot(place),
+  )?.[1];
+  const pem = (root as ConfigMap | undefined)?.data?.['root-cert.pem'];
+  if (pem !== undefined) replaceFile(join(folder, ROOT_FILE), pem, 0o644);
+}
+
+function isRoot(place: string): boolean {
+  return place.endsWith('/istio-ca-root-cert');
+}
+
+function replaceFile(path: string, text: string, mode: number): void {
+  writeFileSync(`${path}.new`, text, { mode, flush: true });
   renameSync(`${path}.new`, path);
 }

@@ -2,6 +2,7 @@
 // The delta ADS client: dials, sends what client-state.ts says, and dials again when the stream ends. While it is
 // disconnected the handlers are simply not called, so whatever they hold stays in force.
 
+import { isIP } from 'node:net';
 import { checkServerIdentity } from 'node:tls';
 import {
   type ChannelCredentials,
@@ -135,7 +136,7 @@ export class DeltaClient {
     const { endpoint } = this.#options;
     let client: Client | undefined;
     try {
-      client = new Client(endpoint.target, await channelCredentials(endpoint), channelOptions());
+      client = new Client(endpoint.target, await channelCredentials(endpoint), channelOptions(endpoint));
       const headers = new Metadata();
       for (const [name, value] of Object.entries(await endpoint.headers())) headers.set(name, value);
       if (signal.aborted) return { kind: 'clean' };
@@ -194,13 +195,14 @@ export class DeltaClient {
 
 /** Channel credentials as the mesh's clients use them: the server is verified, no client certificate is shown. */
 export async function channelCredentials(
-  endpoint: Pick<Endpoint, 'rootCertificates' | 'alternativeName'>,
+  endpoint: Pick<Endpoint, 'target' | 'rootCertificates' | 'alternativeName'>,
 ): Promise<ChannelCredentials> {
   if (endpoint.rootCertificates === undefined) return credentials.createInsecure();
   const roots = await endpoint.rootCertificates();
   const other = endpoint.alternativeName;
   return credentials.createSsl(roots ?? null, null, null, {
-    checkServerIdentity: (host, certificate) => {
+    checkServerIdentity: (name, certificate) => {
+      const host = addressIn(endpoint.target) ?? name;
       const error = checkServerIdentity(host, certificate);
       if (error === undefined || other === undefined || other === '') return error;
       return checkServerIdentity(other, certificate);
@@ -208,9 +210,21 @@ export async function channelCredentials(
   });
 }
 
+/** The host of a target that is an address, not a name. */
+function addressIn(target: string): string | undefined {
+  const host = target.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
+  return isIP(host) === 0 ? undefined : host;
+}
+
 /** Limits and keepalive of the mesh's gRPC clients. */
-export function channelOptions(): ChannelOptions {
+export function channelOptions({
+  alternativeName,
+  target,
+}: Pick<Endpoint, 'target' | 'alternativeName'>): ChannelOptions {
   return {
+    // TLS has no server name for an address (RFC 6066, section 3), and Node refuses one; the certificate is checked
+    // against the address itself.
+    ...(addressIn(target) !== undefined && { 'grpc.ssl_target_name_override': alternativeName || 'control-plane' }),
     'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
     'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
     'grpc-node.flow_control_window': WINDOW_BYTES,

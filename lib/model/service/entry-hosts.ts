@@ -11,7 +11,7 @@ import { serviceKey, type Vip } from '#lib/mesh/service.ts';
 import type { ServiceKey } from '#lib/mesh/workload.ts';
 import type { ModelInputs, SettingsCollection } from '../inputs.ts';
 import type { EntryPort, ServiceEntry } from '../object/entry.ts';
-import { byAge, keyOf, namespaceOf, type ServicePort, spaceOf } from '../object/object.ts';
+import { byAge, namespaceOf, type ServicePort, spaceOf } from '../object/object.ts';
 import { settingsIn } from '../scope.ts';
 import type { ServiceSelector } from '../workload/membership.ts';
 import { visibilityIn } from './visibility.ts';
@@ -150,9 +150,4 @@ export function entryVips(entry: ServiceEntry, host: string, network: string): V
 export function takesAllocation(entry: ServiceEntry, host: string): boolean {
   const resolution = resolutionOf(entry);
   return resolution !== 'NONE' && (!host.startsWith('*') || resolution === 'DYNAMIC_DNS');
-}
-
-/** Key of the entry a host came from. */
-export function entryKeyOf({ entry }: EntryHost): string {
-  return keyOf(entry);
 }

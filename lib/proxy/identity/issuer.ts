@@ -43,7 +43,7 @@ function caIssuer(config: IssuerSettings, log: Logger, clock: Clock): Issuer {
     target: endpoint.target,
     credentials: () => channelCredentials(endpoint),
     headers: endpoint.headers,
-    channelOptions: channelOptions(),
+    channelOptions: channelOptions(endpoint),
     ttlMs: config.secretTtlMs,
     impersonate: config.impersonate,
   });
