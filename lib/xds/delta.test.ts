@@ -8,8 +8,9 @@ import { Client, status as Code, credentials, Server, ServerCredentials, type Se
 import { type Clock, systemClock } from '#lib/kit/clock.ts';
 import { createLogger } from '#lib/kit/log.ts';
 import { DeltaDiscoveryRequestSchema } from '#lib/proto/gen/discovery_pb.ts';
+import { createTestCa, type TestIdentity } from '#lib/testkit/certificates.ts';
 import { until } from '#lib/testkit/until.ts';
-import { DeltaClient } from './client.ts';
+import { DeltaClient, type Endpoint } from './client.ts';
 import type { Rejection, Subscription } from './client-state.ts';
 import { makeNode } from './node.ts';
 import { ADDRESS_TYPE, makeEntry } from './resource.ts';
@@ -25,11 +26,18 @@ interface Options {
   readonly clock?: Clock;
   readonly admit?: (headers: string | undefined) => Admission;
   readonly ready?: () => boolean;
+  readonly identity?: TestIdentity;
+}
+
+function serverCredentials(identity: TestIdentity | undefined): ServerCredentials {
+  if (identity === undefined) return ServerCredentials.createInsecure();
+  const pair = { private_key: Buffer.from(identity.keyPem), cert_chain: Buffer.from(identity.chainPem) };
+  return ServerCredentials.createSsl(null, [pair]);
 }
 
 async function startServer(
   log: ResourceLog,
-  { admit, clock = systemClock, ready = () => true }: Options = {},
+  { admit, clock = systemClock, ready = () => true, identity }: Options = {},
   port = 0,
 ) {
   const events: string[] = [];
@@ -57,7 +65,7 @@ async function startServer(
   const service = delta.service('plaintext');
   server.addService(service.definition, service.implementation);
   const bound = await new Promise<number>((resolve, reject) =>
-    server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error, at) =>
+    server.bindAsync(`127.0.0.1:${port}`, serverCredentials(identity), (error, at) =>
       error === null ? resolve(at) : reject(error),
     ),
   );
@@ -76,7 +84,10 @@ async function startServer(
   };
 }
 
-function startClient(port: number, options: { reject?: string; token?: () => string } = {}) {
+function startClient(
+  port: number,
+  options: { reject?: string; token?: () => string; endpoint?: Partial<Endpoint> } = {},
+) {
   const held = new Map<string, number>();
   const batches: number[] = [];
   const subscription: Subscription = {
@@ -93,6 +104,7 @@ function startClient(port: number, options: { reject?: string; token?: () => str
     endpoint: {
       target: `127.0.0.1:${port}`,
       headers: async () => (options.token === undefined ? {} : { authorization: `Bearer ${options.token()}` }),
+      ...options.endpoint,
     },
     node: NODE,
     subscriptions: [subscription],
@@ -114,6 +126,33 @@ test('a client gets all, follows changes, and the server sees it synced', async 
   await until('the change', () => client.held.get('a') === 2);
   await until('synced', () => server.delta.streams()[0]?.types[0]?.synced);
   equal(server.delta.streams()[0]?.peer.identity, 'tester');
+});
+
+test('a server is believed under the roots given, by the name dialled or the alternative one', async () => {
+  const [ca, other] = await Promise.all([createTestCa(), createTestCa('another root')]);
+  const names = [
+    { type: 'dns' as const, value: 'istiod.example' },
+    { type: 'dns' as const, value: 'localhost' },
+  ];
+  const identity = await ca.issue(names, { extendedKeyUsage: [] });
+  const byAddress = await ca.issue([{ type: 'ip', value: '127.0.0.1' }], { extendedKeyUsage: [] });
+  const log = new ResourceLog();
+  await using server = await startServer(log, { identity });
+  server.set(entry('a', 1));
+  await using numbered = await startServer(log, { identity: byAddress });
+  const dial = (port: number, host: string, root: string, alternativeName?: string) =>
+    startClient(port, {
+      endpoint: { target: `${host}:${port}`, rootCertificates: async () => Buffer.from(root), alternativeName },
+    });
+  await using foreign = dial(server.port, 'localhost', other.rootPem, 'istiod.example');
+  await using misnamed = dial(server.port, '127.0.0.1', ca.rootPem);
+  await using named = dial(server.port, 'localhost', ca.rootPem);
+  await using alternative = dial(server.port, '127.0.0.1', ca.rootPem, 'istiod.example');
+  await using address = dial(numbered.port, '127.0.0.1', ca.rootPem);
+  const served = [named, alternative, address];
+  await until('those who may believe are served', () => served.every(({ held }) => held.get('a') === 1));
+  equal(foreign.held.size + misnamed.held.size, 0);
+  equal(server.events.filter((event) => event.startsWith('opened')).length, 2);
 });
 
 test('twenty thousand resources come in one response', async () => {
