@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fuzz targets of the small codecs: whatever comes, they answer with a value.
 import assert from 'node:assert/strict';
+import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { decode, encode } from 'dns-packet';
 import { fuzz } from '#lib/testkit/fuzz.ts';
 import { formatBaggage, parseBaggage } from './baggage.ts';
 import { parseClientHello } from './client-hello.ts';
 import { encodeAnswer, fitReply, isReplyTo, parseQuery } from './dns.ts';
+import { encodeQuestion, readLookup } from './dns-lookup.ts';
 import { isFieldValue } from './h2/headers.ts';
 import { formatAddress, parseAuthority, parseForwarded, parseTraceparent } from './hbone.ts';
 import { encodeProxyV2, parseProxyV2 } from './proxy-v2.ts';
@@ -77,6 +79,30 @@ fuzz({
     assert.ok(isReplyTo(answer, query.id, query));
     decode(answer);
     decode(fitReply(answer, query, 100));
+  },
+});
+
+fuzz({
+  name: 'any reply of a resolver is addresses of the asked family, or none',
+  corpus: corpus('dns'),
+  seeds: [
+    encodeQuestion(1, 'db.example', 'A')!,
+    encode({
+      type: 'response',
+      id: 1,
+      questions: [{ name: 'db.example', type: 'A' }],
+      answers: [
+        { type: 'CNAME', name: 'db.example', ttl: 5, data: 'a.example' },
+        { type: 'A', name: 'a.example', ttl: 9, data: '192.0.2.1' },
+      ],
+    }),
+  ],
+  run(input) {
+    for (const type of ['A', 'AAAA'] as const) {
+      const got = readLookup(input, type);
+      if (got.kind !== 'addresses') continue;
+      assert.ok(got.addresses.length > 0 && got.addresses.every((ip) => isIP(ip) === (type === 'A' ? 4 : 6)));
+    }
   },
 });
 

@@ -187,3 +187,21 @@ test('a workload that leaves the mesh and does not come back loses its inbound c
   await rig.until('it is logged', () => rig.two.lines.length === 1);
   assert.match(String(rig.two.lines[0]!['error']), /no longer part of the mesh/);
 });
+
+test('a request that comes while the record of its pod is away waits for it to come back', async () => {
+  await using rig = await twoNodes(ca);
+  new AppServer(rig.loop, at(rig.orders, 8080), (app) => app.send('in'), rig.orders.netns);
+  const first = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
+  await rig.until('the tunnel is there', () => first.text === 'in');
+  const record = recordOf(rig.orders, 'two');
+  rig.two.mesh.removeWorkload(record.uid);
+  await rig.two.settle();
+  const second = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
+  const begun = performance.now();
+  await rig.until('it waits', () => performance.now() - begun > 200);
+  assert.equal(second.text + second.end, '');
+  rig.two.mesh.putWorkload(record);
+  await rig.two.settle();
+  await rig.until('it is served', () => second.text === 'in');
+  assert.equal(first.end, '');
+});

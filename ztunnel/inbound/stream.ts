@@ -65,7 +65,16 @@ export class InboundStream implements StreamUser, AccessOwner, DialOwner, Ledger
       this.#refuseEarly(badConnect(headers));
       return;
     }
-    this.#read(headers, authority, this.#pod.runtime.settings.onDemand);
+    const mayAsk = this.#pod.runtime.settings.onDemand;
+    if (this.#pod.local() !== undefined) {
+      this.#read(headers, authority, mayAsk);
+      return;
+    }
+    this.#waitFor('', (last) => {
+      if (this.#pod.local() === undefined && !last) return false;
+      this.#read(headers, authority, mayAsk);
+      return true;
+    });
   }
 
   /** @param mayAsk what is not known here may still be known to the control plane */
@@ -95,13 +104,16 @@ export class InboundStream implements StreamUser, AccessOwner, DialOwner, Ledger
   #ask(name: string, headers: HeaderBlock, authority: Authority): void {
     const { runtime } = this.#pod;
     runtime.toMain({ kind: 'wanted', name });
-    const retry = (last: boolean): boolean => {
+    this.#waitFor(name, (last) => {
       if (!last && !isKnown(runtime.mesh, runtime.settings.network, name)) return false;
-      this.#wait = null;
-      if (!this.#ledger.closed) this.#read(headers, authority, false);
+      this.#read(headers, authority, false);
       return true;
-    };
-    this.#wait = runtime.waits.add(LOCAL_WAIT_MS, retry, name);
+    });
+  }
+
+  #waitFor(name: string, retry: (last: boolean) => boolean): void {
+    const goOn = (last: boolean): boolean => this.#ledger.closed || retry(last);
+    this.#wait = this.#pod.runtime.waits.add(LOCAL_WAIT_MS, goOn, name);
   }
 
   // === AccessOwner ===
