@@ -4,6 +4,7 @@
 import { filesOf, type Kind, TIMEOUT_S } from './kinds.ts';
 import { writeResults } from './report.ts';
 import { runTests } from './run.ts';
+import { workTree } from './tree.ts';
 
 const root = process.cwd();
 const [kind = '', ...filters] = process.argv.slice(2);
@@ -18,8 +19,9 @@ async function main(kind: Kind): Promise<number> {
   }
   // Tests of programs that own a namespace, or a whole cluster, run one after another: two cores carry one cluster.
   const concurrency = kind === 'unit' ? 2 : 1;
+  const tree = workTree(root);
   const { results, failed } = await runTests({ root, files, concurrency, timeoutS: TIMEOUT_S[kind] });
-  writeResults(`.cache/test/${kind}.json`, results);
+  writeResults(`.cache/test/${kind}.json`, tree, results);
   const skipped = results.filter((result) => result.skipped);
   for (const { file, name } of skipped) console.error(`skipped: ${file}: ${name}`);
   return failed || skipped.length > 0 || results.length === 0 ? 1 : 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a test run left behind: which named tests ran and passed. A skipped test counts as one that did not run.
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { TestEvent } from 'node:test/reporters';
 
@@ -21,7 +21,21 @@ export function resultsOf(events: readonly TestEvent[]): TestResult[] {
   });
 }
 
-export function writeResults(path: string, results: readonly TestResult[]): void {
+/** A run's results and the tree it ran on (see tree.ts). */
+interface Kept {
+  readonly tree: string;
+  readonly results: readonly TestResult[];
+}
+
+export function writeResults(path: string, tree: string, results: readonly TestResult[]): void {
   mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, `${JSON.stringify(results, null, 1)}\n`);
+  const kept: Kept = { tree, results };
+  writeFileSync(path, `${JSON.stringify(kept, null, 1)}\n`);
+}
+
+/** The results at `path` if they are of this very tree; none otherwise. */
+export function readResults(path: string, tree: string): readonly TestResult[] {
+  if (tree === '' || !existsSync(path)) return [];
+  const kept = JSON.parse(readFileSync(path, 'utf8')) as Partial<Kept>;
+  return kept.tree === tree ? (kept.results ?? []) : [];
 }
