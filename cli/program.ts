@@ -3,6 +3,7 @@
 // 2 called wrongly.
 
 import { Command, CommanderError } from 'commander';
+import { analyzeCommand } from './command/analyze.ts';
 import { explainCommand } from './command/explain.ts';
 import { programCommands } from './command/programs.ts';
 import { proxyConfigCommand } from './command/proxy-config.ts';
@@ -19,6 +20,7 @@ export type CommandFactory = (io: CliIo, exit: (code: number) => void) => Comman
 
 const COMMANDS: readonly CommandFactory[] = [
   validateCommand,
+  analyzeCommand,
   explainCommand,
   ztunnelConfigCommand,
   ztunnelCommand,

@@ -22,6 +22,8 @@ const QUIET_MS = 150;
 /** CPU per change is compared between sizes with the same few clients. */
 const FEW = 10;
 const PER_SECOND = 1_000;
+/** 500 proxies of 110,000 resources are 18 GB. */
+const SNAPSHOTS_MS = 330_000;
 
 type Figures = Record<string, number>;
 
@@ -77,7 +79,7 @@ async function measure(size: Size): Promise<Figures> {
 }
 
 async function snapshots(size: Size, clients: Clients, count: number) {
-  const done = clients.next('snapshots', 120_000);
+  const done = clients.next('snapshots', SNAPSHOTS_MS);
   clients.order({ kind: 'connect', count, expected: size.pods + size.services });
   return await done;
 }

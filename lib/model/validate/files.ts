@@ -38,38 +38,47 @@ const TEMPLATED = new Set(['Deployment', 'StatefulSet', 'DaemonSet', 'ReplicaSet
 type InputName = keyof typeof INPUT_KINDS;
 
 export function validateFiles(texts: readonly SourceText[], settings: MeshSettings = DEFAULT_SETTINGS): Validation {
+  const unreadable: FileProblem[] = [];
+  const parsed: ParsedObject[] = [];
+  for (const text of texts) {
+    const { objects, problems } = parseDocuments(text);
+    for (const problem of problems)
+      unreadable.push({ ...problem, severity: 'error', code: 'Unreadable', object: '', field: '' });
+    parsed.push(...objects);
+  }
+  const { objects, problems } = validateParsed(parsed, settings);
+  const order = new Map(texts.map(({ path }, i) => [path, i]));
+  return {
+    objects,
+    problems: [...unreadable, ...problems].sort(
+      (a, b) => (order.get(a.file) ?? 0) - (order.get(b.file) ?? 0) || a.line - b.line,
+    ),
+  };
+}
+
+/** The same for objects that have been read already, from texts or from a cluster. */
+export function validateParsed(parsed: readonly ParsedObject[], settings: MeshSettings = DEFAULT_SETTINGS): Validation {
   const schemas = new SchemaChecker();
   const problems: FileProblem[] = [];
   const sound: ParsedObject[] = [];
   const firstPlace = new Map<string, TextPlace>();
-  let objects = 0;
-  for (const text of texts) {
-    const parsed = parseDocuments(text);
-    for (const problem of parsed.problems)
-      problems.push({ ...problem, severity: 'error', code: 'Unreadable', object: '', field: '' });
-    for (const one of parsed.objects) {
-      objects++;
-      const object = placed(one.object);
-      const own = validateObject(object, schemas);
-      for (const problem of own) problems.push(located(problem, one));
-      if (!shaped(object)) continue;
-      const name = `${object.apiVersion} ${describeObject(object)}`;
-      const before = firstPlace.get(name);
-      if (before !== undefined) {
-        problems.push({ ...one.placeOf('metadata.name'), ...twice(object, before) });
-        continue;
-      }
-      firstPlace.set(name, one.placeOf(''));
-      // The model believes the shape of what it is given, as an API server guarantees it.
-      if (!own.some((problem) => problem.code === 'SchemaViolation')) sound.push({ object, placeOf: one.placeOf });
+  for (const one of parsed) {
+    const object = placed(one.object);
+    const own = validateObject(object, schemas);
+    for (const problem of own) problems.push(located(problem, one));
+    if (!shaped(object)) continue;
+    const name = `${object.apiVersion} ${describeObject(object)}`;
+    const before = firstPlace.get(name);
+    if (before !== undefined) {
+      problems.push({ ...one.placeOf('metadata.name'), ...twice(object, before) });
+      continue;
     }
+    firstPlace.set(name, one.placeOf(''));
+    // The model believes the shape of what it is given, as an API server guarantees it.
+    if (!own.some((problem) => problem.code === 'SchemaViolation')) sound.push({ object, placeOf: one.placeOf });
   }
   problems.push(...together(sound, settings, schemas));
-  const order = new Map(texts.map(({ path }, i) => [path, i]));
-  return {
-    objects,
-    problems: problems.sort((a, b) => (order.get(a.file) ?? 0) - (order.get(b.file) ?? 0) || a.line - b.line),
-  };
+  return { objects: parsed.length, problems };
 }
 
 function shaped(object: KubeObject): boolean {

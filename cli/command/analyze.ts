@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+// `ambit analyze`: what is wrong, or hardly as meant, in a cluster and in files about to be applied to it, under the
+// codes that Istio's users know. Exits 79 when something reaches the failure threshold.
+
+import { Command, Option } from 'commander';
+import { stringify } from 'yaml';
+import type { KubeClient } from '#lib/kube/client.ts';
+import { isKubeError } from '#lib/kube/error.ts';
+import * as kinds from '#lib/kube/kind.ts';
+import type { KubeObject as LiveObject } from '#lib/kube/object.ts';
+import { analyze } from '#lib/model/analyze/analyze.ts';
+import { CODES, type Finding, LEVELS, type Level, reaches } from '#lib/model/analyze/finding.ts';
+import type { KubeObject } from '#lib/model/object/object.ts';
+import { type ParsedObject, parseDocuments } from '#lib/model/validate/documents.ts';
+import type { FileProblem } from '#lib/model/validate/files.ts';
+import { namespaceFor, withClient } from '../cluster.ts';
+import { readTexts } from '../files/read.ts';
+import type { CliIo } from '../io.ts';
+
+const FOUND = 79;
+const WATCHED: readonly kinds.Kind<LiveObject>[] = [
+  kinds.NAMESPACE,
+  kinds.POD,
+  kinds.SERVICE,
+  kinds.SERVICE_ACCOUNT,
+  kinds.AUTHORIZATION_POLICY,
+  kinds.PEER_AUTHENTICATION,
+  kinds.SERVICE_ENTRY,
+  kinds.WORKLOAD_ENTRY,
+  kinds.WORKLOAD_GROUP,
+  kinds.GATEWAY,
+  kinds.GATEWAY_CLASS,
+];
+
+interface Options {
+  readonly allNamespaces?: boolean;
+  readonly useKube: string;
+  readonly listAnalyzers?: boolean;
+  readonly suppress: readonly string[];
+  readonly failureThreshold: Level;
+  readonly outputThreshold: Level;
+  readonly output: 'log' | 'json' | 'yaml';
+}
+
+export function analyzeCommand(io: CliIo, exit: (code: number) => void): Command {
+  const threshold = (flags: string, what: string, fallback: Level): Option =>
+    new Option(flags, what).choices(LEVELS).default(fallback);
+  return new Command('analyze')
+    .description('analyze the cluster and files; exits 79 when there are findings of the failure threshold')
+    .argument('[files...]', 'files, folders, or - for standard input, as if they were applied')
+    .option('-A, --all-namespaces', 'all namespaces')
+    .option('-k, --use-kube <boolean>', 'look at the cluster, too', 'true')
+    .option('-L, --list-analyzers', 'list the codes and end')
+    .option('-S, --suppress <code=object...>', 'leave out, as in "IST0118=Service web.shop"; * stands for anything', [])
+    .addOption(threshold('--failure-threshold <level>', 'from which level on to fail', 'Error'))
+    .addOption(threshold('--output-threshold <level>', 'from which level on to tell', 'Info'))
+    .addOption(
+      new Option('-o, --output <format>', 'form of the output').choices(['log', 'json', 'yaml']).default('log'),
+    )
+    .action(async (files: string[], options: Options, command: Command) => {
+      if (options.listAnalyzers === true) {
+        io.out(
+          Object.entries(CODES)
+            .map(([code, name]) => `${code}  ${name}\n`)
+            .join(''),
+        );
+        return;
+      }
+      const { objects, problems } = fromFiles(files);
+      const live = options.useKube === 'false' ? [] : await withClient(command, fromCluster);
+      const own = new Set(objects.map(({ object }) => nameOf(object)));
+      const all = [...objects, ...live.filter(({ object }) => !own.has(nameOf(object)))];
+      const namespace =
+        options.allNamespaces === true || options.useKube === 'false' ? undefined : namespaceFor(command);
+      const found = analyze(all, problems).filter(
+        (one) =>
+          !suppressed(one, options.suppress) && concerns(one, namespace) && reaches(one.level, options.outputThreshold),
+      );
+      io.out(printed(found, options.output));
+      if (found.some(({ level }) => reaches(level, options.failureThreshold))) exit(FOUND);
+    });
+}
+
+function fromFiles(files: readonly string[]): { objects: ParsedObject[]; problems: FileProblem[] } {
+  const objects: ParsedObject[] = [];
+  const problems: FileProblem[] = [];
+  for (const text of readTexts(files)) {
+    const parsed = parseDocuments(text);
+    objects.push(...parsed.objects);
+    for (const one of parsed.problems)
+      problems.push({ ...one, severity: 'error', code: 'Unreadable', object: '', field: '' });
+  }
+  return { objects, problems };
+}
+
+async function fromCluster(client: KubeClient): Promise<ParsedObject[]> {
+  const nowhere = () => ({ file: '', line: 0 });
+  const lists = WATCHED.map(async (kind) => {
+    try {
+      const { items } = await client.list(kind);
+      return items.map((object) => ({
+        object: { ...object, apiVersion: kinds.apiVersionOf(kind), kind: kind.kind } as KubeObject,
+        placeOf: nowhere,
+      }));
+    } catch (error) {
+      // A kind that is not installed has no objects.
+      if (isKubeError(error, 'KUBE_NOT_FOUND')) return [];
+      throw error;
+    }
+  });
+  return (await Promise.all(lists)).flat();
+}
+
+function nameOf({ apiVersion = '', kind, metadata }: KubeObject): string {
+  return `${apiVersion.split('/')[0]} ${kind} ${metadata?.namespace ?? 'default'}/${metadata?.name}`;
+}
+
+/** Findings in files concern everybody, others the namespace that was asked for. */
+function concerns({ object, reference }: Finding, namespace: string | undefined): boolean {
+  const [, name = ''] = object.split(' ');
+  return namespace === undefined || reference !== '' || !name.includes('/') || name.startsWith(`${namespace}/`);
+}
+
+/** `CODE=Kind name.namespace`, with `*` for anything. */
+function suppressed({ code, object }: Finding, patterns: readonly string[]): boolean {
+  const [kind = '', place = ''] = object.split(' ');
+  const [namespace, name] = place.includes('/') ? place.split('/') : ['', place];
+  const text = `${code}=${kind} ${name}${namespace === '' ? '' : `.${namespace}`}`;
+  return patterns.some((pattern) => {
+    const parts = pattern.split('*').map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'));
+    return new RegExp(`^${parts.join('.*')}$`).test(text);
+  });
+}
+
+function printed(found: readonly Finding[], output: Options['output']): string {
+  const values = found.map(({ level, object, ...rest }) => ({
+    ...rest,
+    level,
+    origin: object,
+    name: CODES[rest.code],
+  }));
+  if (output === 'json') return `${JSON.stringify(values, null, 2)}\n`;
+  if (output === 'yaml') return stringify(values);
+  if (found.length === 0) return 'No validation issues found.\n';
+  return found
+    .map(({ code, level, message, object, reference }) => {
+      const place = [object, reference].filter((part) => part !== '').join(' ');
+      return `${level} [${code}] (${place}) ${message}\n`;
+    })
+    .join('');
+}

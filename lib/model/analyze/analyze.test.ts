@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+import { deepEqual, match } from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseDocuments } from '../validate/documents.ts';
+import { analyze } from './analyze.ts';
+
+function codes(text: string): string[] {
+  return analyze(parseDocuments({ path: 'a.yaml', text }).objects).map(
+    ({ code, level, message, object }) => `${level} [${code}] (${object}) ${message}`,
+  );
+}
+
+const POD = (labels: string) => `
+apiVersion: v1
+kind: Pod
+metadata: {name: p, namespace: shop, labels: {${labels}}}
+`;
+const POLICY = (spec: string, more = '') => `
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: one, namespace: shop}
+spec: ${spec}
+${more}`;
+
+const CASES: [string, string, RegExp][] = [
+  [
+    'IST0106: what validation calls an error',
+    POLICY('{action: FORBID}'),
+    /^Error \[IST0106\] \(AuthorizationPolicy shop\/one\) spec\.action: /,
+  ],
+  [
+    'IST0101: a reference to nothing',
+    `${POLICY('{targetRefs: [{kind: Service, group: "", name: nowhere}], action: DENY, rules: [{}]}')}---
+apiVersion: v1
+kind: Service
+metadata: {name: other, namespace: shop}
+spec: {clusterIP: 10.0.0.1, ports: [{name: http, port: 80}]}
+`,
+    /^Error \[IST0101\] \(AuthorizationPolicy shop\/one\) .*nowhere/,
+  ],
+  [
+    'IST0127: a selector that selects nothing',
+    `${POLICY('{selector: {matchLabels: {app: nothing}}, rules: [{from: [{source: {principals: ["*"]}}]}]}')}---${POD('app: web')}`,
+    /^Warning \[IST0127\] \(AuthorizationPolicy shop\/one\) /,
+  ],
+  [
+    'IST0166: a selector that hits a Gateway’s own pods',
+    `${POLICY('{selector: {matchLabels: {app: gw}}, rules: [{from: [{source: {principals: ["*"]}}]}]}')}---${POD('app: gw, gateway.networking.k8s.io/gateway-name: edge')}`,
+    /^Warning \[IST0166\] .*Gateway edge.*targetRefs/,
+  ],
+  [
+    'IST0167: a policy without effect where it is',
+    POLICY('{action: DENY, rules: [{to: [{operation: {methods: [GET]}}]}]}'),
+    /^Warning \[IST0167\] .*methods/,
+  ],
+  [
+    'IST0171: a condition that tells of trouble',
+    POLICY('{}', 'status: {conditions: [{type: ZtunnelAccepted, status: "False", reason: Why, message: because}]}'),
+    /^Warning \[IST0171\] .*ZtunnelAccepted: Why: because/,
+  ],
+  [
+    'IST0118: a port whose name says no protocol',
+    'apiVersion: v1\nkind: Service\nmetadata: {name: s, namespace: shop}\nspec: {ports: [{name: web, port: 80}]}\n',
+    /^Info \[IST0118\] \(Service shop\/s\) port 80 \(web\)/,
+  ],
+  [
+    'IST0177: one host and port with two protocols',
+    ['a', 'b']
+      .map(
+        (name, i) =>
+          `apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: ${name}, namespace: shop}\nspec: {hosts: [x.example], resolution: DNS, ports: [{name: p, number: 80, protocol: ${i === 0 ? 'HTTP' : 'TCP'}}]}\n`,
+      )
+      .join('---\n'),
+    /^Warning \[IST0177\] \(ServiceEntry shop\/b\) x\.example:80 is TCP here and HTTP in ServiceEntry shop\/a/,
+  ],
+];
+for (const [name, text, pattern] of CASES) {
+  test(name, () => match(codes(text).filter((line) => pattern.test(line))[0] ?? codes(text).join('\n'), pattern));
+}
+
+test('a sound configuration has no findings', () => {
+  const text = POLICY('{rules: [{from: [{source: {principals: ["*"]}}]}]}');
+  deepEqual(codes(text), []);
+});
