@@ -16,7 +16,7 @@ test('make demo: every statement about the mesh end to end holds, within two min
   );
   assert.equal(status, 0, `${stdout}\n${stderr}`);
   const [, checks, passed, seconds] = /(\d+) checks, (\d+) passed in (\d+) s/.exec(stdout) ?? [];
-  assert.equal(checks, '9');
+  assert.equal(checks, '14');
   assert.equal(passed, checks);
   assert.ok(Number(seconds) < 120, `took ${seconds} s`);
 });

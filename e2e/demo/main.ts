@@ -8,6 +8,7 @@ import { ALL_OURS } from '../harness/parts.ts';
 import { Shop } from '../harness/shop.ts';
 import { type Outcome, runChecks } from './check.ts';
 import { CHECKS } from './checks.ts';
+import { LAYER_7 } from './layer-7.ts';
 
 const NAME = '--name=';
 const words = process.argv.slice(2);
@@ -31,7 +32,9 @@ async function demo(): Promise<number> {
     const shop = new Shop(cluster);
     say('opening the shop: four services, and a shopper that keeps them busy');
     await shop.open();
-    const outcomes = await runChecks(CHECKS, { cluster, shop, parts: ALL_OURS }, (outcome) => say(lineOf(outcome)));
+    const outcomes = await runChecks([...CHECKS, ...LAYER_7], { cluster, shop, parts: ALL_OURS }, (outcome) =>
+      say(lineOf(outcome)),
+    );
     print(outcomes);
     if (keep) hints(cluster);
     return outcomes.every(({ passed }) => passed) ? 0 : 1;
