@@ -33,6 +33,7 @@ import { type GrpcPort, serveGrpc } from './serve/grpc.ts';
 import { httpPages, monitoringPages } from './serve/pages.ts';
 import { createStatus } from './status/status.ts';
 import { createInformers } from './watch/informers.ts';
+import { KeySets } from './watch/key-sets.ts';
 import { MeshModel } from './watch/mesh-model.ts';
 import { RemoteClusters } from './watch/remote-clusters.ts';
 import { SourceHealth } from './watch/source-health.ts';
@@ -165,6 +166,13 @@ export class App {
     model.onReport((id, report) => status.writer.report(id, report));
     followGateways(model, status.objects);
     followRoutes(model, status.objects);
+    const keySets = new KeySets({
+      clock,
+      log: log.child('keys'),
+      wanted: model.model.layer7.wantedKeySets,
+      source: model.keySets,
+      ...config.keySets,
+    });
     const gateways = new GatewayController({
       client,
       clock,
@@ -205,6 +213,7 @@ export class App {
       await rootMaps?.stop();
       if (config.writeStatus) await status.leader.stop();
       if (config.giveAddresses) await addresses.stop();
+      keySets.stop();
       await gateways.stop();
       await push.drain(config.shutdownMs / 2, random);
       push.stop();

@@ -108,6 +108,12 @@ export interface IstiodConfig {
   readonly ownClassesOnly: boolean;
   /** Image of the proxies that are run for Gateways. */
   readonly proxyImage: string;
+  /** How key sets of RequestAuthentications are fetched. */
+  readonly keySets: {
+    readonly refreshMs: number;
+    readonly retryMs: number;
+    readonly blockedRanges: readonly string[];
+  };
   /** Name of istiod's own Service. */
   readonly serviceName: string;
   readonly shutdownMs: number;
@@ -253,6 +259,11 @@ export function readConfig(
     createGatewayClasses: env.boolean('PILOT_ENABLE_GATEWAY_API_GATEWAYCLASS_CONTROLLER', true),
     ownClassesOnly: env.boolean('AMBIT_OWN_GATEWAY_CLASSES_ONLY', false),
     proxyImage: env.string('AMBIT_WAYPOINT_IMAGE', `ambit/waypoint:${VERSION}`),
+    keySets: {
+      refreshMs: env.duration('PILOT_JWT_PUB_KEY_REFRESH_INTERVAL', HOUR_MS / 3),
+      retryMs: 60_000,
+      blockedRanges: env.list('BLOCKED_CIDRS_IN_JWKS_URIS'),
+    },
     serviceName: env.string('AMBIT_ISTIOD_SERVICE', 'istiod'),
     shutdownMs: duration('shutdownDuration', 10_000),
   };

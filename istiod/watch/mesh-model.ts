@@ -85,6 +85,11 @@ export class MeshModel {
     return this.#inputs.gatewayParameters;
   }
 
+  /** Where fetched key sets go. */
+  get keySets(): ModelInputs['keySets'] {
+    return this.#inputs.keySets;
+  }
+
   /** Calls the listener with what is to be told about an object, by `Kind namespace/name`, now and at each change. */
   onReport(listener: ReportListener): void {
     const { reports } = this.model;
@@ -128,7 +133,7 @@ export class MeshModel {
   #publish(): void {
     const { metrics, push } = this.#options;
     const { addressResources, authorizationResources, layer7, reports, services, waypoints, workloads } = this.model;
-    pushWaypointTypes(push, layer7, waypoints);
+    pushWaypointTypes(push, layer7.types, waypoints);
     workloads.subscribe((changes) => {
       for (const { after, key } of changes) {
         if (after === undefined) push.index.removeWorkload(key);

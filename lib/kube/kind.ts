@@ -77,6 +77,12 @@ export const POD_DISRUPTION_BUDGET = kindOf('policy', 'v1', 'PodDisruptionBudget
 export const DAEMON_SET = kindOf('apps', 'v1', 'DaemonSet', 'daemonsets');
 export const AUTHORIZATION_POLICY = kindOf('security.istio.io', 'v1', 'AuthorizationPolicy', 'authorizationpolicies');
 export const PEER_AUTHENTICATION = kindOf('security.istio.io', 'v1', 'PeerAuthentication', 'peerauthentications');
+export const REQUEST_AUTHENTICATION = kindOf(
+  'security.istio.io',
+  'v1',
+  'RequestAuthentication',
+  'requestauthentications',
+);
 export const GATEWAY = kindOf('gateway.networking.k8s.io', 'v1', 'Gateway', 'gateways');
 export const GATEWAY_CLASS = kindOf('gateway.networking.k8s.io', 'v1', 'GatewayClass', 'gatewayclasses', false);
 

@@ -20,6 +20,7 @@ import type {
 } from './object/object.ts';
 import type { AuthorizationPolicy } from './policy/authorization-spec.ts';
 import type { PeerAuthentication } from './policy/peer-authentication.ts';
+import type { RequestAuthentication } from './policy/request-authentication.ts';
 import type { DestinationRule } from './route/destination-rule-spec.ts';
 import type { GrpcRoute, HttpRoute, ReferenceGrant, StreamRoute } from './route/spec.ts';
 import type { VirtualService } from './route/virtual-service-spec.ts';
@@ -59,6 +60,7 @@ export const INPUT_KINDS = {
   grpcRoutes: input<GrpcRoute>(GATEWAY_API, 'GRPCRoute'),
   tlsRoutes: input<StreamRoute>(GATEWAY_API, 'TLSRoute'),
   tcpRoutes: input<StreamRoute>(GATEWAY_API, 'TCPRoute'),
+  requestAuthentications: input<RequestAuthentication>(SECURITY, 'RequestAuthentication'),
   virtualServices: input<VirtualService>(NETWORKING, 'VirtualService'),
   destinationRules: input<DestinationRule>(NETWORKING, 'DestinationRule'),
   referenceGrants: input<ReferenceGrant>('gateway.networking.k8s.io/v1beta1', 'ReferenceGrant'),
@@ -72,7 +74,11 @@ export type InputName = keyof typeof INPUT_KINDS;
 export type InputObject<N extends InputName> = NonNullable<(typeof INPUT_KINDS)[N]['shape']>;
 
 /** A source for each kind, the mesh's settings, and the ConfigMaps that Gateways name as their parameters. */
-export type ModelInputs = { readonly settings: Source<MeshSettings>; readonly gatewayParameters: Source<ConfigMap> } & {
+export type ModelInputs = {
+  readonly settings: Source<MeshSettings>;
+  readonly gatewayParameters: Source<ConfigMap>;
+  readonly keySets: Source<string>;
+} & {
   readonly [N in InputName]: Source<InputObject<N>>;
 };
 
@@ -88,6 +94,7 @@ export function createInputs(graph: Graph, settings: MeshSettings = DEFAULT_SETT
   const inputs = {
     settings: graph.source<MeshSettings>('settings'),
     gatewayParameters: graph.source<ConfigMap>('gateway parameters'),
+    keySets: graph.source<string>('key sets', (a, b) => a === b),
     ...kinds,
   } as ModelInputs;
   inputs.settings.set(SETTINGS, settings);

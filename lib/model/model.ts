@@ -17,8 +17,8 @@ import type { Service as MeshService } from '#lib/mesh/service.ts';
 import type { Workload } from '#lib/mesh/workload.ts';
 import { createGateways, type GatewayCollections } from './gateway/gateways.ts';
 import type { EffectiveSettings, ModelInputs } from './inputs.ts';
-import { createLayer7 } from './l7/layer-7.ts';
-import { type ScopedType, WaypointsOfServices } from './l7/scoped.ts';
+import { createLayer7, type Layer7Collections } from './l7/layer-7.ts';
+import { WaypointsOfServices } from './l7/scoped.ts';
 import type { KubeObject } from './object/object.ts';
 import { createPolicies } from './policy/policies.ts';
 import { createReports, type ObjectReport } from './report/reports.ts';
@@ -58,7 +58,7 @@ export interface Model {
   /** What is to run for Gateways, and what they and their classes are told. */
   readonly gateways: GatewayCollections;
   /** What waypoints are told beside WDS. */
-  readonly layer7: readonly ScopedType[];
+  readonly layer7: Layer7Collections;
   /** What each parent of a route is told, by `Kind namespace/name`. */
   readonly routeStatuses: Collection<RouteStatus>;
   /** What the authors of objects are told, by `Kind namespace/name`. */
@@ -165,6 +165,8 @@ export function createModel(graph: Graph, inputs: ModelInputs, schemas = new Sch
       tables: routes.tables,
       trafficPolicies: routes.trafficPolicies,
       authorizationPolicies,
+      requestAuthentications: config('request authentications', inputs.requestAuthentications),
+      keySets: inputs.keySets,
       pods,
       workloads,
     }),

@@ -9,7 +9,7 @@ import { type GatewayProfile, managedBy } from './classes.ts';
 
 type Pairs = Readonly<Record<string, string>>;
 
-export const GATEWAY_CLASS_NAME = 'gateway.networking.k8s.io/gateway-class-name';
+const GATEWAY_CLASS_NAME = 'gateway.networking.k8s.io/gateway-class-name';
 export const NAME_OVERRIDE = 'gateway.istio.io/name-override';
 export const SERVICE_TYPE = 'networking.istio.io/service-type';
 const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';

@@ -45,7 +45,7 @@ function service(name: string, use: string): KubeObject {
 
 /** Values of a type by waypoint and name. */
 function told<T>(live: TestModel, type: ResourceType<T>): Record<string, T> {
-  const found = live.model.layer7.find(({ typeUrl }) => typeUrl === type.typeUrl);
+  const found = live.model.layer7.types.find(({ typeUrl }) => typeUrl === type.typeUrl);
   const entries = [...(found?.resources.values() ?? [])].map(({ resource, scope }) => {
     const value: Result<T> = type.decode(resource.bytes);
     assert.ok(value.ok);

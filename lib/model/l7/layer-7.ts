@@ -6,6 +6,7 @@
 import type { Collection, Fetch } from '#lib/collections/collection.ts';
 import type { Graph } from '#lib/collections/graph.ts';
 import type { Backend, RouteTable } from '#lib/mesh/http/route-table.ts';
+import type { Telemetry } from '#lib/mesh/http/telemetry.ts';
 import type { TrafficPolicy } from '#lib/mesh/http/traffic-policy.ts';
 import type { Workload } from '#lib/mesh/workload.ts';
 import { labelsOf, type Pod } from '../object/object.ts';
@@ -13,10 +14,9 @@ import { convertAccessPolicy } from '../policy/access-policy.ts';
 import { type AuthorizationPolicy, targetRefsOf } from '../policy/authorization-spec.ts';
 import { settingsIn } from '../scope.ts';
 import { podUid } from '../workload/pod.ts';
-import { enforcers, type TargetSources } from './access.ts';
+import { enforcers } from './access.ts';
 import {
   ACCESS_POLICY,
-  REQUEST_AUTHENTICATION,
   ROUTE_TABLE,
   TELEMETRY,
   TRAFFIC_POLICY,
@@ -26,8 +26,9 @@ import {
 } from './resource.ts';
 import { type ScopedType, scopedType, scopedValues } from './scoped.ts';
 import { waypointSettings } from './settings.ts';
+import { createTokens, type KeySetRef, type TokenSources } from './tokens.ts';
 
-export interface Layer7Sources extends TargetSources {
+export interface Layer7Sources extends TokenSources {
   readonly tables: Collection<RouteTable>;
   readonly trafficPolicies: Collection<TrafficPolicy>;
   readonly authorizationPolicies: Collection<AuthorizationPolicy>;
@@ -35,7 +36,13 @@ export interface Layer7Sources extends TargetSources {
   readonly workloads: Collection<Workload>;
 }
 
-export function createLayer7(graph: Graph, sources: Layer7Sources): readonly ScopedType[] {
+export interface Layer7Collections {
+  readonly types: readonly ScopedType[];
+  /** Key sets that have to be fetched. */
+  readonly wantedKeySets: Collection<KeySetRef>;
+}
+
+export function createLayer7(graph: Graph, sources: Layer7Sources): Layer7Collections {
   const { authorizationPolicies, fronts, ownGateways, settings, tables, trafficPolicies } = sources;
   const leadingTo = graph.index('route tables by destination', tables, destinationsOf);
   /** Gateways that send requests to a service: its own, and those whose routes lead there. */
@@ -43,8 +50,8 @@ export function createLayer7(graph: Graph, sources: Layer7Sources): readonly Sco
     const routed = fetch.lookup(leadingTo, service).flatMap(({ name }) => fronts.of(serviceOfTable(name), fetch));
     return [...new Set([...fronts.of(service, fetch), ...routed])];
   };
-  const none = <T>(name: string) => graph.constant<T>(name, []);
-  return [
+  const tokens = createTokens(graph, sources);
+  const types = [
     scopedType(
       graph,
       WAYPOINT,
@@ -62,9 +69,10 @@ export function createLayer7(graph: Graph, sources: Layer7Sources): readonly Sco
     scopedType(graph, WORKLOAD_LABELS, workloadLabels(graph, sources), ({ name }, _key, fetch) => [
       ...new Set(dividedServices(name, sources, fetch).flatMap((key) => sendersTo(key, fetch))),
     ]),
-    scopedType(graph, REQUEST_AUTHENTICATION, none('request authentications'), () => []),
-    scopedType(graph, TELEMETRY, none('telemetry'), () => []),
+    tokens.type,
+    scopedType(graph, TELEMETRY, graph.constant<Telemetry>('telemetry', []), () => []),
   ];
+  return { types, wantedKeySets: tokens.wanted };
 }
 
 /** Labels of those pods that stand behind a service with subsets: nobody asks for others. */
