@@ -6,7 +6,18 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { createTestCa, SERVER_AUTH } from '#lib/testkit/certificates.ts';
 import { CART, createTlsMaterial, ORDERS } from '#lib/testkit/tls-material.ts';
-import { carry, connect, createPair, deliver, pump, readAll, type TlsPair, writeAll } from '#lib/testkit/tls-pair.ts';
+import {
+  bytesAt,
+  carry,
+  connect,
+  createPair,
+  deliver,
+  pump,
+  readAll,
+  type TlsPair,
+  writeAll,
+} from '#lib/testkit/tls-pair.ts';
+import { parseClientHello } from '#lib/wire/client-hello.ts';
 import { TlsContext } from './context.ts';
 import { Cell } from './openssl.ts';
 import { fingerprint } from './peer.ts';
@@ -207,3 +218,13 @@ function transfer(pair: TlsPair, bytes: Buffer): number {
   }
   return arrived;
 }
+
+test('a client’s first flight names no server and offers h2 alone', () => {
+  const client = new TlsSession(context(cart), 'client');
+  client.handshake();
+  const length = client.outboundPending();
+  const read = parseClientHello(Buffer.from(bytesAt(client.outboundPointer, length)));
+  assert.ok(read.kind === 'hello');
+  assert.deepEqual(read.hello, { serverName: '', alpn: ['h2'], versions: [0x0304] });
+  client.dispose();
+});

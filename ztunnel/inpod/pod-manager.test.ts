@@ -96,6 +96,22 @@ test('pods of the snapshot are captured, and the proxy is ready when it is compl
   assert.deepEqual(bench.uids(), ['two']);
 });
 
+test('a pod that is announced in another namespace is moved, in the same one left alone', async () => {
+  await using bench = new Bench();
+  await bench.agent.accept();
+  assert.equal(await bench.add('one'), '');
+  const before = bench.pods.get('one')!.netns;
+  assert.equal(await bench.add('one'), '');
+  assert.equal(bench.pods.started, 1);
+  // Another namespace of any kind has another inode, which is what counts here.
+  const other = openSync('/proc/self/ns/uts', 'r');
+  const info = { uid: 'one', name: 'one', namespace: 'shop', serviceAccount: 'default' };
+  assert.equal(await bench.agent.add(info, other), '');
+  closeSync(other);
+  assert.notEqual(bench.pods.get('one')!.netns, before);
+  assert.equal(bench.pods.started, 2);
+});
+
 test('pods outlive the agent; the next snapshot ends those it does not name', async () => {
   await using bench = new Bench();
   const { agent } = bench;
