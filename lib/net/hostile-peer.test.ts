@@ -2,7 +2,10 @@
 // Servers that stall or talk nonsense at each stage of a tunnel's beginning: the client is told a cause in time, and nothing hangs.
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
+import { Endpoint } from '#lib/linux/address.ts';
 import { Arena } from '#lib/linux/arena.ts';
+import { close } from '#lib/linux/calls.ts';
+import { localAddress, tcpListen } from '#lib/linux/socket.ts';
 import { Loop } from '#lib/loop/loop.ts';
 import { App } from '#lib/testkit/plain-app.ts';
 import { acceptAll, listenOn, loopback, RelayEntry, turnUntil } from '#lib/testkit/relay.ts';
@@ -16,14 +19,14 @@ before(async () => {
 });
 
 /** An entry whose peer is whatever `serve` makes of each accepted descriptor; time can be moved on. */
-function rigWith(serve: (bench: Workbench, fd: number) => void) {
+function rigWith(serve: (bench: Workbench, fd: number) => void, instead?: Endpoint) {
   const clock = { ahead: 0 };
   const loop = new Loop({ spin: false, monotonic: () => performance.now() + clock.ahead });
   const bench = new Workbench(loop);
   const { fd, endpoint } = listenOn(loopback());
   const acceptor = acceptAll(loop, fd, (accepted) => serve(bench, accepted));
   const context = material.context(material.cart);
-  const entry = new RelayEntry(bench, endpoint, () => context);
+  const entry = new RelayEntry(bench, instead ?? endpoint, () => context);
   const door = entry.serve(loopback(), '10.0.0.1:80');
   return {
     ...{ loop, bench, entry, clock },
@@ -98,4 +101,20 @@ test('a server that talks nonsense instead of HTTP/2 fails at once', () => {
 test('a server that resets what it accepts fails at once', () => {
   using rig = rigWith((bench, fd) => new App(bench.loop, fd).socket.abort());
   assert.match(rig.causeAfter(0), /connection (failed|closed)/);
+});
+
+test('a server that TCP never reaches is given up at its deadline, and the usual culprit is named', () => {
+  const loop = new Loop({ spin: false });
+  // A queue of one that nobody empties: once it is full the kernel drops what knocks.
+  const fd = tcpListen(loopback(), { backlog: 0 });
+  const endpoint = new Endpoint();
+  localAddress(fd, endpoint);
+  const filling = Array.from({ length: 4 }, () => App.dial(loop, endpoint));
+  loop.turn(50);
+  using rig = rigWith(() => {}, endpoint);
+  assert.equal(rig.causeAfter(15), 'connection timed out, maybe a NetworkPolicy is blocking HBONE port 15008');
+  for (const app of filling) app.socket.abort();
+  loop.turn(0);
+  close(fd);
+  loop.dispose();
 });
