@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a connection was opened to: a service's port, a single workload, or a listener of a gateway; with the routes and
 // policies that hold there. They follow the configuration between two requests, never within one.
+import type { JwtAuthenticator } from '#lib/mesh/http/authenticate-request.ts';
 import type { PolicySet } from '#lib/mesh/http/authorize-request.ts';
 import type { CompiledTable } from '#lib/mesh/http/compiled-table.ts';
 import type { Retry } from '#lib/mesh/http/route-table.ts';
@@ -22,6 +23,8 @@ export class Door {
   /** Undefined for a workload: there are no routes to it. */
   table: CompiledTable | undefined;
   access!: PolicySet;
+  /** Undefined when no tokens are looked for. */
+  authenticator: JwtAuthenticator | undefined;
   telemetry: Telemetry | undefined;
   settings!: WaypointSettings;
   retry: Retry = DEFAULT_RETRY;
@@ -64,6 +67,7 @@ export class Door {
     this.settings = l7.settings;
     this.retry = this.settings.defaultRetry ?? DEFAULT_RETRY;
     this.access = l7.access(this.service);
+    this.authenticator = l7.authenticator(this.service);
     this.telemetry = l7.telemetry(this.service);
     if (behind.kind === 'service') this.table = l7.serviceTable(behind.service.key, behind.port);
     else if (behind.kind === 'listener') this.table = l7.listenerTable(behind.table);

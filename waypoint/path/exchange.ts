@@ -7,6 +7,7 @@
 import type { Arena } from '#lib/linux/arena.ts';
 import type { TimerId, TimerTarget } from '#lib/loop/timer-wheel.ts';
 import { DENIAL_BODY, DENIAL_STATUS, denialDetails, type RequestAccessVerdict } from '#lib/mesh/http/access-policy.ts';
+import { refusalDetails } from '#lib/mesh/http/authenticate-request.ts';
 import { authorizeRequest, requestFlow } from '#lib/mesh/http/authorize-request.ts';
 import { normalisePath } from '#lib/mesh/http/path-normalise.ts';
 import { route } from '#lib/mesh/http/route.ts';
@@ -131,7 +132,22 @@ export class Exchange implements ServerUser, ClientUser, ClientWaiter, TimerTarg
     const { h1 } = head;
     this.#bodyless = h1 === null ? head.ended : h1.contentLength <= 0 && !h1.chunked;
     if (path === undefined) this.#reply({ status: 400, body: '' }, '', 'path_normalization_failed');
-    else if (this.#mayPass()) this.#route();
+    else if (this.#isWhoItSays() && this.#mayPass()) this.#route();
+  }
+
+  /** A token that is there must be good; what it says goes on as the rules word it. */
+  #isWhoItSays(): boolean {
+    const { authenticator } = this.origin.door;
+    if (authenticator === undefined) return true;
+    const verdict = authenticator.authenticate(this.request, this.#runtime.now() / 1000);
+    if (verdict.kind === 'refuse') {
+      const headers = [{ name: 'www-authenticate', value: verdict.wwwAuthenticate }];
+      this.#reply({ status: verdict.status, body: verdict.reason, headers }, '', refusalDetails(verdict.reason));
+      return false;
+    }
+    this.request.claims = verdict.claims;
+    this.request.identified = verdict.requestHeaders;
+    return true;
   }
 
   #mayPass(): boolean {
@@ -257,6 +273,7 @@ export class Exchange implements ServerUser, ClientUser, ClientWaiter, TimerTarg
       if (verdict.authority !== this.request.authority) edits.authority = verdict.authority;
       applyChanges(edits, verdict.requestHeaders);
     }
+    if (this.request.identified !== undefined) applyChanges(edits, [this.request.identified]);
     if (head.get('x-forwarded-proto') === undefined) edits.put('x-forwarded-proto', 'http');
     const id = head.get('x-request-id');
     if (id !== undefined) this.requestId = id;

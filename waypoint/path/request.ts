@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A request as decisions see it, backed by its head: a text is made of what a rule reads.
 import type { Claims, RequestView } from '#lib/mesh/http/request.ts';
+import type { HeaderChanges } from '#lib/mesh/http/route-table.ts';
 import type { Identity } from '#lib/mesh/identity.ts';
 import type { Ip } from '#lib/mesh/ip.ts';
 import type { MessageHead } from '#lib/wire/http/message.ts';
@@ -12,6 +13,8 @@ export class Request implements RequestView {
   readonly scheme = 'http';
   readonly serverName = '';
   claims: Claims | undefined;
+  /** What its token changes: rules see the head as it goes on, not as a client forged it. */
+  identified: HeaderChanges | undefined;
   readonly #origin: Origin;
   #method = '';
   #authority: string | undefined;
@@ -34,7 +37,12 @@ export class Request implements RequestView {
   }
 
   header(name: string): string | undefined {
-    const { head } = this;
+    const { head, identified } = this;
+    if (identified !== undefined) {
+      const set = identified.set.find((one) => one.name === name);
+      if (set !== undefined) return set.value;
+      if (identified.remove.includes(name)) return undefined;
+    }
     const first = head.get(name);
     if (first === undefined) return undefined;
     let joined = '';

@@ -3,14 +3,24 @@
 // when their record has changed. What is under way keeps what it began with.
 import type { StoreReader } from '#lib/loop/shared/store-reader.ts';
 import type { AccessPolicy } from '#lib/mesh/http/access-policy.ts';
+import { JwtAuthenticator } from '#lib/mesh/http/authenticate-request.ts';
 import { type PolicySet, policySet } from '#lib/mesh/http/authorize-request.ts';
 import { type CompiledTable, compileTable, implicitTable } from '#lib/mesh/http/compiled-table.ts';
+import type { RequestAuthentication } from '#lib/mesh/http/request-authentication.ts';
 import { type RouteTable, tableName } from '#lib/mesh/http/route-table.ts';
 import type { Telemetry } from '#lib/mesh/http/telemetry.ts';
 import type { TrafficPolicy } from '#lib/mesh/http/traffic-policy.ts';
 import type { WaypointSettings } from '#lib/mesh/http/waypoint.ts';
 import { RecordCache } from '#lib/proxy/state/record-cache.ts';
-import { ACCESS_KEY, labelsKey, policyKey, tableKey, telemetryKey, WAYPOINT_KEY } from '../source/l7-key.ts';
+import {
+  ACCESS_KEY,
+  AUTHENTICATION_KEY,
+  labelsKey,
+  policyKey,
+  tableKey,
+  telemetryKey,
+  WAYPOINT_KEY,
+} from '../source/l7-key.ts';
 import { decodeValue } from '../source/l7-record.ts';
 
 const NO_SETTINGS: WaypointSettings = {
@@ -37,8 +47,11 @@ export class L7View {
   /** Compiled, by the table they were compiled from. */
   readonly #compiled = new WeakMap<RouteTable, CompiledTable>();
   readonly #implicit = new Map<string, CompiledTable>();
+  readonly #authentication: RecordCache<readonly RequestAuthentication[]>;
   #accessFor: readonly AccessPolicy[] | undefined;
   readonly #sets = new Map<string, PolicySet>();
+  #authenticationFor: readonly RequestAuthentication[] | undefined;
+  readonly #authenticators = new Map<string, JwtAuthenticator | undefined>();
 
   constructor(store: StoreReader) {
     this.#store = store;
@@ -47,6 +60,7 @@ export class L7View {
     this.#labels = new RecordCache(store, (text) => decodeValue<Readonly<Record<string, string>>>(text));
     this.#telemetry = new RecordCache(store, (text) => decodeValue<Telemetry>(text));
     this.#settings = new RecordCache(store, (text) => decodeValue<WaypointSettings>(text));
+    this.#authentication = new RecordCache(store, (text) => decodeValue<readonly RequestAuthentication[]>(text));
     this.#access = new RecordCache(store, (text) => decodeValue<readonly AccessPolicy[]>(text));
   }
 
@@ -104,6 +118,21 @@ export class L7View {
       this.#sets.set(service, set);
     }
     return set;
+  }
+
+  /** Who checks tokens of requests to a service; undefined when nobody does. */
+  authenticator(service: string): JwtAuthenticator | undefined {
+    const all = this.#authentication.get(AUTHENTICATION_KEY);
+    if (all === undefined || all.length === 0) return undefined;
+    if (all !== this.#authenticationFor) {
+      this.#authenticationFor = all;
+      this.#authenticators.clear();
+    }
+    if (!this.#authenticators.has(service)) {
+      const own = all.filter(({ services }) => services.length === 0 || services.includes(service));
+      this.#authenticators.set(service, own.length === 0 ? undefined : new JwtAuthenticator(own));
+    }
+    return this.#authenticators.get(service);
   }
 
   #compile(table: RouteTable, service: string, port: number): CompiledTable {

@@ -16,7 +16,14 @@ import {
   waypointGateway,
 } from '#lib/testkit/model.ts';
 import type { KubeObject } from '../object/object.ts';
-import { ACCESS_POLICY, type ResourceType, ROUTE_TABLE, TRAFFIC_POLICY, WORKLOAD_LABELS } from './resource.ts';
+import {
+  ACCESS_POLICY,
+  REQUEST_AUTHENTICATION,
+  type ResourceType,
+  ROUTE_TABLE,
+  TRAFFIC_POLICY,
+  WORKLOAD_LABELS,
+} from './resource.ts';
 
 const CART = 'shop/cart.shop.svc.cluster.local';
 const PAY = 'shop/pay.shop.svc.cluster.local';
@@ -144,4 +151,33 @@ test('a waypoint for a service account has the routes of the services that its p
     istio('VirtualService', 'vs', spec),
   ]);
   assert.deepEqual(names(told(live, ROUTE_TABLE)), ['shop/w shop/stock.shop.svc.cluster.local:80']);
+});
+
+test('a RequestAuthentication goes to the waypoints of its targets, with the keys it holds', () => {
+  const live = testModel([
+    ...WORLD,
+    {
+      apiVersion: 'security.istio.io/v1',
+      kind: 'RequestAuthentication',
+      metadata: { name: 'jwt', namespace: 'shop' },
+      spec: {
+        targetRefs: [{ group: '', kind: 'Service', name: 'cart' }],
+        jwtRules: [
+          { issuer: 'i', jwks: '{"keys":[]}', outputPayloadToHeader: 'X-P' },
+          { issuer: 'j', jwksUri: 'https://j' },
+        ],
+      },
+    } as KubeObject,
+  ]);
+  const values = told(live, REQUEST_AUTHENTICATION);
+  assert.deepEqual(Object.keys(values), ['shop/w shop/jwt']);
+  const [value] = Object.values(values);
+  assert.deepEqual(value?.services, [CART]);
+  assert.deepEqual(
+    value?.rules.map(({ issuer, jwks, outputPayloadHeader }) => [issuer, jwks, outputPayloadHeader]),
+    [
+      ['i', '{"keys":[]}', 'x-p'],
+      ['j', '', ''],
+    ],
+  );
 });
