@@ -4,6 +4,7 @@
 
 import { Command, CommanderError } from 'commander';
 import { analyzeCommand } from './command/analyze.ts';
+import { diffCommand } from './command/diff.ts';
 import { explainCommand } from './command/explain.ts';
 import { programCommands } from './command/programs.ts';
 import { proxyConfigCommand } from './command/proxy-config.ts';
@@ -22,6 +23,7 @@ const COMMANDS: readonly CommandFactory[] = [
   validateCommand,
   analyzeCommand,
   explainCommand,
+  diffCommand,
   ztunnelConfigCommand,
   ztunnelCommand,
   proxyStatusCommand,

@@ -13,6 +13,8 @@ import { Readiness } from '#lib/kit/readiness.ts';
 import { VERSION } from '#lib/kit/version.ts';
 import type { KubeClient } from '#lib/kube/client.ts';
 import { connectKube } from '#lib/kube/connect.ts';
+import type { Informer } from '#lib/kube/informer.ts';
+import type { KubeObject } from '#lib/kube/object.ts';
 import { startAdmission } from './admission/webhook.ts';
 import { startAuthority } from './ca/authority.ts';
 import { PodIndex } from './ca/pod-index.ts';
@@ -24,6 +26,8 @@ import { createEntryAddresses } from './entry/addresses.ts';
 import { HEALTH_TYPE, Registration } from './entry/registration.ts';
 import { followGateways, GatewayController, gatewayTargets } from './gateway/gateway.ts';
 import { followRoutes, routeTargets } from './gateway/route-status.ts';
+import type { History } from './history/history.ts';
+import { recordHistory } from './history/recorder.ts';
 import { createIstiodMetrics } from './metrics.ts';
 import { Push } from './push/push.ts';
 import { admitStream } from './serve/admission.ts';
@@ -57,6 +61,27 @@ export interface Ports {
   /** 0 when it is turned off. */
   readonly webhook: number;
 }
+
+/** Configuration, as people write it. */
+const HISTORY_KINDS = [
+  'namespaces',
+  'services',
+  'gateways',
+  'authorizationPolicies',
+  'peerAuthentications',
+  'requestAuthentications',
+  'serviceEntries',
+  'workloadEntries',
+  'workloadGroups',
+  'virtualServices',
+  'destinationRules',
+  'httpRoutes',
+  'grpcRoutes',
+  'tlsRoutes',
+  'tcpRoutes',
+  'referenceGrants',
+  'meshConfig',
+] as const;
 
 export class App {
   readonly ports: Ports;
@@ -195,6 +220,7 @@ export class App {
       clusterId: config.clusterId,
       streams: () => push.server.streams(),
       pushAll: () => push.server.push(),
+      changesBetween: (from: number, to: number) => history?.diff(from, to),
       views: { ...model.views(), sourcesz: () => health.view() },
     };
     const addresses = createEntryAddresses({
@@ -204,6 +230,7 @@ export class App {
       entries: informers.serviceEntries,
       log: log.child('entry'),
     });
+    let history: History | undefined;
     const httpPorts: AdminServer[] = [];
     const grpcPorts: GrpcPort[] = [];
     const stopped = new AbortController();
@@ -249,6 +276,11 @@ export class App {
       clusters.start();
       await clusters.whenSynced(ending);
       push.flush();
+      if (config.historyFolder !== '') {
+        const watched = HISTORY_KINDS.map((name) => informers[name] as unknown as Informer<KubeObject>);
+        const { historyFolder: folder, historyVersions: maxVersions } = config;
+        history = recordHistory({ clock, log: log.child('history'), folder, maxVersions, informers: watched }, ending);
+      }
       cachesFilled();
 
       const certificates = new CertificateService({

@@ -100,6 +100,9 @@ export interface IstiodConfig {
   /** Config map in istiod's namespace with the mesh's settings under the key `mesh`. */
   readonly meshConfigMap: string;
   readonly writeStatus: boolean;
+  /** Where versions of the configuration are kept; empty for nowhere. */
+  readonly historyFolder: string;
+  readonly historyVersions: number;
   /** Whether what Gateways need is run for them. */
   readonly deployGateways: boolean;
   /** Whether GatewayClasses that are missing are created. */
@@ -254,6 +257,8 @@ export function readConfig(
     customHosts: env.list('ISTIOD_CUSTOM_HOST'),
     rootConfigMap: env.string('PILOT_CA_CERT_CONFIGMAP', 'istio-ca-root-cert'),
     meshConfigMap: env.string('AMBIT_MESH_CONFIGMAP', 'istio'),
+    historyFolder: env.string('AMBIT_HISTORY_FOLDER', ''),
+    historyVersions: env.integer('AMBIT_HISTORY_VERSIONS', 1_000, { min: 2 }),
     writeStatus: env.boolean('AMBIENT_ENABLE_STATUS', true),
     deployGateways: env.boolean('PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER', true),
     createGatewayClasses: env.boolean('PILOT_ENABLE_GATEWAY_API_GATEWAYCLASS_CONTROLLER', true),

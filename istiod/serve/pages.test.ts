@@ -41,6 +41,7 @@ async function setUp() {
     streams: () => [],
     pushAll: () => undefined,
     views: { mesh: () => ({ secret: true }) },
+    changesBetween: () => undefined,
   });
   return { ...cluster, pages, readiness };
 }

@@ -24,6 +24,8 @@ export interface PagesOptions {
   readonly pushAll: () => void;
   /** Named views of the state: `configz`, `endpointz`, … as values to print. */
   readonly views: Readonly<Record<string, () => unknown>>;
+  /** Of the configuration, between two moments (wall-clock ms); undefined while no history is kept. */
+  readonly changesBetween: (from: number, to: number) => unknown;
 }
 
 /** `/ready` alone needs no permission. */
@@ -57,6 +59,10 @@ function debugPages(options: PagesOptions): Record<string, Route> {
     adsz: ({ query }) => {
       if (query.get('push') === 'true') options.pushAll();
       return json(connections(options.streams()));
+    },
+    history: ({ query }) => {
+      const changes = options.changesBetween(Number(query.get('from') ?? 0), Number(query.get('to') ?? Infinity));
+      return changes === undefined ? text('no history is kept (AMBIT_HISTORY_FOLDER)\n', 404) : json(changes);
     },
     ...Object.fromEntries(Object.entries(options.views).map(([name, view]) => [name, () => json(view())])),
   };
