@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+// istiod between two API servers that enforce what manifests/install allows: its own cluster, where it writes, and
+// another that a Secret names, which it reads with the reader's token.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { parse } from 'yaml';
+import { systemClock } from '#lib/kit/clock.ts';
+import { createLogger } from '#lib/kit/log.ts';
+import { connectKube } from '#lib/kube/connect.ts';
+import { POD, SECRET, SERVICE_ACCOUNT, SERVICE_ENTRY } from '#lib/kube/kind.ts';
+import type { GenericObject } from '#lib/kube/object.ts';
+import { ENV, FLAGS } from '#lib/testkit/istiod.ts';
+import { App } from '../../istiod/app.ts';
+import { readConfig } from '../../istiod/config.ts';
+import { ApiProcess } from '../harness/api-server.ts';
+import { eventually } from '../harness/eventually.ts';
+import { ROOT } from '../harness/run.ts';
+
+const near = new ApiProcess();
+const far = new ApiProcess();
+const lines: string[] = [];
+const ending = new AsyncDisposableStack();
+let app: App;
+
+/** A kubeconfig with a token of a service account. */
+async function kubeconfigOf(cluster: ApiProcess, account: string): Promise<string> {
+  const config = parse(readFileSync(cluster.kubeconfig, 'utf8')) as { users: { name: string; user: object }[] };
+  const token = (await cluster.kubectl(`-n istio-system create token ${account}`)).trim();
+  return JSON.stringify({ ...config, users: config.users.map(({ name }) => ({ name, user: { token } })) });
+}
+
+async function install(cluster: ApiProcess): Promise<void> {
+  await cluster.start();
+  for (const folder of ['crds', 'install']) {
+    await cluster.kubectl(`apply --server-side -f ${join(ROOT, 'manifests', folder)}`);
+  }
+}
+
+before(async () => {
+  await Promise.all([install(near), install(far)]);
+  const client = connectKube({ text: await kubeconfigOf(near, 'istiod') });
+  ending.defer(() => client.close());
+  app = await App.start(
+    {
+      config: readConfig(FLAGS, (name) => ENV[name]),
+      client,
+      clock: systemClock,
+      random: Math.random,
+      log: createLogger({ scope: 'istiod', write: (line) => lines.push(line) }),
+    },
+    AbortSignal.timeout(60_000),
+  );
+  ending.defer(() => app.stop());
+});
+
+after(async () => {
+  await ending.disposeAsync();
+  await near.stop();
+  await far.stop();
+});
+
+test('hosts of ServiceEntries get addresses and conditions in their status, by rights that istiod has', async () => {
+  const admin = connectKube({ kubeconfig: near.kubeconfig });
+  ending.defer(() => admin.close());
+  const metadata = { namespace: 'default', name: 'api' };
+  await admin.create(SERVICE_ENTRY, {
+    metadata,
+    spec: {
+      hosts: ['api.test', '*.wild.test'],
+      ports: [{ number: 80, name: 'http', protocol: 'HTTP' }],
+      resolution: 'DNS',
+    },
+  } as GenericObject);
+  const status = async () => (await admin.get(SERVICE_ENTRY, metadata))?.status ?? {};
+  await eventually('addresses and a condition', async () => {
+    const { addresses = [], conditions = [] } = (await status()) as { addresses?: unknown[]; conditions?: unknown[] };
+    return addresses.length === 2 && conditions.length === 1;
+  });
+  const { addresses, conditions } = (await status()) as {
+    addresses: unknown;
+    conditions: { type: string; reason: string }[];
+  };
+  assert.deepEqual(addresses, [
+    { host: 'api.test', value: '240.240.0.1' },
+    { host: 'api.test', value: '2001:2::1' },
+  ]);
+  assert.deepEqual(
+    conditions.map(({ reason, type }) => [type, reason]),
+    [['istio.io/WaypointMissing', 'NoWaypointForWildcardService']],
+  );
+});
+
+async function farWorkloads(): Promise<string[]> {
+  const answer = await fetch(`http://127.0.0.1:${app.ports.http}/debug/ambientz`);
+  const { workloads } = (await answer.json()) as { workloads: { uid: string; addresses: string[] }[] };
+  return workloads.filter(({ uid }) => uid.startsWith('far/')).map(({ addresses, uid }) => `${uid} ${addresses}`);
+}
+
+test('pods of the other cluster are read with the reader’s rights, and outlive their API server in istiod', async () => {
+  const admin = connectKube({ kubeconfig: far.kubeconfig });
+  ending.defer(() => admin.close());
+  const metadata = { namespace: 'default', name: 'cart-1' };
+  await admin.create(SERVICE_ACCOUNT, { metadata: { namespace: 'default', name: 'default' } });
+  await admin.create(POD, { metadata, spec: { containers: [{ name: 'main', image: 'x' }], nodeName: 'n1' } } as never);
+  const status = (ip: string) => ({ status: { phase: 'Running', podIP: ip, podIPs: [{ ip }] } });
+  await admin.mergePatch(POD, { ...metadata, subresource: 'status' }, status('10.9.0.1'));
+  const text = await kubeconfigOf(far, 'istio-reader-service-account');
+  const mine = connectKube({ kubeconfig: near.kubeconfig });
+  ending.defer(() => mine.close());
+  await mine.create(SECRET, {
+    metadata: { namespace: 'istio-system', name: 'far', labels: { 'istio/multiCluster': 'true' } },
+    data: { far: Buffer.from(text).toString('base64') },
+  });
+  const only = async (wanted: string) => (await farWorkloads()).join() === wanted;
+  await eventually('the pod', () => only('far//Pod/default/cart-1 10.9.0.1'));
+  await far.kill();
+  await eventually('the report', async () => {
+    const answer = await fetch(`http://127.0.0.1:${app.ports.monitoring}/metrics`);
+    return /ambit_source_up\{source="far"\} 0/.test(await answer.text());
+  });
+  assert.ok(await only('far//Pod/default/cart-1 10.9.0.1'), 'its last state stays');
+  await far.start();
+  const back = connectKube({ kubeconfig: far.kubeconfig });
+  ending.defer(() => back.close());
+  await back.mergePatch(POD, { ...metadata, subresource: 'status' }, status('10.9.0.2'));
+  await eventually('the change', () => only('far//Pod/default/cart-1 10.9.0.2'));
+  assert.deepEqual(
+    lines.filter((line) => line.includes('forbidden')),
+    [],
+  );
+});
