@@ -302,7 +302,6 @@ test('one changed pod recomputes that pod and nothing else', () => {
     workloads: 1,
     'workload resources': 1,
     'address resources': 1,
-    'workload labels': 1,
   });
   const service = work(live, () => live.apply(kubeService('other', { selector: { app: 'other' }, ip: '10.96.0.2' })));
   assert.equal(service['pod workloads'], undefined, 'a service that selects none of them wakes no pod');

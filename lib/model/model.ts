@@ -143,7 +143,6 @@ export function createModel(graph: Graph, inputs: ModelInputs, schemas = new Sch
     tlsRoutes: config('tls routes', inputs.tlsRoutes),
     tcpRoutes: config('tcp routes', inputs.tcpRoutes),
     virtualServices: config('virtual services', inputs.virtualServices),
-    destinationRules: config('destination rules', inputs.destinationRules),
   });
   return {
     settings,
@@ -163,12 +162,13 @@ export function createModel(graph: Graph, inputs: ModelInputs, schemas = new Sch
       serviceEntries,
       fronts,
       tables: routes.tables,
-      trafficPolicies: routes.trafficPolicies,
+      services: meshServices.services,
+      members: meshServices.members,
+      destinationRules: config('destination rules', inputs.destinationRules),
       authorizationPolicies,
       requestAuthentications: config('request authentications', inputs.requestAuthentications),
       keySets: inputs.keySets,
       pods,
-      workloads,
     }),
     routeStatuses: routes.statuses,
     reports: createReports(graph, {

@@ -114,6 +114,28 @@ test('of several DestinationRules the nearest namespace counts, the root namespa
   assert.deepEqual(subsets(), ['own']);
 });
 
+test('of one namespace the DestinationRule of the most specific host counts, however young', () => {
+  const rule = (name: string, host: string, created: string) => ({
+    ...istio('DestinationRule', name, { host, subsets: [{ name, labels: {} }] }),
+    metadata: { name, namespace: 'shop', creationTimestamp: created },
+  });
+  const live = testModel([
+    ...WORLD,
+    rule('wide', '*.shop.svc.cluster.local', '2026-01-01T00:00:00Z'),
+    rule('young', 'cart', '2026-03-01T00:00:00Z'),
+    rule('old', 'cart', '2026-02-01T00:00:00Z'),
+  ]);
+  const policies = told(live, TRAFFIC_POLICY);
+  assert.deepEqual(
+    policies[`shop/w ${CART}`]?.subsets.map(({ name }) => name),
+    ['old', 'young'],
+  );
+  assert.deepEqual(
+    policies[`shop/v ${PAY}`]?.subsets.map(({ name }) => name),
+    ['wide'],
+  );
+});
+
 test('labels of workloads are told where a service has subsets, and only there', () => {
   const live = testModel(WORLD);
   assert.deepEqual(names(told(live, WORKLOAD_LABELS)), []);

@@ -8,7 +8,6 @@
 import type { Collection, Fetch, Index } from '#lib/collections/collection.ts';
 import type { Graph } from '#lib/collections/graph.ts';
 import { DEFAULT_RETRY, type RouteTable } from '#lib/mesh/http/route-table.ts';
-import type { TrafficPolicy } from '#lib/mesh/http/traffic-policy.ts';
 import type { Service as MeshService } from '#lib/mesh/service.ts';
 import type { OwnGateway } from '../gateway/gateways.ts';
 import type { ModelInputs, SettingsCollection } from '../inputs.ts';
@@ -27,15 +26,14 @@ import {
   type RouteListener,
   type RouteService,
 } from './context.ts';
-import type { DestinationRule } from './destination-rule-spec.ts';
 import { convertGrpcRoute } from './grpc-route.ts';
 import { convertHttpRoute } from './http-route.ts';
-import { createIstioRoutes } from './istio-routes.ts';
 import { isGranted } from './reference.ts';
 import type { GrpcRoute, HttpRoute, ParentRef, StreamRoute } from './spec.ts';
 import { convertTcpRoute, convertTlsRoute } from './stream-route.ts';
 import { type BuiltTable, buildTable } from './table.ts';
 import type { VirtualService } from './virtual-service-spec.ts';
+import { attachVirtualServices } from './virtual-services.ts';
 
 export interface RouteSources {
   readonly inputs: ModelInputs;
@@ -50,7 +48,6 @@ export interface RouteSources {
   readonly tlsRoutes: Collection<StreamRoute>;
   readonly tcpRoutes: Collection<StreamRoute>;
   readonly virtualServices: Collection<VirtualService>;
-  readonly destinationRules: Collection<DestinationRule>;
   readonly fronts: WaypointsOfServices;
 }
 
@@ -66,8 +63,6 @@ export interface RouteCollections {
   readonly converted: Collection<ConvertedRoute>;
   /** By the table's name. */
   readonly tables: Collection<RouteTable>;
-  /** By the service's key. */
-  readonly trafficPolicies: Collection<TrafficPolicy>;
   /** By `Kind namespace/name`. */
   readonly statuses: Collection<RouteStatus>;
 }
@@ -94,17 +89,16 @@ export function createRoutes(graph: Graph, sources: RouteSources): RouteCollecti
   const fromRoutes = graph.group('attached routes', byTable, (routes, name): readonly Attachment[] =>
     routes.flatMap(attachmentsOf).filter(({ table }) => table === name),
   );
-  const istio = createIstioRoutes(graph, { ...sources, byHostname });
+  const fromIstio = attachVirtualServices(graph, { ...sources, byHostname });
   const built = graph.join(
     'built tables',
     fromRoutes,
-    istio.attachments,
+    fromIstio,
     (routes = [], virtualServices = [], name): BuiltTable => buildTable(name, [...routes, ...virtualServices]),
   );
   return {
     converted,
     tables: graph.map('route tables', built, ({ table }) => table),
-    trafficPolicies: istio.trafficPolicies,
     statuses: graph.map('route statuses', converted, (route, _key, fetch) => statusOf(route, built, fetch)),
   };
 }

@@ -2,7 +2,7 @@
 //
 // All services, as collections, with the waypoints they are bound to.
 
-import type { Collection, Fetch } from '#lib/collections/collection.ts';
+import type { Collection, Fetch, Index } from '#lib/collections/collection.ts';
 import type { Graph } from '#lib/collections/graph.ts';
 import type { Service as MeshService } from '#lib/mesh/service.ts';
 import { identityOf, type Workload } from '#lib/mesh/workload.ts';
@@ -48,6 +48,8 @@ export interface ServiceCollections {
   readonly bindings: Collection<WaypointBinding>;
   /** By the ServiceEntry's own key. */
   readonly entryBindings: Collection<WaypointBinding>;
+  /** Pods' workloads by the keys of their services. */
+  readonly members: Index<Workload>;
 }
 
 export function createServices(graph: Graph, sources: ServiceSources): ServiceCollections {
@@ -108,7 +110,7 @@ export function createServices(graph: Graph, sources: ServiceSources): ServiceCo
     const identities = new Set(fetch.lookup(distantOf, key).map((workload) => identityOf(workload).uri));
     return mergeServices(list, [...identities].sort());
   });
-  return { services: meshServices, bindings, entryBindings };
+  return { services: meshServices, bindings, entryBindings, members };
 }
 
 export function ingressUsesWaypoint(object: KubeObject, namespace: Namespace | undefined): boolean {
