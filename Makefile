@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/node_modules/.bin:/usr/sbin:/sbin:$(PATH)
 RUN := NODE_OPTIONS=--disable-warning=ExperimentalWarning npm run --silent
 
-.PHONY: demo test check bench bench-istiod interop conformance soak fuzz gen clean setup
+.PHONY: demo test check bench bench-l7 bench-istiod interop conformance soak fuzz gen clean setup
 
 demo: setup
 	@$(RUN) demo
@@ -19,6 +19,10 @@ check: setup
 bench: setup
 	@apt_extra="haproxy iperf3 wrk" tools/setup.sh
 	@$(RUN) bench
+
+bench-l7: setup
+	@apt_extra="haproxy wrk nginx:nginx-light h2load:nghttp2-client" tools/setup.sh
+	@$(RUN) bench:l7
 
 interop: setup
 	@$(RUN) interop

@@ -20,9 +20,9 @@ if [ "${1:-}" = go ] && ! go version 2>/dev/null | grep -qE 'go1\.(2[4-9]|[3-9][
   exit 1
 fi
 
-# program:package, by the program that proves the package is there
+# program:package, by the program that proves the package is there; one word where both have one name
 needed=(nft:nftables ip:iproute2 tcpdump:tcpdump unshare:util-linux curl:curl unzip:unzip setpriv:util-linux sysctl:procps /usr/lib/cni/bridge:containernetworking-plugins)
-for package in ${apt_extra:-}; do needed+=("$package:$package"); done
+for entry in ${apt_extra:-}; do needed+=("${entry%%:*}:${entry##*:}"); done
 missing=()
 for entry in "${needed[@]}"; do
   command -v "${entry%%:*}" >/dev/null || missing+=("${entry##*:}")

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The published HTTP/2 conformance suite against our engine's server, in clear text. The frame size is HTTP/2's
+// The published HTTP/2 conformance suite against our engine's server and against the waypoint, in clear text. The frame size is HTTP/2's
 // default here, for the suite takes it for granted; all other settings are those of HBONE's server.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { H2TcpServer } from '#lib/testkit/h2-tcp-server.ts';
+import { WaypointProgram } from '#lib/testkit/waypoint.ts';
 import { HBONE_SERVER } from '#lib/wire/h2/settings.ts';
 
 const run = promisify(execFile);
@@ -25,21 +26,33 @@ async function h2spec(): Promise<string> {
 }
 
 test('h2spec --strict passes against the HTTP/2 server', { timeout: 400_000 }, async () => {
-  const program = await h2spec();
   const server = new H2TcpServer({ ...HBONE_SERVER, maxFrameSize: 16_384 });
-  const port = await server.listen();
   try {
-    const options = ['--strict', '-h', '127.0.0.1', '-p', String(port), '-o', '5'];
-    const { stdout } = await run(program, options, { timeout: 120_000, maxBuffer: 16 << 20 }).catch(
-      (error: Error & { stdout?: string }) => ({ stdout: `${error.stdout ?? ''}\n${error.message}` }),
-    );
-    const summary = /(\d+) tests, (\d+) passed, (\d+) skipped, (\d+) failed/.exec(stdout);
-    assert.ok(summary, `h2spec did not finish:\n${stdout}`);
-    const [total = 0, passed, skipped, failed] = summary.slice(1).map(Number);
-    const failures = stdout.slice(stdout.indexOf('Failures:'));
-    assert.deepEqual({ passed, skipped, failed }, { passed: total, skipped: 0, failed: 0 }, failures);
-    assert.ok(total >= 140, `only ${total} cases ran`);
+    await passes(await server.listen());
   } finally {
     await server.close();
   }
 });
+
+test('h2spec --strict passes against the waypoint', { timeout: 400_000 }, async () => {
+  const body = Buffer.from('a small answer').toString('base64');
+  await using waypoint = await WaypointProgram.start({
+    services: [],
+    routes: [{ rule: { response: { status: 200, body } } }],
+  });
+  await passes(waypoint.port());
+});
+
+async function passes(port: number): Promise<void> {
+  const program = await h2spec();
+  const options = ['--strict', '-h', '127.0.0.1', '-p', String(port), '-o', '5'];
+  const { stdout } = await run(program, options, { timeout: 120_000, maxBuffer: 16 << 20 }).catch(
+    (error: Error & { stdout?: string }) => ({ stdout: `${error.stdout ?? ''}\n${error.message}` }),
+  );
+  const summary = /(\d+) tests, (\d+) passed, (\d+) skipped, (\d+) failed/.exec(stdout);
+  assert.ok(summary, `h2spec did not finish:\n${stdout}`);
+  const [total = 0, passed, skipped, failed] = summary.slice(1).map(Number);
+  const failures = stdout.slice(stdout.indexOf('Failures:'));
+  assert.deepEqual({ passed, skipped, failed }, { passed: total, skipped: 0, failed: 0 }, failures);
+  assert.ok(total >= 140, `only ${total} cases ran`);
+}

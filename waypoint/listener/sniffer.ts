@@ -27,7 +27,7 @@ export class Sniffer implements LinkOwner, TimerTarget {
   #timer: TimerId;
   #over = false;
 
-  /** `httpOnly`: what is no HTTP/2 is taken for HTTP/1. */
+  /** `httpOnly`: what is no HTTP is not served. */
   constructor(bench: HttpBench, link: Link, httpOnly: boolean, owner: SniffOwner) {
     this.#bench = bench;
     this.#link = link;
@@ -50,9 +50,13 @@ export class Sniffer implements LinkOwner, TimerTarget {
     }
     let protocol = detectProtocol(source.bytes, from, to);
     if (protocol === 'more' && to - from >= MAX_FIRST_BYTES) protocol = 'other';
-    if (protocol === 'other' && this.#httpOnly) protocol = 'h1';
     if (protocol === 'more') {
       this.#held = Buffer.from(source.bytes.subarray(from, to));
+      return;
+    }
+    if (protocol === 'other' && this.#httpOnly) {
+      this.#leave();
+      this.#owner.onNoProtocol(link);
       return;
     }
     this.#decide(protocol);

@@ -48,7 +48,8 @@ export class Door {
 
   /** What the port is said to speak. */
   get protocol(): AppProtocol {
-    if (this.behind.kind !== 'service') return 'unknown';
+    if (this.behind.kind === 'listener') return 'http11';
+    if (this.behind.kind === 'workload') return 'unknown';
     const { port, service } = this.behind;
     return portOf(this.#runtime.mesh.service(service.key) ?? service, port)?.appProtocol ?? 'unknown';
   }

@@ -6,6 +6,9 @@ import { CLASS, TOKEN } from '../http1/octets.ts';
 /** Longest method that is taken for one. */
 const MAX_METHOD = 32;
 
+const LINE_FEED = 10;
+const VERSION = / HTTP\/\d\.\d\r?$/;
+
 /** `more`: too few bytes to tell. */
 export type Detected = 'h1' | 'h2' | 'other' | 'more';
 
@@ -16,5 +19,10 @@ export function detectProtocol(bytes: Buffer, start: number, end: number): Detec
   while (at < end && (CLASS[bytes[at]!]! & TOKEN) !== 0) at++;
   if (at - start > MAX_METHOD) return 'other';
   if (at === end) return 'more';
-  return at > start && bytes[at] === 0x20 ? 'h1' : 'other';
+  if (at === start || bytes[at] !== 0x20) return 'other';
+  // A whole line has to end as a request line does, whatever the version.
+  const lineEnd = bytes.subarray(at, end).indexOf(LINE_FEED);
+  return lineEnd < 0 || VERSION.test(bytes.toString('latin1', Math.max(at, at + lineEnd - 10), at + lineEnd))
+    ? 'h1'
+    : 'other';
 }

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+// The waypoint as a waypoint: tunnels in and out, each end proven by certificate, Node's own TLS and HTTP/2 as the peers.
+import assert from 'node:assert/strict';
+import { createServer as createHttp, request as httpRequest, type IncomingMessage } from 'node:http';
+import {
+  type ClientHttp2Session,
+  connect,
+  createSecureServer,
+  type Http2SecureServer,
+  type IncomingHttpHeaders,
+  type ServerHttp2Stream,
+} from 'node:http2';
+import type { Duplex } from 'node:stream';
+import { after, before, test } from 'node:test';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { assembleCertificate } from '#lib/identity/certificate.ts';
+import { generateKey, keyToPem } from '#lib/identity/key.ts';
+import { createTestAuthority } from '#lib/identity/test-authority.ts';
+import { until } from '#lib/testkit/until.ts';
+import { backendOf, serviceOf, WaypointProgram } from '#lib/testkit/waypoint.ts';
+
+// Addresses of this process's own on loopback, since tunnels have a fixed port.
+const NET = `127.${64 + (process.pid & 63)}.${(process.pid >> 6) & 255}`;
+const SERVER_IP = `${NET}.5`;
+const VIP = `${NET}.80`;
+const HBONE_PORT = 15008;
+
+interface Credentials {
+  readonly key: string;
+  readonly cert: string;
+  readonly ca: string;
+}
+
+async function credentialsOf(uri: string): Promise<Credentials> {
+  const authority = await createTestAuthority();
+  const keys = await generateKey();
+  const answer = await authority.sign({ publicKey: keys.publicKey, uris: [uri], ttlMs: 3_600_000 }, Date.now());
+  const result = assembleCertificate(uri, await keyToPem(keys.privateKey), answer, true);
+  assert.ok(result.ok);
+  return { key: result.value.keyPem, cert: result.value.chainPem, ca: result.value.rootsPem };
+}
+
+let program: WaypointProgram;
+let tunnels: Http2SecureServer;
+/** Who dialled the server's node, and for what. */
+const arrivals: { readonly peer: string; readonly authority: string }[] = [];
+const requests: IncomingMessage[] = [];
+const sessions: ClientHttp2Session[] = [];
+const application = createHttp((request, response) => {
+  requests.push(request);
+  response.end(`hello from ${request.headers.host}`);
+});
+
+before(async () => {
+  const { ca, cert, key } = await credentialsOf('spiffe://cluster.local/ns/default/sa/app');
+  tunnels = createSecureServer({ key, cert, ca, requestCert: true, minVersion: 'TLSv1.3' });
+  tunnels.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
+    stream.on('error', () => {});
+    const peer = (stream.session!.socket as TLSSocket).getPeerCertificate().subjectaltname ?? '';
+    arrivals.push({ peer, authority: String(headers[':authority']) });
+    stream.respond({ ':status': 200 });
+    application.emit('connection', stream);
+  });
+  await new Promise<void>((done) => tunnels.listen(HBONE_PORT, SERVER_IP, done));
+  program = await WaypointProgram.start(
+    {
+      services: [{ name: 'app', ports: [], vip: VIP }],
+      routes: [{ rule: { backends: [backendOf('app')] } }],
+      more: {
+        workloads: [
+          {
+            uid: 'app',
+            name: 'app-0',
+            workloadName: 'app',
+            namespace: 'default',
+            serviceAccount: 'app',
+            protocol: 'HBONE',
+            workloadIps: [SERVER_IP],
+            services: { [serviceOf('app')]: { 80: 8080 } },
+          },
+        ],
+        accessPolicies: [
+          {
+            name: 'default/no-mallory',
+            action: 'ACTION_DENY',
+            rules: [
+              {
+                clauses: [
+                  { matches: [{ connection: { principals: [{ exact: 'cluster.local/ns/default/sa/mallory' }] } }] },
+                ],
+              },
+            ],
+          },
+        ],
+      },
+      settings: { forwardClientIdentity: true },
+    },
+    { FAKE_CA: 'true', POD_NAMESPACE: 'default', SERVICE_ACCOUNT: 'waypoint' },
+  );
+});
+after(async () => {
+  for (const session of sessions) session.destroy();
+  await program?.stop();
+  tunnels?.close();
+  application.closeAllConnections();
+});
+
+/** A tunnel to the waypoint as that identity. */
+async function tunnelAs(uri: string): Promise<ClientHttp2Session> {
+  const socket = connectTls({
+    port: program.port('mesh'),
+    host: '127.0.0.1',
+    ALPNProtocols: ['h2'],
+    checkServerIdentity: () => undefined,
+    ...(await credentialsOf(uri)),
+  });
+  await new Promise((resolve, reject) => socket.once('secureConnect', resolve).once('error', reject));
+  assert.match(
+    socket.getPeerCertificate().subjectaltname ?? '',
+    /spiffe:\/\/cluster\.local\/ns\/default\/sa\/waypoint/,
+  );
+  const session = connect('http://waypoint', { createConnection: () => socket });
+  session.on('error', () => {});
+  sessions.push(session);
+  return session;
+}
+
+/** A connection in a tunnel, or the status by which it was refused. */
+function open(session: ClientHttp2Session, authority: string): Promise<Duplex | number> {
+  return new Promise((resolve, reject) => {
+    const stream = session.request({ ':method': 'CONNECT', ':authority': authority }, { endStream: false });
+    stream.on('error', reject);
+    stream.on('response', (headers) => resolve(headers[':status'] === 200 ? stream : Number(headers[':status'])));
+  });
+}
+
+async function get(session: ClientHttp2Session, path: string): Promise<{ status: number; body: string }> {
+  const stream = (await open(session, `${VIP}:80`)) as Duplex;
+  return await new Promise((resolve, reject) => {
+    const request = httpRequest({ path, headers: { host: 'shop' }, createConnection: () => stream }, (answer) => {
+      let body = '';
+      answer.setEncoding('utf8').on('data', (part: string) => {
+        body += part;
+      });
+      answer.on('end', () => resolve({ status: answer.statusCode ?? 0, body }));
+    });
+    request.on('error', reject).end();
+  });
+}
+
+test('a request comes by a tunnel and leaves by another, each with its own identity', async () => {
+  const session = await tunnelAs('spiffe://cluster.local/ns/default/sa/client');
+  assert.deepEqual(await get(session, '/in-and-out'), { status: 200, body: 'hello from shop' });
+  const arrival = arrivals.at(-1)!;
+  assert.match(arrival.peer, /spiffe:\/\/cluster\.local\/ns\/default\/sa\/waypoint/);
+  assert.equal(arrival.authority, `${SERVER_IP}:8080`);
+  assert.equal(
+    requests.at(-1)!.headers['x-forwarded-client-cert'],
+    'By=spiffe://cluster.local/ns/default/sa/waypoint;URI=spiffe://cluster.local/ns/default/sa/client',
+  );
+  const record = await program.record('/in-and-out');
+  assert.equal(record['src.identity'], 'spiffe://cluster.local/ns/default/sa/client');
+  const metrics = await until('it is counted', async () => {
+    const text = await program.metrics();
+    return text.includes('istio_requests_total') && text;
+  });
+  assert.match(
+    metrics,
+    /istio_requests_total\{reporter="waypoint".*source_principal="spiffe:\/\/cluster\.local\/ns\/default\/sa\/client".*destination_workload="app",.*destination_principal="spiffe:\/\/cluster\.local\/ns\/default\/sa\/app".*connection_security_policy="mutual_tls"\} 1/,
+  );
+});
+
+test('many connections share one tunnel, and those to the server another', async () => {
+  const session = await tunnelAs('spiffe://cluster.local/ns/default/sa/client');
+  const before = arrivals.length;
+  const answers = await Promise.all(Array.from({ length: 20 }, (_, i) => get(session, `/many/${i}`)));
+  assert.ok(answers.every(({ status }) => status === 200));
+  assert.ok(arrivals.length - before <= 20);
+  assert.equal(new Set(requests.slice(-20).map(({ url }) => url)).size, 20);
+});
+
+test('a policy judges by the identity of the tunnel, whatever headers say', async () => {
+  const session = await tunnelAs('spiffe://cluster.local/ns/default/sa/mallory');
+  const before = requests.length;
+  assert.deepEqual(await get(session, '/as-mallory'), { status: 403, body: 'RBAC: access denied' });
+  assert.equal(requests.length, before);
+  assert.equal((await program.record('/as-mallory'))['policy'], 'default/no-mallory');
+});
+
+test('an address that is nobody’s, and an authority that is none, are refused', async () => {
+  const session = await tunnelAs('spiffe://cluster.local/ns/default/sa/client');
+  assert.equal(await open(session, '192.0.2.1:80'), 404);
+  assert.equal(await open(session, 'a b:80').catch(() => 400), 400);
+});
+
+test('a client of another trust domain gets no tunnel', async () => {
+  const socket = connectTls({
+    port: program.port('mesh'),
+    host: '127.0.0.1',
+    ALPNProtocols: ['h2'],
+    checkServerIdentity: () => undefined,
+    ...(await credentialsOf('spiffe://elsewhere/ns/default/sa/client')),
+  });
+  await new Promise((resolve) => socket.once('close', resolve).on('error', () => {}));
+});
+
+test('when it ends, what is under way is finished, and nothing new is taken', async () => {
+  const slow = createHttp((_request, response) => {
+    setTimeout(() => response.end('late'), 400);
+  });
+  await new Promise<void>((done) => slow.listen(0, '0.0.0.0', done));
+  const { port } = slow.address() as { port: number };
+  await using other = await WaypointProgram.start({
+    services: [{ name: 'slow', ports: [port] }],
+    routes: [{ rule: { backends: [backendOf('slow')] } }],
+  });
+  const answer = fetch(other.url('/last'));
+  await until(
+    'the request to be under way',
+    () =>
+      other.pid > 0 && new Promise<boolean>((resolve) => slow.getConnections((_error, count) => resolve(count > 0))),
+  );
+  const ended = other.end();
+  assert.equal(await (await answer).text(), 'late');
+  assert.equal(await ended, 0);
+  await assert.rejects(fetch(other.url()));
+  slow.close();
+});
