@@ -25,6 +25,24 @@ test('a lane fails when its connection is lost', async () => {
   server.close();
 });
 
+test('the ledger outlives a client that resets its connection', async () => {
+  const { serveLedger } = await import('./ledger.ts');
+  const server = serveLedger(0);
+  const client = () => connect((server.address() as AddressInfo).port, '127.0.0.1').setEncoding('utf8');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const gone = new Promise((resolve) => server.once('connection', (socket) => socket.once('close', resolve)));
+  const rude = client();
+  rude.write('flour-1\n');
+  await new Promise((resolve) => rude.once('data', resolve));
+  rude.resetAndDestroy();
+  await gone;
+  const next = client();
+  next.end('flour-2\n');
+  const answer = await new Promise<string>((resolve) => next.once('data', (text) => resolve(String(text))));
+  assert.match(answer, /^booked flour-2 from 127\.0\.0\.1/);
+  server.close();
+});
+
 test('the ledger answers line for line and honours a half-close', async () => {
   children.push(
     spawn(process.execPath, ['--disable-warning=ExperimentalWarning', join(import.meta.dirname, 'main.ts'), 'ledger'], {
