@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { systemClock } from '#lib/kit/clock.ts';
 import { createLogger } from '#lib/kit/log.ts';
 import { runMain } from '#lib/kit/main.ts';
+import { boundBacktracking } from '#lib/mesh/http/regex.ts';
 import { App } from './app.ts';
 import { commandOf, loadConfig } from './config.ts';
 
@@ -25,6 +26,7 @@ await runMain(async (argv, env) => {
     process.stdout.write(command === 'version' ? `${version}\n` : HELP);
     return 0;
   }
+  boundBacktracking();
   const config = loadConfig({ env, readFile, cores: availableParallelism() });
   const log = createLogger({ scope: 'waypoint', level: config.log.level, format: config.log.format });
   const app = await App.create({

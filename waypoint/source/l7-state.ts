@@ -5,7 +5,7 @@ import { describeError } from '#lib/kit/error.ts';
 import type { Logger } from '#lib/kit/log.ts';
 import { formatProblem } from '#lib/kit/result.ts';
 import { feedStore, type StoreChange, type StoreWriter } from '#lib/loop/shared/store-writer.ts';
-import type { AccessPolicy } from '#lib/mesh/http/access-policy.ts';
+import { type AccessPolicy, unreadablePolicy } from '#lib/mesh/http/access-policy.ts';
 import { compileTable } from '#lib/mesh/http/compiled-table.ts';
 import type { RouteTable } from '#lib/mesh/http/route-table.ts';
 import type { WaypointSettings } from '#lib/mesh/http/waypoint.ts';
@@ -60,7 +60,7 @@ export class L7State {
       this.#single(TRAFFIC_POLICY, policyKey),
       this.#single(WORKLOAD_LABELS, labelsKey, undefined, (value) => value.labels),
       this.#single(TELEMETRY, telemetryKey),
-      this.#gathered<AccessPolicy>(ACCESS_POLICY, ACCESS_KEY, byKey),
+      this.#gathered<AccessPolicy>(ACCESS_POLICY, ACCESS_KEY, byKey, unreadablePolicy),
       this.#gathered(REQUEST_AUTHENTICATION, AUTHENTICATION_KEY),
       {
         typeUrl: WAYPOINT.typeUrl,
@@ -99,11 +99,17 @@ export class L7State {
     };
   }
 
-  #gathered<T>(type: ResourceType<T>, key: string, order?: (a: T, b: T) => number): L7Type {
+  /** @param instead what stands in for a value that cannot be read and is not known from before */
+  #gathered<T>(
+    type: ResourceType<T>,
+    key: string,
+    order?: (a: T, b: T) => number,
+    instead?: (name: string) => T,
+  ): L7Type {
     return {
       typeUrl: type.typeUrl,
       apply: (updates, removed) => {
-        const rejected = this.#take(type, updates, removed, () => {});
+        const rejected = this.#take(type, updates, removed, () => {}, instead);
         const all = [...(this.#values.get(type.typeUrl)?.values() ?? [])] as T[];
         this.#dirty.set(key, order === undefined ? all : all.sort(order));
         return rejected;
@@ -116,6 +122,7 @@ export class L7State {
     updates: readonly ReceivedResource[],
     removed: readonly string[],
     each: (name: string, value: T | undefined) => void,
+    instead?: (name: string) => T,
   ): Rejection[] {
     let known = this.#values.get(type.typeUrl);
     if (known === undefined) {
@@ -127,6 +134,7 @@ export class L7State {
       const decoded = type.decode(bytes);
       if (!decoded.ok) {
         rejected.push({ name, reason: decoded.problems.map(formatProblem).join(', ') });
+        if (instead !== undefined && !known.has(name)) known.set(name, instead(name));
         continue;
       }
       known.set(name, decoded.value);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Entry of a data-plane process; main starts it (lib/loop/workers.ts) and hands it its descriptors.
 import { runWorker, workerArgument } from '#lib/loop/worker.ts';
+import { boundBacktracking } from '#lib/mesh/http/regex.ts';
 import { WaypointWorker } from './worker.ts';
 
 const argument = workerArgument(process.argv);
@@ -8,5 +9,6 @@ if (argument === undefined) {
   process.stderr.write('waypoint/worker/main.ts is started by waypoint, not by hand\n');
   process.exitCode = 2;
 } else {
+  boundBacktracking();
   process.exitCode = runWorker(argument, (context) => new WaypointWorker(context));
 }

@@ -33,6 +33,14 @@ export interface RequestAccessVerdict {
   readonly dryRun: readonly DryRunOf<AccessAction>[];
 }
 
+/**
+ * What stands in for a policy that was sent and cannot be read: a denial of everything. It may be the one that denies,
+ * and whom it is for is not known either.
+ */
+export function unreadablePolicy(key: string): AccessPolicy {
+  return { key, action: 'deny', dryRun: false, provider: '', services: [], rules: [{ clauses: [] }] };
+}
+
 /** Envoy's name of a rule, for response code details and metadata: `ns[shop]-policy[x]-rule[0]`. */
 export function ruleId(policy: string, rule: number): string {
   if (policy === '' || rule < 0) return 'none';
