@@ -50,6 +50,7 @@ export interface AppOptions {
 interface WorkerMessage {
   readonly level: 'debug' | 'info' | 'warn' | 'error';
   readonly message: string;
+  readonly scope: 'proxy' | 'dns';
   readonly fields: Record<string, unknown>;
 }
 
@@ -69,7 +70,7 @@ export class App {
   readonly #watch = new FdWatch();
   readonly #sink = new LogSink();
   readonly #accessLog: Logger;
-  readonly #workerLog: Logger;
+  readonly #workerLogs: Readonly<Record<WorkerMessage['scope'], Logger>>;
   readonly #exposition = new Exposition(FAMILIES);
   readonly #store: StoreWriter;
   readonly #ended = Promise.withResolvers<number>();
@@ -86,7 +87,7 @@ export class App {
     this.#options = options;
     this.#issuer = issuer;
     this.#accessLog = log.child('access');
-    this.#workerLog = log.child('proxy');
+    this.#workerLogs = { proxy: log.child('proxy'), dns: log.child('dns') };
     this.#store = new StoreWriter({ maxRecords: config.storeRecords, dataBytes: config.storeBytes });
     this.secrets = new SecretManager({
       issue: issuer.issue,
@@ -232,8 +233,8 @@ export class App {
       if (this.#accessLog.enabled(levelOf(line))) this.#sink.line(line);
       return;
     }
-    const { level, message, fields } = JSON.parse(line) as WorkerMessage;
-    this.#workerLog[level](message, fields);
+    const { level, scope, message, fields } = JSON.parse(line) as WorkerMessage;
+    this.#workerLogs[scope][level](message, fields);
   }
 
   #isUp(uid: string): boolean {

@@ -15,7 +15,7 @@ test('without any variable the proxy is shared, asks the local control plane and
   assert.equal(config.drainMs, 5000);
   assert.equal(config.workers, 2);
   assert.deepEqual(config.worker.ports, { outbound: 15001, inbound: 15006, hbone: 15008, dns: 15053 });
-  assert.deepEqual(config.worker.accessLog, { enabled: true, opened: false, format: 'plain' });
+  assert.deepEqual(config.worker.accessLog, { enabled: true, opened: false, dns: false, format: 'plain' });
   assert.equal(load({ KUBERNETES_SERVICE_HOST: '10.0.0.1' }).xds?.url.host, 'istiod.istio-system.svc:15012');
 });
 

@@ -92,7 +92,13 @@ export type WorkerSettings = {
     /** Search domains of dedicated mode; null computes them from the client's namespace. */
     readonly searchDomains: readonly string[] | null;
   };
-  readonly accessLog: { readonly enabled: boolean; readonly format: 'plain' | 'json'; readonly opened: boolean };
+  readonly accessLog: {
+    readonly enabled: boolean;
+    readonly format: 'plain' | 'json';
+    readonly opened: boolean;
+    /** Tell of every DNS question. */
+    readonly dns: boolean;
+  };
 };
 
 /** A live connection, as `/config_dump` and `ambit ztunnel-config connections` list it. */
@@ -159,7 +165,7 @@ export type ToWorker =
   | { readonly kind: 'mesh'; readonly version: number; readonly policies: boolean }
   /** The control plane has nothing by a name that was wanted. */
   | { readonly kind: 'absent'; readonly name: string }
-  | { readonly kind: 'access-log'; readonly enabled: boolean; readonly opened: boolean }
+  | { readonly kind: 'access-log'; readonly enabled: boolean; readonly opened: boolean; readonly dns: boolean }
   | { readonly kind: 'drain'; readonly mode: 'graceful' | 'immediate'; readonly deadlineMs: number }
   | { readonly kind: 'list-connections'; readonly request: number }
   | { readonly kind: 'list-recent'; readonly request: number }

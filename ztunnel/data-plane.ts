@@ -144,9 +144,10 @@ export class DataPlane implements WorkersHandler {
     this.#broadcast({ kind: 'absent', name });
   }
 
-  setAccessLog(accessLog: Pick<WorkerSettings['accessLog'], 'enabled' | 'opened'>): void {
+  setAccessLog(accessLog: Omit<WorkerSettings['accessLog'], 'format'>): void {
     this.#accessLog = { ...this.#accessLog, ...accessLog };
-    this.#broadcast({ kind: 'access-log', enabled: accessLog.enabled, opened: accessLog.opened });
+    const { enabled, opened, dns } = accessLog;
+    this.#broadcast({ kind: 'access-log', enabled, opened, dns });
   }
 
   /** Live connections of all processes; those of a process that does not answer in time are left out. */

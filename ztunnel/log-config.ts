@@ -35,13 +35,19 @@ export function logSettings(read: ConfigReader): LogSettings {
 }
 
 /**
- * What the data-plane processes write of the access log under a filter. Lines that the filter leaves out by their level are
+ * What the data-plane processes write of the access log under a filter, and whether they tell of DNS questions. Lines that the filter leaves out by their level are
  * dropped by the main process; only switching the scope off spares their making.
  */
 export function accessLogOf({ level, scopes }: Pick<LogSettings, 'level' | 'scopes'>): {
   enabled: boolean;
   opened: boolean;
+  dns: boolean;
 } {
   const rank = LEVELS.indexOf(scopes['access'] ?? level);
-  return { enabled: rank >= LEVELS.indexOf('error'), opened: rank >= LEVELS.indexOf('debug') };
+  const debug = LEVELS.indexOf('debug');
+  return {
+    enabled: rank >= LEVELS.indexOf('error'),
+    opened: rank >= debug,
+    dns: LEVELS.indexOf(scopes['dns'] ?? level) >= debug,
+  };
 }

@@ -53,7 +53,7 @@ export const TEST_SETTINGS: WorkerSettings = {
   maxConnections: null,
   podLimits: { connections: 0, handshakes: 0 },
   dns: { enabled: false, servers: [], preferredServiceNamespace: null, searchDomains: null },
-  accessLog: { enabled: true, format: 'json', opened: false },
+  accessLog: { enabled: true, format: 'json', opened: false, dns: true },
 };
 
 /** One line of the access log, parsed. */

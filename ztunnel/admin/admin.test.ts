@@ -38,9 +38,9 @@ test('log levels are shown, changed for all or for a scope, and reset', () => {
   assert.equal(log.child('access').enabled('error'), false);
   assert.equal(ask('reset'), 'current log level is info\n');
   assert.deepEqual(access, [
-    { enabled: true, opened: true },
-    { enabled: false, opened: false },
-    { enabled: true, opened: false },
+    { enabled: true, opened: true, dns: true },
+    { enabled: false, opened: false, dns: true },
+    { enabled: true, opened: false, dns: false },
   ]);
   assert.match(ask('level=loud'), /Invalid level loud[\s\S]*usage/);
   assert.match(ask('', 'GET'), /Invalid HTTP method/);

@@ -15,10 +15,10 @@ const USAGE = `usage: POST /logging               (show the current log level)
 export class LogControl {
   readonly #log: Logger;
   readonly #start: Filter;
-  readonly #onAccessLog: (settings: { readonly enabled: boolean; readonly opened: boolean }) => void;
+  readonly #onAccessLog: (settings: ReturnType<typeof accessLogOf>) => void;
   #filter: Filter;
 
-  constructor(log: Logger, start: Filter, onAccessLog: (settings: { enabled: boolean; opened: boolean }) => void) {
+  constructor(log: Logger, start: Filter, onAccessLog: (settings: ReturnType<typeof accessLogOf>) => void) {
     this.#log = log;
     this.#start = start;
     this.#filter = start;

@@ -154,6 +154,39 @@ test('a service of the mesh is answered under its short name, with authority and
   assert.deepEqual(rig.table.asked, []);
 });
 
+test('at debug level every question is told with who asked, what, and what came of it', async () => {
+  await using rig = await setUp();
+  for (const [name, type] of [
+    ['orders', 'A'],
+    ['orders', 'AAAA'],
+    ['nowhere.example', 'A'],
+  ] as const) {
+    await rig.ask(name, { type });
+  }
+  const told = () =>
+    rig.proxy.messages
+      .map((line) => JSON.parse(line) as { scope: string; fields: Record<string, string> })
+      .filter(({ scope }) => scope === 'dns');
+  await until('all are told', () => told().length === 3);
+  assert.deepEqual(told()[0], {
+    level: 'debug',
+    scope: 'dns',
+    message: 'dns request',
+    fields: {
+      'src.workload': 'cart',
+      'src.namespace': 'shop',
+      query: 'A',
+      domain: 'orders',
+      result: 'success',
+      endpoints: '10.96.0.7',
+    },
+  });
+  assert.deepEqual(
+    told().map(({ fields }) => fields['result']),
+    ['success', 'no records', 'forwarded'],
+  );
+});
+
 test('a family the service lacks is an empty answer, not a missing name', async () => {
   await using rig = await setUp();
   const answer = await rig.ask('orders', { type: 'AAAA' });

@@ -136,8 +136,13 @@ export class DnsServer {
     };
     telemetry.count('istio_dns_requests_total', labels);
     const own = this.#ownAnswer(query, client);
-    if (own === undefined) this.#forward(asked, labels);
-    else reply(encodeAnswer(query, own, limit));
+    if (own === undefined) {
+      this.#forward(asked, client, labels);
+      return;
+    }
+    reply(encodeAnswer(query, own, limit));
+    const addresses = own.records.flatMap((record) => (record.type === 'CNAME' ? [] : record.address));
+    this.#tell(asked, client, addresses.length > 0 ? 'success' : 'no records', addresses);
   }
 
   /** What the mesh knows, undefined when others may know. */
@@ -154,7 +159,7 @@ export class DnsServer {
     return { rcode: Rcode.noError, authoritative: true, records };
   }
 
-  #forward(asked: Asked, labels: Labels): void {
+  #forward(asked: Asked, client: WorkloadFacts, labels: Labels): void {
     const { message, query, protocol, limit, reply } = asked;
     const { loop, telemetry } = this.#pod.runtime;
     telemetry.count('istio_dns_upstream_requests_total', labels);
@@ -164,8 +169,26 @@ export class DnsServer {
       if (answer === undefined) {
         telemetry.count('istio_dns_upstream_failures_total', labels);
         fail(asked);
-      } else reply(fitReply(answer, query, limit));
+        this.#tell(asked, client, 'forwarding failed (no resolver answered)', []);
+      } else {
+        reply(fitReply(answer, query, limit));
+        this.#tell(asked, client, 'forwarded', []);
+      }
     });
+  }
+
+  #tell({ query }: Asked, { workload }: WorkloadFacts, result: string, endpoints: readonly string[]): void {
+    const { telemetry } = this.#pod.runtime;
+    if (!telemetry.dnsLog) return;
+    const fields = {
+      'src.workload': workload.name,
+      'src.namespace': workload.namespace,
+      query: typeName(query.type).toUpperCase(),
+      domain: query.name,
+      result,
+      endpoints: endpoints.join(','),
+    };
+    telemetry.message('debug', 'dns request', fields, 'dns');
   }
 }
 

@@ -39,6 +39,8 @@ export interface TelemetryOptions {
   readonly format: LogFormat;
   readonly accessLog: boolean;
   readonly openedLog: boolean;
+  /** Tell of every DNS question. */
+  readonly dnsLog: boolean;
 }
 
 /** Sets of labels resolved; beyond it the map is emptied and refilled, which costs slots but no memory for ever. */
@@ -47,6 +49,7 @@ const MAX_SERIES = 20_000;
 export class Telemetry {
   accessLog: boolean;
   openedLog: boolean;
+  dnsLog: boolean;
   readonly #options: TelemetryOptions;
   readonly #series = new Map<string, Series>();
   readonly #named = new Map<string, number>();
@@ -58,6 +61,7 @@ export class Telemetry {
     this.#options = options;
     this.accessLog = options.accessLog;
     this.openedLog = options.openedLog;
+    this.dnsLog = options.dnsLog;
     this.#gauges = {
       outbound: this.#slot('istio_tcp_sockets_open', { reporter: 'source' }),
       inbound: this.#slot('istio_tcp_sockets_open', { reporter: 'destination' }),
@@ -144,8 +148,9 @@ export class Telemetry {
     level: 'debug' | 'info' | 'warn' | 'error',
     message: string,
     fields: Readonly<Record<string, unknown>>,
+    scope: 'proxy' | 'dns' = 'proxy',
   ): void {
-    this.#options.log.write(LINE_KINDS.message, JSON.stringify({ level, message, fields }));
+    this.#options.log.write(LINE_KINDS.message, JSON.stringify({ level, scope, message, fields }));
   }
 
   #seriesOf(record: ConnectionRecord): Series {

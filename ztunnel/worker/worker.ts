@@ -106,6 +106,7 @@ export class DataPlane implements WorkerProgram {
       case 'access-log':
         runtime.telemetry.accessLog = message.enabled;
         runtime.telemetry.openedLog = message.opened;
+        runtime.telemetry.dnsLog = message.dns;
         return;
       case 'drain':
         if (message.mode === 'graceful') this.#drain(message.deadlineMs);
@@ -243,10 +244,10 @@ export class DataPlane implements WorkerProgram {
     // Certificates go by the wall clock, also when somebody sets it.
     const revocations = new RevocationCheck(Date.now);
     const now = () => performance.timeOrigin + performance.now();
-    const { format, enabled, opened } = settings.accessLog;
+    const { format, enabled, opened, dns } = settings.accessLog;
     const telemetry = new Telemetry({
       ...{ counters, log, vitals, toMain, now, format },
-      ...{ accessLog: enabled, openedLog: opened },
+      ...{ accessLog: enabled, openedLog: opened, dnsLog: dns },
     });
     this.#judge = new TunnelJudge({
       loop,
