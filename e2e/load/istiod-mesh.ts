@@ -13,6 +13,7 @@ export interface Size {
 }
 
 export const SIZES: readonly Size[] = [
+  { name: '3k', namespaces: 30, services: 300, pods: 3_000, proxies: 30 },
   { name: '1k', namespaces: 10, services: 100, pods: 1_000, proxies: 100 },
   { name: '10k', namespaces: 100, services: 1_000, pods: 10_000, proxies: 100 },
   { name: '100k', namespaces: 1_000, services: 10_000, pods: 100_000, proxies: 500 },
