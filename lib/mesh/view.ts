@@ -36,3 +36,12 @@ export interface MeshView {
   /** Policies of scope `global`. */
   globalPolicies(): readonly Policy[];
 }
+
+/** A view that can also be gone through from end to end: for pages and explanations, off the hot path. */
+export interface MeshListing extends MeshView {
+  workloads(): Iterable<Workload>;
+  services(): Iterable<Service>;
+  policies(): Iterable<Policy>;
+  /** Endpoints that wait for a service nobody has told of, by service key. */
+  staged(): Iterable<readonly [ServiceKey, readonly Endpoint[]]>;
+}

@@ -70,7 +70,7 @@ test('certificates are dumped in Istio’s shape', async () => {
   });
 });
 
-test('the dump lists pods with their own connections, sorted mesh objects and no key', () => {
+test('the dump lists pods with their own connections, sorted mesh objects and no key', async () => {
   const state = new MeshState({
     nodeName: '',
     store: new StoreWriter({ maxRecords: 64, dataBytes: 1 << 20 }),
@@ -80,6 +80,8 @@ test('the dump lists pods with their own connections, sorted mesh objects and no
     onIdentityGone: () => {},
   });
   for (const name of ['b', 'a']) state.putWorkload(workload({ name, serves: { 'default/x': { 80: 1 } } }));
+  state.flush();
+  await state.flushed();
   const info = { uid: 'u1', name: 'a', namespace: 'default', serviceAccount: 'default' };
   const connection = {
     pod: 'u1',

@@ -6,11 +6,11 @@ import { authorize } from '#lib/mesh/authorize.ts';
 import type { OutboundOptions } from '#lib/mesh/flow.ts';
 import { resolveInbound } from '#lib/mesh/inbound.ts';
 import { type Ip, parseIp } from '#lib/mesh/ip.ts';
-import type { MapMesh } from '#lib/mesh/map-mesh.ts';
 import { resolveOutbound } from '#lib/mesh/outbound.ts';
 import { formatProof, NO_PROOF, type Recorder, recordProof, type Step } from '#lib/mesh/proof.ts';
 import { accessText, inboundText, outboundText } from '#lib/mesh/reason.ts';
 import type { OutboundVerdict } from '#lib/mesh/verdict.ts';
+import type { MeshListing } from '#lib/mesh/view.ts';
 import { describeWorkload, identityOf, type Workload } from '#lib/mesh/workload.ts';
 import { answerQuestion, type DnsOptions } from '../dns/answer.ts';
 
@@ -44,7 +44,7 @@ export interface Explanation {
  * @param from `namespace/pod`, workload uid, or IP address
  * @param to `host:port` or `ip:port`
  */
-export function explain(mesh: MapMesh, from: string, to: string, options: ExplainOptions): Result<Explanation> {
+export function explain(mesh: MeshListing, from: string, to: string, options: ExplainOptions): Result<Explanation> {
   const source = findWorkload(mesh, from, options.outbound.network);
   if (source === undefined) {
     return fail({
@@ -86,7 +86,7 @@ export function explain(mesh: MapMesh, from: string, to: string, options: Explai
 }
 
 function explainInbound(
-  mesh: MapMesh,
+  mesh: MeshListing,
   source: Workload,
   verdict: OutboundVerdict,
   captured: boolean,
@@ -158,7 +158,7 @@ function part(verdict: Record<string, unknown>, text: string, recorder: Recorder
   return { verdict, text, proof: recorder.steps, lines: formatProof(recorder.steps) };
 }
 
-function findWorkload(mesh: MapMesh, text: string, network: string): Workload | undefined {
+function findWorkload(mesh: MeshListing, text: string, network: string): Workload | undefined {
   const known = mesh.workloadByUid(text);
   if (known !== undefined) return known;
   const ip = parseIp(text);
@@ -172,7 +172,7 @@ function findWorkload(mesh: MapMesh, text: string, network: string): Workload | 
 }
 
 function resolveName(
-  mesh: MapMesh,
+  mesh: MeshListing,
   client: Workload,
   name: string,
   { dns }: ExplainOptions,
@@ -180,7 +180,7 @@ function resolveName(
 ): Ip | undefined {
   const view = {
     servicesOfHostname: (hostname: string) => [...mesh.services()].filter((service) => service.hostname === hostname),
-    endpoints: (service: Parameters<MapMesh['endpoints']>[0]) => mesh.endpoints(service),
+    endpoints: (service: Parameters<MeshListing['endpoints']>[0]) => mesh.endpoints(service),
   };
   for (const type of ['A', 'AAAA'] as const) {
     const answer = answerQuestion(view, { name: name.toLowerCase(), type, client }, dns, () => 0);

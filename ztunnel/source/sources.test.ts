@@ -152,6 +152,7 @@ test('the mesh of a control plane arrives whole; node, token and headers are tol
   const counts = new XdsCounts(exposition);
   const sources = await openSources(plane.config, { state, log, clock: systemClock, counts, onAbsent: () => {} });
   await sources.synced;
+  await state.flushed();
   assert.equal(state.mesh.workloadByUid(cart.uid)?.name, 'cart');
   assert.equal(state.mesh.namespacePolicies('shop')[0]?.key, 'shop/p');
   const [first, second] = plane.requests;
@@ -239,7 +240,11 @@ test('a local file is read again when it changes: what it lacks is gone, and a b
     write('a', 'b');
     const config = loadConfig({ env: { XDS_ADDRESS: '', LOCAL_XDS_PATH: path }, readFile: () => undefined, cores: 2 });
     const state = meshState();
-    const names = () => [...state.mesh.workloads()].map(({ uid }) => uid).join();
+    const names = () =>
+      [...state.mesh.workloads()]
+        .map(({ uid }) => uid)
+        .sort()
+        .join();
     const parts = {
       state,
       log,
@@ -248,6 +253,7 @@ test('a local file is read again when it changes: what it lacks is gone, and a b
       onAbsent: () => {},
     };
     const sources = await openSources(config, parts);
+    await state.flushed();
     assert.equal(names(), 'a,b');
     write('b', 'c');
     await until('the change arrives', () => names() === 'b,c');

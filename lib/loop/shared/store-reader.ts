@@ -71,9 +71,10 @@ export class StoreReader {
     return Buffer.from(this.value.subarray(0, this.valueLength));
   }
 
-  /** Calls `visit` with every key and value. Records changed meanwhile may be seen old, new, or not at all. */
-  forEach(visit: (key: string, value: Buffer) => void): void {
+  /** Every value whose key begins with `prefix`, with its key. Records changed meanwhile may be seen old, new, or not at all. */
+  *entries(prefix = ''): Generator<readonly [key: string, value: Buffer]> {
     const { index, words, bytes } = this.#parts;
+    const wanted = Buffer.from(prefix);
     for (let slot = 0; slot < index.length; slot += 2) {
       const place = Atomics.load(index, slot + 1);
       if (place === 0) continue;
@@ -81,9 +82,10 @@ export class StoreReader {
       const sequence = Atomics.load(words, word + SEQUENCE);
       const keyLength = words[word + KEY_LENGTH]!;
       const from = place * UNIT + RECORD_HEADER;
+      if (!bytes.subarray(from, from + wanted.length).equals(wanted)) continue;
       const key = bytes.toString('utf8', from, from + keyLength);
       const value = Buffer.from(bytes.subarray(from + keyLength, from + keyLength + words[word + VALUE_LENGTH]!));
-      if ((sequence & 1) === 0 && Atomics.load(words, word + SEQUENCE) === sequence) visit(key, value);
+      if ((sequence & 1) === 0 && Atomics.load(words, word + SEQUENCE) === sequence) yield [key, value];
     }
   }
 

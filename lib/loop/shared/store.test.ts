@@ -41,7 +41,7 @@ test('any sequence of puts and deletes reads as a Map would', () => {
       writer.commit();
       for (let key = 0; key <= 60; key++) assert.equal(lookUp(reader, `key-${key}`), model.get(`key-${key}`));
       const seen = new Map<string, string>();
-      reader.forEach((key, value) => void seen.set(key, value.toString()));
+      for (const [key, value] of reader.entries()) seen.set(key, value.toString());
       assert.deepEqual(new Map([...seen].sort()), new Map([...model].sort()));
       assert.equal(reader.records, model.size);
       close(writer.fd);

@@ -22,14 +22,16 @@ import {
 } from './key.ts';
 import { encodePolicy, encodeService, encodeWorkload } from './record.ts';
 
-/** A record with the index entries that lead to it. */
+/** What is kept of a record that is in the store. */
 interface Entry {
-  readonly name: string;
+  /** Index keys that lead to it. */
   readonly indexes: readonly string[];
-  encode(): Buffer;
   /** Rank among the owners of an address. */
   readonly rank: number;
 }
+
+/** Makes the bytes of a record when it is written. */
+type Encode = () => Buffer;
 
 export interface MeshIndexOptions {
   /** This node; '' counts every workload as local. */
@@ -40,10 +42,11 @@ export class MeshIndex {
   readonly #nodeName: string;
   /** By record key. */
   readonly #entries = new Map<string, Entry>();
-  /** By index key, the record keys of its members in order. */
-  readonly #members = new Map<string, Set<string>>();
-  readonly #dirtyRecords = new Set<string>();
-  readonly #dirtyIndexes = new Set<string>();
+  /** By index key, the record keys of its members in order; most have one, which needs no set. */
+  readonly #members = new Map<string, string | Set<string>>();
+  /** What a record has become; undefined when it is gone. */
+  #dirtyRecords = new Map<string, Encode | undefined>();
+  #dirtyIndexes = new Set<string>();
 
   constructor({ nodeName }: MeshIndexOptions) {
     this.#nodeName = nodeName;
@@ -56,11 +59,12 @@ export class MeshIndex {
     if (hostname !== '') indexes.push(ownHostnameKey(namespace, hostname));
     if (this.#nodeName === '' || node === this.#nodeName) indexes.push(localKey(namespace, name, serviceAccount));
     const rank = (uid.includes('//Pod/') ? 2 : 0) + (workload.protocol === 'hbone' ? 1 : 0);
-    this.#put(workloadKey(uid), { name: uid, indexes, rank, encode: () => encodeWorkload(workload) });
+    this.#put(workloadKey(uid), { indexes, rank }, () => encodeWorkload(workload));
   }
 
-  removeWorkload(uid: string): void {
-    this.#remove(workloadKey(uid));
+  /** False when there was none. */
+  removeWorkload(uid: string): boolean {
+    return this.#remove(workloadKey(uid));
   }
 
   putService(service: Service): void {
@@ -68,12 +72,12 @@ export class MeshIndex {
     for (const { network, range } of service.vips) {
       indexes.push(range.host ? vipKey(network, range.base) : RANGES_KEY);
     }
-    const name = service.key;
-    this.#put(serviceRecordKey(name), { name, indexes, rank: 0, encode: () => encodeService(service) });
+    this.#put(serviceRecordKey(service.key), { indexes, rank: 0 }, () => encodeService(service));
   }
 
-  removeService(key: string): void {
-    this.#remove(serviceRecordKey(key));
+  /** False when there was none. */
+  removeService(key: string): boolean {
+    return this.#remove(serviceRecordKey(key));
   }
 
   putPolicy(policy: Policy): void {
@@ -83,73 +87,90 @@ export class MeshIndex {
         : policy.scope === 'namespace'
           ? [namespacePoliciesKey(policy.namespace)]
           : [];
-    this.#put(policyRecordKey(policy.key), { name: policy.key, indexes, rank: 0, encode: () => encodePolicy(policy) });
+    this.#put(policyRecordKey(policy.key), { indexes, rank: 0 }, () => encodePolicy(policy));
   }
 
-  removePolicy(key: string): void {
-    this.#remove(policyRecordKey(key));
+  /** False when there was none. */
+  removePolicy(key: string): boolean {
+    return this.#remove(policyRecordKey(key));
   }
 
   get dirty(): boolean {
     return this.#dirtyRecords.size > 0 || this.#dirtyIndexes.size > 0;
   }
 
-  /** Everything that changed since the last call: new records, then indexes, then the removal of records. */
-  take(): StoreChange[] {
-    const puts: StoreChange[] = [];
-    const removals: StoreChange[] = [];
-    for (const key of this.#dirtyRecords) {
-      const entry = this.#entries.get(key);
-      if (entry === undefined) removals.push({ key, value: undefined });
-      else puts.push({ key, value: entry.encode() });
+  /**
+   * Everything that changed since the last call: new records, then indexes, then the removal of records. Bytes are made one after the
+   * other, as they are taken; what changes meanwhile is part of the next call as well.
+   */
+  *take(): Generator<StoreChange> {
+    const records = this.#dirtyRecords;
+    const indexes = this.#dirtyIndexes;
+    this.#dirtyRecords = new Map();
+    this.#dirtyIndexes = new Set();
+    for (const [key, encode] of records) {
+      if (encode === undefined) continue;
+      yield { key, value: encode() };
+      // Its value is let go of at once: a first snapshot is as large as the store.
+      records.set(key, KEPT);
     }
-    const indexes = [...this.#dirtyIndexes].map((key) => ({ key, value: this.#list(key) }));
-    this.#dirtyRecords.clear();
-    this.#dirtyIndexes.clear();
-    return [...puts, ...indexes, ...removals];
+    for (const key of indexes) yield { key, value: this.#list(key) };
+    for (const [key, encode] of records) if (encode === undefined) yield { key, value: undefined };
   }
 
-  #put(key: string, entry: Entry): void {
-    // A member that changes goes to the end, so that its place tells its age, as in the maps of the main process.
+  #put(key: string, entry: Entry, encode: Encode): void {
+    // A member that changes goes to the end, so that its place tells its age.
     this.#remove(key);
     this.#entries.set(key, entry);
     for (const index of entry.indexes) {
-      let members = this.#members.get(index);
-      if (members === undefined) {
-        members = new Set();
-        this.#members.set(index, members);
-      }
-      members.add(key);
+      const members = this.#members.get(index);
+      if (members === undefined) this.#members.set(index, key);
+      else if (typeof members === 'string') this.#members.set(index, new Set([members, key]));
+      else members.add(key);
       this.#dirtyIndexes.add(index);
     }
-    this.#dirtyRecords.add(key);
+    this.#dirtyRecords.set(key, encode);
   }
 
-  #remove(key: string): void {
+  #remove(key: string): boolean {
     const entry = this.#entries.get(key);
-    if (entry === undefined) return;
+    if (entry === undefined) return false;
     this.#entries.delete(key);
-    this.#dirtyRecords.add(key);
+    this.#dirtyRecords.set(key, undefined);
     for (const index of entry.indexes) {
       const members = this.#members.get(index);
-      members?.delete(key);
-      if (members?.size === 0) this.#members.delete(index);
+      if (typeof members === 'string') this.#members.delete(index);
+      else if (members?.delete(key) && members.size === 0) this.#members.delete(index);
       this.#dirtyIndexes.add(index);
     }
+    return true;
   }
 
   #list(index: string): Buffer | undefined {
     const members = this.#members.get(index);
     if (members === undefined) return undefined;
-    const entries = [...members].map((key) => this.#entries.get(key)!);
+    if (typeof members === 'string') return Buffer.from(nameOf(members));
     if (index.startsWith('a/')) {
-      let owner = entries[0]!;
-      for (const entry of entries) if (entry.rank > owner.rank) owner = entry;
-      return Buffer.from(owner.name);
+      let owner = '';
+      let best = -1;
+      for (const key of members) {
+        const { rank } = this.#entries.get(key)!;
+        if (rank <= best) continue;
+        owner = key;
+        best = rank;
+      }
+      return Buffer.from(nameOf(owner));
     }
-    const names = entries.map(({ name }) => name);
+    const names = [...members].map(nameOf);
     // Policies are judged in the order of their names wherever they are judged.
     if (index === GLOBAL_POLICIES_KEY || index.startsWith('n/')) names.sort();
     return Buffer.from(names.join('\n'));
   }
+}
+
+const KEPT: Encode = () => Buffer.alloc(0);
+
+/** The name in a record's key, after its kind. */
+function nameOf(recordKey: string): string {
+  return recordKey.slice(2);
 }

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the main process knows of the mesh: values in maps for admin pages and explanations, and the same in the shared store for
-// the data-plane processes. Sources (control plane, file) hand in resources; listeners hear of local workloads and of commits.
+// The one who writes the mesh into the shared store, for the data-plane processes and for the main process's own pages. Sources
+// (control plane, file) hand in resources; listeners hear of local workloads and of commits. What is handed in is seen once it is in the
+// store (`flushed`).
 import { describeError } from '#lib/kit/error.ts';
 import type { Logger } from '#lib/kit/log.ts';
 import { formatProblem } from '#lib/kit/result.ts';
+import { nodeHeap } from '#lib/loop/housekeeping.ts';
 import { feedStore, type StoreChange, type StoreWriter } from '#lib/loop/shared/store-writer.ts';
-import { MapMesh } from '#lib/mesh/map-mesh.ts';
 import type { Policy } from '#lib/mesh/policy.ts';
 import type { Service } from '#lib/mesh/service.ts';
 import { identityOf, type Workload } from '#lib/mesh/workload.ts';
 import { decodeAddress, decodeAuthorization } from '#lib/model/wds/state.ts';
 import type { ReceivedResource, Rejection } from '#lib/xds/client-state.ts';
+import { HeapKeeper } from './heap-keeper.ts';
 import { MeshIndex } from './mesh-index.ts';
+import { StoredMesh } from './stored-mesh.ts';
 
 export interface MeshStateOptions {
   /** This node; '' counts every workload as local. */
@@ -26,17 +29,29 @@ export interface MeshStateOptions {
   readonly onIdentityGone: (identity: string) => void;
 }
 
+/** What is remembered of a workload of this node. */
+interface Local {
+  /** URI; '' when it does not speak HBONE. */
+  readonly identity: string;
+  readonly policies: string;
+}
+
 export class MeshState {
-  readonly mesh = new MapMesh();
+  /** What the store holds. */
+  readonly mesh: StoredMesh;
   readonly #options: MeshStateOptions;
   readonly #index: MeshIndex;
-  /** Local workloads by identity. */
-  readonly #locals = new Map<string, Set<string>>();
+  readonly #heap = new HeapKeeper(nodeHeap());
+  /** Workloads of this node, by uid. */
+  readonly #locals = new Map<string, Local>();
+  /** How many of them have that identity. */
+  readonly #identities = new Map<string, number>();
   #policiesChanged = false;
   #feeding: Promise<void> | undefined;
 
   constructor(options: MeshStateOptions) {
     this.#options = options;
+    this.mesh = new StoredMesh(options.store);
     this.#index = new MeshIndex(options);
   }
 
@@ -73,48 +88,47 @@ export class MeshState {
   };
 
   putWorkload(workload: Workload): void {
-    const before = this.mesh.workloadByUid(workload.uid);
-    if (before !== undefined) this.#forgetLocal(before);
-    // A workload's own list of policies decides about live connections, too.
-    if (before !== undefined && before.authorizationPolicies.join() !== workload.authorizationPolicies.join()) {
-      this.#policiesChanged = true;
-    }
-    this.mesh.putWorkload(workload);
+    const before = this.#locals.get(workload.uid);
+    if (before !== undefined) this.#forgetLocal(workload.uid, before);
     this.#index.putWorkload(workload);
-    this.#noteLocal(workload);
+    if (!this.isLocal(workload)) return;
+    const speaksHbone = workload.protocol === 'hbone' || workload.nativeTunnel;
+    const local = {
+      identity: speaksHbone ? identityOf(workload).uri : '',
+      policies: workload.authorizationPolicies.join(),
+    };
+    // A workload's own list of policies decides about live connections, too.
+    if (before !== undefined && before.policies !== local.policies) this.#policiesChanged = true;
+    this.#noteLocal(workload.uid, local);
   }
 
   putService(service: Service): void {
-    this.mesh.putService(service);
     this.#index.putService(service);
   }
 
   putPolicy(policy: Policy): void {
-    this.mesh.putPolicy(policy);
     this.#index.putPolicy(policy);
     this.#policiesChanged = true;
   }
 
   removeWorkload(uid: string): boolean {
-    const before = this.mesh.workloadByUid(uid);
-    if (before === undefined) return false;
-    // Nobody has a right to talk to what is gone.
-    if (this.isLocal(before)) this.#policiesChanged = true;
-    this.mesh.removeWorkload(uid);
-    this.#index.removeWorkload(uid);
-    this.#forgetLocal(before);
+    if (!this.#index.removeWorkload(uid)) return false;
+    const local = this.#locals.get(uid);
+    if (local !== undefined) {
+      // Nobody has a right to talk to what is gone.
+      this.#policiesChanged = true;
+      this.#forgetLocal(uid, local);
+    }
     return true;
   }
 
   removeService(key: string): boolean {
-    this.#index.removeService(key);
-    return this.mesh.removeService(key);
+    return this.#index.removeService(key);
   }
 
   removePolicy(key: string): boolean {
-    this.#index.removePolicy(key);
     this.#policiesChanged = true;
-    return this.mesh.removePolicy(key);
+    return this.#index.removePolicy(key);
   }
 
   isLocal(workload: Workload): boolean {
@@ -141,28 +155,29 @@ export class MeshState {
       this.#policiesChanged = false;
       const version = await this.#write(changes);
       this.#options.onCommit(version, policies);
+      this.#heap.changed();
     }
   }
 
   // A record that does not fit must not keep the others out: it is left out, loudly, and what it names is not found (fails closed).
-  async #write(changes: readonly StoreChange[]): Promise<number> {
+  async #write(changes: Iterator<StoreChange>): Promise<number> {
     const { store, log } = this.#options;
-    for (let rest = changes; ; ) {
-      let done = 0;
-      const counted = function* (): Generator<StoreChange> {
-        for (const change of rest) {
-          done++;
-          yield change;
-        }
-      };
+    let current = '';
+    // Not the generator itself: it would be over with the first error.
+    const rest: Iterable<StoreChange> = {
+      [Symbol.iterator]: () => ({
+        next: () => {
+          const step = changes.next();
+          if (!step.done) current = step.value.key;
+          return step;
+        },
+      }),
+    };
+    for (;;) {
       try {
-        return await feedStore(store, counted());
+        return await feedStore(store, rest);
       } catch (error) {
-        log.error('a record does not fit into the shared mesh store', {
-          key: rest[done - 1]?.key,
-          error: describeError(error),
-        });
-        rest = rest.slice(done);
+        log.error('a record does not fit into the shared mesh store', { key: current, error: describeError(error) });
       }
     }
   }
@@ -173,25 +188,27 @@ export class MeshState {
     if (slash > 0 && !name.includes('/', slash + 1)) this.removeService(name);
   }
 
-  #noteLocal(workload: Workload): void {
-    if (!this.isLocal(workload) || (workload.protocol !== 'hbone' && !workload.nativeTunnel)) return;
-    const identity = identityOf(workload).uri;
-    const known = this.#locals.get(identity);
-    if (known !== undefined) known.add(workload.uid);
-    else {
-      this.#locals.set(identity, new Set([workload.uid]));
-      this.#options.onIdentity(identity);
-    }
+  #noteLocal(uid: string, local: Local): void {
+    this.#locals.set(uid, local);
+    const { identity } = local;
+    if (identity === '') return;
+    const count = this.#identities.get(identity) ?? 0;
+    this.#identities.set(identity, count + 1);
+    if (count === 0) this.#options.onIdentity(identity);
   }
 
-  #forgetLocal(workload: Workload): void {
-    const identity = identityOf(workload).uri;
-    const known = this.#locals.get(identity);
-    if (known === undefined || !known.delete(workload.uid) || known.size > 0) return;
-    this.#locals.delete(identity);
+  #forgetLocal(uid: string, { identity }: Local): void {
+    this.#locals.delete(uid);
+    if (identity === '') return;
+    const count = this.#identities.get(identity)! - 1;
+    if (count > 0) {
+      this.#identities.set(identity, count);
+      return;
+    }
+    this.#identities.delete(identity);
     // A changed workload is taken out and put back in one step: only what is gone afterwards is gone.
     queueMicrotask(() => {
-      if (!this.#locals.has(identity)) this.#options.onIdentityGone(identity);
+      if (!this.#identities.has(identity)) this.#options.onIdentityGone(identity);
     });
   }
 }

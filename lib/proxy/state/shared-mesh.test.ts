@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The view of a data-plane process held against the maps of the main process: whatever happens, both answer alike.
+// The view of a data-plane process, and the main process's own, held against plain maps: whatever happens, all answer alike.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { createLogger } from '#lib/kit/log.ts';
 import { StoreReader } from '#lib/loop/shared/store-reader.ts';
 import { StoreWriter } from '#lib/loop/shared/store-writer.ts';
+import { MapMesh } from '#lib/mesh/map-mesh.ts';
+import type { MeshListing, MeshView } from '#lib/mesh/view.ts';
 import { encodePolicy, encodeService, encodeWorkload } from '#lib/model/wds/encode.ts';
 import { ip, policy, service, workload } from '#lib/testkit/mesh.ts';
 import { MeshState } from './mesh-state.ts';
@@ -147,7 +149,7 @@ test('a record that does not fit is left out and the others are stored', async (
   assert.equal(shared.workloadByUid('w-29')?.name, 'xxxxxxxxxx');
 });
 
-test('any sequence of changes leaves both views with the same answers', async () => {
+test('any sequence of changes leaves all views with the same answers', async () => {
   const names = ['a', 'b', 'c'];
   const change = fc.record({
     kind: fc.constantFrom('workload', 'service', 'policy', 'drop-workload', 'drop-service', 'drop-policy'),
@@ -159,41 +161,51 @@ test('any sequence of changes leaves both views with the same answers', async ()
   await fc.assert(
     fc.asyncProperty(fc.array(fc.array(change, { maxLength: 6 }), { minLength: 1, maxLength: 8 }), async (rounds) => {
       const { state, shared } = bench();
+      const maps = new MapMesh();
+      const targets = [state, maps];
       for (const round of rounds) {
         for (const { kind, name, namespace, last, flag } of round) {
           if (kind === 'workload') {
-            state.putWorkload(
-              workload({
-                uid: `c/${flag ? '/Pod' : 'x/WorkloadEntry'}/${namespace}/${name}`,
-                name,
-                namespace,
-                ips: [`10.0.0.${last}`],
-                protocol: flag ? 'hbone' : 'none',
-                hostname: flag ? `${name}.example` : '',
-                serves: { [`${namespace}/s${last}.${namespace}`]: { 80: 8000 + last } },
-                hostNetwork: last === 4,
-              }),
-            );
+            const put = workload({
+              uid: `c/${flag ? '/Pod' : 'x/WorkloadEntry'}/${namespace}/${name}`,
+              name,
+              namespace,
+              ips: [`10.0.0.${last}`],
+              protocol: flag ? 'hbone' : 'none',
+              hostname: flag ? `${name}.example` : '',
+              serves: { [`${namespace}/s${last}.${namespace}`]: { 80: 8000 + last } },
+              hostNetwork: last === 4,
+            });
+            for (const target of targets) target.putWorkload(put);
           } else if (kind === 'service') {
             const vips = flag ? [`10.1.0.${last}`] : [`10.1.0.0/${20 + last}`];
-            state.putService(service({ name: `s${last}`, namespace, hostname: `s${last}.${namespace}`, vips }));
+            const put = service({ name: `s${last}`, namespace, hostname: `s${last}.${namespace}`, vips });
+            for (const target of targets) target.putService(put);
           } else if (kind === 'policy') {
-            state.putPolicy(policy({ name, namespace, scope: flag ? 'namespace' : 'global' }));
-          } else if (kind === 'drop-workload')
-            state.removeWorkload(`c/${flag ? '/Pod' : 'x/WorkloadEntry'}/${namespace}/${name}`);
-          else if (kind === 'drop-service') state.removeService(`${namespace}/s${last}.${namespace}`);
-          else state.removePolicy(`${namespace}/${name}`);
+            const put = policy({ name, namespace, scope: flag ? 'namespace' : 'global' });
+            for (const target of targets) target.putPolicy(put);
+          } else if (kind === 'drop-workload') {
+            const uid = `c/${flag ? '/Pod' : 'x/WorkloadEntry'}/${namespace}/${name}`;
+            for (const target of targets) target.removeWorkload(uid);
+          } else if (kind === 'drop-service') {
+            for (const target of targets) target.removeService(`${namespace}/s${last}.${namespace}`);
+          } else for (const target of targets) target.removePolicy(`${namespace}/${name}`);
         }
         state.flush();
         await state.flushed();
-        compare(state, shared);
+        compare(maps, shared);
+        compare(maps, state.mesh);
+        const uids = (list: Iterable<{ uid: string }>): string[] => [...list].map(({ uid }) => uid).sort();
+        assert.deepEqual(uids(state.mesh.workloads()), uids(maps.workloads()));
+        const staged = (listing: MeshListing): string[] => [...listing.staged()].map(([key]) => key).sort();
+        assert.deepEqual(staged(state.mesh), staged(maps));
       }
     }),
     { numRuns: 80 },
   );
 });
 
-function compare({ mesh }: MeshState, shared: SharedMesh): void {
+function compare(mesh: MapMesh, shared: MeshView): void {
   for (const last of [1, 2, 3, 4]) {
     for (const namespace of ['n1', 'n2', 'other']) {
       const address = ip(`10.0.0.${last}`);
@@ -203,10 +215,10 @@ function compare({ mesh }: MeshState, shared: SharedMesh): void {
       const known = mesh.service(`${namespace}/s${last}.${namespace}`);
       assert.equal(shared.service(`${namespace}/s${last}.${namespace}`)?.key, known?.key);
       if (known !== undefined) {
-        const uids = (view: typeof mesh | SharedMesh): string[] => view.endpoints(known).map((one) => one.workload.uid);
+        const uids = (view: MeshView): string[] => view.endpoints(known).map((one) => one.workload.uid);
         assert.deepEqual(uids(shared), uids(mesh));
       }
-      const keys = (view: typeof mesh | SharedMesh): string[] =>
+      const keys = (view: MeshView): string[] =>
         [...view.namespacePolicies(namespace), ...view.globalPolicies()].map(({ key }) => key);
       assert.deepEqual(keys(shared), keys(mesh));
       for (const name of ['a', 'b', 'c']) {

@@ -89,8 +89,13 @@ export class SharedMesh implements MeshView {
   }
 
   endpoints(service: Service): readonly Endpoint[] {
-    this.#decodingFor = service.key;
-    return this.#endpoints.get(endpointsKey(service.key)) ?? NO_ENDPOINTS;
+    return this.endpointsByKey(service.key);
+  }
+
+  /** Also of a service that nobody has told of. */
+  endpointsByKey(key: ServiceKey): readonly Endpoint[] {
+    this.#decodingFor = key;
+    return this.#endpoints.get(endpointsKey(key)) ?? NO_ENDPOINTS;
   }
 
   endpointOf(service: Service, workload: Workload): Endpoint | undefined {
