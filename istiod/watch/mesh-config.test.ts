@@ -56,7 +56,20 @@ test('scopes of services say which are one with those of other clusters', () => 
   ]);
 });
 
+test('how waypoints read paths is a setting of the mesh', () => {
+  const how = (text: string) => {
+    const result = read(text);
+    return result.ok && result.value.pathNormalisation;
+  };
+  deepEqual(['{}', 'pathNormalization: {}', 'pathNormalization: {normalization: DECODE_AND_MERGE_SLASHES}'].map(how), [
+    'base',
+    'base',
+    'decode-and-merge-slashes',
+  ]);
+});
+
 const BAD: [string, RegExp][] = [
+  ['pathNormalization: {normalization: SOME}', /pathNormalization.normalization: "SOME" is no normalisation/],
   ['trustDomain: [', /ConfigMap istio-system\/istio: data.mesh: not readable as YAML/],
   ['- a', /is no map of settings/],
   ['trustDomain: "a b"', /data.mesh: trustDomain: "a b" is no name; write for example cluster.local/],

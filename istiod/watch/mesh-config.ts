@@ -56,6 +56,7 @@ export function readMeshConfig(map: ConfigMap | undefined, defaults: MeshSetting
     serviceScopes: reader.scopes(settings['serviceScopeConfigs']) ?? defaults.serviceScopes,
     trustDomain: nameOf('trustDomain', defaults.trustDomain),
     rootNamespace: nameOf('rootNamespace', defaults.rootNamespace),
+    pathNormalisation: reader.pathNormalisation(settings['pathNormalization']) ?? defaults.pathNormalisation,
     trustDomainAliases: Array.isArray(aliases) ? aliases.map(String) : [],
   };
   const [first, ...rest] = problems;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The lists of selectors in the mesh's settings: which namespaces to look at, who sees a ServiceEntry, which Services
-// are one with those of other clusters. Problems are gathered; a list with one is not used at all.
+// The mesh's settings that are more than a name: which namespaces to look at, who sees a ServiceEntry, which Services
+// are one with those of other clusters, how paths are read. Problems are gathered; a list with one is not used at all.
 
 import type { Problem } from '#lib/kit/result.ts';
+import type { PathNormalisation } from '#lib/mesh/http/waypoint.ts';
 import type { ServiceScope, VisibilityRule } from '#lib/model/mesh-settings.ts';
 import { type LabelSelector, parseLabelSelector } from '#lib/model/object/label-selector.ts';
 
@@ -13,6 +14,14 @@ const VISIBILITIES: Readonly<Record<string, VisibilityRule['visibility']>> = {
   PUBLIC: 'public',
   NAMESPACE: 'namespace',
   NONE: 'none',
+};
+
+const NORMALISATIONS: Readonly<Record<string, PathNormalisation>> = {
+  DEFAULT: 'base',
+  BASE: 'base',
+  NONE: 'none',
+  MERGE_SLASHES: 'merge-slashes',
+  DECODE_AND_MERGE_SLASHES: 'decode-and-merge-slashes',
 };
 
 const EVERY: LabelSelector = { matchLabels: {}, matchExpressions: [] };
@@ -68,6 +77,19 @@ export class SettingsReader {
         ? []
         : [{ namespaces, services, global: scope === 'GLOBAL' }];
     });
+  }
+
+  /** `pathNormalization`. */
+  pathNormalisation(value: unknown): PathNormalisation | undefined {
+    if (value === undefined || value === null) return undefined;
+    const { normalization = 'DEFAULT' } = asMap(value);
+    const how = NORMALISATIONS[String(normalization)];
+    if (how === undefined) {
+      const written = JSON.stringify(normalization);
+      const fix = `write ${Object.keys(NORMALISATIONS).join(', ')}`;
+      this.#problem('pathNormalization.normalization', `${written} is no normalisation`, fix);
+    }
+    return how;
   }
 
   #visible(field: string, value: unknown): VisibilityRule['visibility'] | undefined {

@@ -2,6 +2,7 @@
 //
 // Settings of the whole mesh that shape what is computed, from istiod's configuration and the mesh config map.
 
+import type { PathNormalisation } from '#lib/mesh/http/waypoint.ts';
 import { DEFAULT_TRUST_DOMAIN } from '#lib/mesh/identity.ts';
 import type { LabelSelector } from './object/label-selector.ts';
 
@@ -26,6 +27,8 @@ export interface MeshSettings {
   readonly autoAllowWaypoints: boolean;
   /** Policies marked dry-run are sent (AMBIENT_ENABLE_DRY_RUN_AUTHORIZATION_POLICY). */
   readonly dryRunPolicies: boolean;
+  /** How waypoints read paths before anything is decided about them. */
+  readonly pathNormalisation: PathNormalisation;
   /** Gateways of Istio's own classes are left to an Istio beside (AMBIT_OWN_GATEWAY_CLASSES_ONLY). */
   readonly ownClassesOnly: boolean;
   /** Image of the proxies that are run for Gateways (AMBIT_WAYPOINT_IMAGE). */
@@ -75,6 +78,7 @@ export const DEFAULT_SETTINGS: MeshSettings = {
   discoverySelectors: [],
   autoAllowWaypoints: false,
   dryRunPolicies: false,
+  pathNormalisation: 'base',
   ownClassesOnly: false,
   proxyImage: 'ambit/waypoint:0.1.0',
   systemNamespace: 'istio-system',

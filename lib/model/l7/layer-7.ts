@@ -37,7 +37,9 @@ export function createLayer7(graph: Graph, sources: Layer7Sources): Layer7Collec
     scopedType(
       graph,
       WAYPOINT,
-      graph.map('waypoint settings', ownGateways, ({ gateway }) => waypointSettings(gateway)),
+      graph.map('waypoint settings', ownGateways, ({ gateway }, _key, fetch) =>
+        waypointSettings(gateway, settingsIn(settings, fetch)),
+      ),
       ({ name }) => [name],
     ),
     scopedType(graph, ROUTE_TABLE, tables, ({ name }, _key, fetch) => fronts.of(serviceOfTable(name), fetch)),

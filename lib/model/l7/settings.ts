@@ -4,12 +4,16 @@
 
 import { DEFAULT_RETRY } from '#lib/mesh/http/route-table.ts';
 import type { WaypointSettings } from '#lib/mesh/http/waypoint.ts';
+import type { MeshSettings } from '../mesh-settings.ts';
 import { annotation, keyOf } from '../object/object.ts';
 import type { Gateway } from '../waypoint/gateway.ts';
 
 const FORWARD_CLIENT = 'ambient.istio.io/xfcc-include-client-identity';
 
-export function waypointSettings(gateway: Gateway): WaypointSettings {
+export function waypointSettings(
+  gateway: Gateway,
+  { pathNormalisation }: Pick<MeshSettings, 'pathNormalisation'>,
+): WaypointSettings {
   return {
     name: keyOf(gateway),
     listeners: (gateway.spec?.listeners ?? []).map(({ name = '', port = 0, protocol = '' }) => ({
@@ -20,7 +24,7 @@ export function waypointSettings(gateway: Gateway): WaypointSettings {
       routeTable: '',
       tls: undefined,
     })),
-    pathNormalisation: 'base',
+    pathNormalisation,
     defaultRetry: DEFAULT_RETRY,
     headers: undefined,
     providers: [],
