@@ -9,6 +9,7 @@ import { explainCommand } from './command/explain.ts';
 import { programCommands } from './command/programs.ts';
 import { proxyConfigCommand } from './command/proxy-config.ts';
 import { proxyStatusCommand } from './command/proxy-status.ts';
+import { remoteSecretCommand } from './command/remote-secret.ts';
 import { validateCommand } from './command/validate.ts';
 import { versionCommand } from './command/version.ts';
 import { waypointCommand } from './command/waypoint.ts';
@@ -29,6 +30,7 @@ const COMMANDS: readonly CommandFactory[] = [
   proxyStatusCommand,
   proxyConfigCommand,
   waypointCommand,
+  remoteSecretCommand,
   versionCommand,
 ];
 

@@ -10,14 +10,14 @@ import { parse } from 'yaml';
 import { systemClock } from '#lib/kit/clock.ts';
 import { createLogger } from '#lib/kit/log.ts';
 import { connectKube } from '#lib/kube/connect.ts';
-import { POD, SECRET, SERVICE_ACCOUNT, SERVICE_ENTRY } from '#lib/kube/kind.ts';
+import { POD, SERVICE_ACCOUNT, SERVICE_ENTRY } from '#lib/kube/kind.ts';
 import type { GenericObject } from '#lib/kube/object.ts';
 import { ENV, FLAGS } from '#lib/testkit/istiod.ts';
 import { App } from '../../istiod/app.ts';
 import { readConfig } from '../../istiod/config.ts';
 import { ApiProcess } from '../harness/api-server.ts';
 import { eventually } from '../harness/eventually.ts';
-import { ROOT } from '../harness/run.ts';
+import { ROOT, run } from '../harness/run.ts';
 
 const near = new ApiProcess();
 const far = new ApiProcess();
@@ -107,13 +107,9 @@ test('pods of the other cluster are read with the reader’s rights, and outlive
   await admin.create(POD, { metadata, spec: { containers: [{ name: 'main', image: 'x' }], nodeName: 'n1' } } as never);
   const status = (ip: string) => ({ status: { phase: 'Running', podIP: ip, podIPs: [{ ip }] } });
   await admin.mergePatch(POD, { ...metadata, subresource: 'status' }, status('10.9.0.1'));
-  const text = await kubeconfigOf(far, 'istio-reader-service-account');
-  const mine = connectKube({ kubeconfig: near.kubeconfig });
-  ending.defer(() => mine.close());
-  await mine.create(SECRET, {
-    metadata: { namespace: 'istio-system', name: 'far', labels: { 'istio/multiCluster': 'true' } },
-    data: { far: Buffer.from(text).toString('base64') },
-  });
+  const ambit = [join(ROOT, 'cli/main.ts'), '--kubeconfig', far.kubeconfig, 'create-remote-secret', '--name', 'far'];
+  const secret = await run(process.execPath, ['--disable-warning=ExperimentalWarning', ...ambit]);
+  await near.kubectl('apply -f -', secret);
   const only = async (wanted: string) => (await farWorkloads()).join() === wanted;
   await eventually('the pod', () => only('far//Pod/default/cart-1 10.9.0.1'));
   await far.kill();
