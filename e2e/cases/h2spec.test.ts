@@ -4,11 +4,13 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { H2TcpServer } from '#lib/testkit/h2-tcp-server.ts';
-import { WaypointProgram } from '#lib/testkit/waypoint.ts';
+import { backendOf, WaypointProgram } from '#lib/testkit/waypoint.ts';
 import { HBONE_SERVER } from '#lib/wire/h2/settings.ts';
 
 const run = promisify(execFile);
@@ -35,12 +37,20 @@ test('h2spec --strict passes against the HTTP/2 server', { timeout: 400_000 }, a
 });
 
 test('h2spec --strict passes against the waypoint', { timeout: 400_000 }, async () => {
-  const body = Buffer.from('a small answer').toString('base64');
-  await using waypoint = await WaypointProgram.start({
-    services: [],
-    routes: [{ rule: { response: { status: 200, body } } }],
+  // Answers when it has the whole request, so that what is wrong with its end is judged before an answer.
+  const server = createServer((request, response) => {
+    request.resume().on('end', () => response.end('a small answer\n'));
   });
-  await passes(waypoint.port());
+  await new Promise<void>((done) => server.listen(0, '0.0.0.0', done));
+  try {
+    await using waypoint = await WaypointProgram.start({
+      services: [{ name: 'app', ports: [(server.address() as AddressInfo).port] }],
+      routes: [{ rule: { backends: [backendOf('app')] } }],
+    });
+    await passes(waypoint.port());
+  } finally {
+    server.close().closeAllConnections();
+  }
 });
 
 async function passes(port: number): Promise<void> {
