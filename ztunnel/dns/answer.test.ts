@@ -108,3 +108,19 @@ test('fixed search domains replace the computed ones', () => {
   assert.equal(ask('www.google.com.corp', 'A', { searchDomains: ['corp'] }), 'www.google.com 10.1.0.2');
   assert.equal(ask('www.google.com.ns1.svc.cluster.local', 'A', { searchDomains: ['corp'] }), 'forward');
 });
+
+test('addresses come in an order that chance decides', () => {
+  const many = Array.from({ length: 5 }, (_, i) => `10.4.0.${i}`);
+  const one = service({ name: 'm', namespace: 'ns1', hostname: 'm.example.com', vips: many });
+  const order = (random: () => number): readonly string[] => {
+    const mesh: DnsView = { servicesOfHostname: (host) => (host === one.hostname ? [one] : []), endpoints: () => [] };
+    const answer = answerQuestion(mesh, { name: one.hostname, type: 'A', client }, options, random);
+    return answer.kind === 'answer' ? answer.addresses.map(({ text }) => text) : [];
+  };
+  const first = order(() => 0);
+  assert.notDeepEqual(
+    first,
+    order(() => 0.999),
+  );
+  assert.deepEqual([...first].sort(), many);
+});
