@@ -24,7 +24,7 @@ export interface NamedCondition {
 }
 
 export interface HttpConditions {
-  /** Compared without case, port included where the pattern has one. */
+  /** In lower case, with a port only where the pattern has one. */
   readonly hosts: AccessCondition;
   readonly methods: AccessCondition;
   /** Without the query. */

@@ -9,7 +9,7 @@ import type { Condition } from '../policy.ts';
 import { CLAIM_SEPARATOR, claimTexts } from './claim.ts';
 import type { AccessCondition, AccessPattern, HttpConditions } from './conditions.ts';
 import { templateMatches, wildcardMatches } from './path-template.ts';
-import { pathOf, type RequestView } from './request.ts';
+import { hostOf, pathOf, type RequestView } from './request.ts';
 
 export function httpHolds(http: HttpConditions, request: RequestView): boolean {
   return (
@@ -59,18 +59,16 @@ export function valuesHold({ any, none }: AccessCondition, values: readonly stri
   return none.length === 0 || !values.some((value) => anyPattern(none, value));
 }
 
-/** Without case. A pattern without a port fits the host whatever its port. */
+/** Without case: patterns come in lower case. One without a port fits the host whatever its port. */
 export function hostHolds({ any, none }: AccessCondition, authority: string): boolean {
-  const lower = authority.toLowerCase();
-  const hits = (list: readonly AccessPattern[]): boolean => list.some((one) => hostMatches(one, lower));
-  return (any.length === 0 || hits(any)) && (none.length === 0 || !hits(none));
+  const full = authority.toLowerCase();
+  const bare = hostOf(full);
+  return (any.length === 0 || anyHost(any, full, bare)) && (none.length === 0 || !anyHost(none, full, bare));
 }
 
-function hostMatches(pattern: AccessPattern, authority: string): boolean {
-  const lowered = { kind: pattern.kind, value: pattern.value.toLowerCase() };
-  if (patternMatches(lowered, authority)) return true;
-  const bare = /^(.+):\d+$/.exec(authority)?.[1];
-  return bare !== undefined && patternMatches(lowered, bare);
+function anyHost(list: readonly AccessPattern[], full: string, bare: string): boolean {
+  for (const pattern of list) if (patternMatches(pattern, full) || patternMatches(pattern, bare)) return true;
+  return false;
 }
 
 export function rangesHold({ any, none }: Condition<Cidr>, ip: Ip): boolean {

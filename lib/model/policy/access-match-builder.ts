@@ -42,7 +42,7 @@ export class AccessMatchBuilder {
 
   operation(of: Operation): this {
     this.#connection.destinationPorts(of.ports, of.notPorts);
-    return this.#text('hosts', of.hosts, of.notHosts, textPattern)
+    return this.#text('hosts', of.hosts, of.notHosts, hostPattern)
       .#text('methods', of.methods, of.notMethods, textPattern)
       .#text('paths', of.paths, of.notPaths, pathPattern);
   }
@@ -215,6 +215,11 @@ function textPattern(value: string): AccessPattern {
   if (value.startsWith('*')) return { kind: 'suffix', value: value.slice(1) };
   if (value.endsWith('*')) return { kind: 'prefix', value: value.slice(0, -1) };
   return { kind: 'exact', value };
+}
+
+/** Hosts are compared without case. */
+function hostPattern(value: string): AccessPattern {
+  return textPattern(value.toLowerCase());
 }
 
 function pathPattern(value: string): AccessPattern | undefined {

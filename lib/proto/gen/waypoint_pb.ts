@@ -2209,6 +2209,8 @@ export const NamedConditionSchema: GenMessage<NamedCondition> = /*@__PURE__*/
  */
 export type HttpConditions = Message<"ambit.waypoint.v1.HttpConditions"> & {
   /**
+   * In lower case.
+   *
    * @generated from field: ambit.waypoint.v1.AccessCondition hosts = 1;
    */
   hosts?: AccessCondition | undefined;
