@@ -6,8 +6,9 @@ import type { HeapTools } from '#lib/loop/housekeeping.ts';
 
 /** From a change of the mesh to the look at the heap, in ms: what came with it has come by then. */
 const LOOK_AFTER_MS = 3_000;
-/** Growth since the last collection that makes one worth its pause, in bytes. */
-const WORTH_BYTES = 24 * 1024 * 1024;
+/** Growth since the last collection that makes one worth its pause: these bytes, and this part of what was left then. */
+const WORTH_BYTES = 8 * 1024 * 1024;
+const WORTH_PART = 1 / 4;
 
 export class HeapKeeper {
   readonly #heap: HeapTools;
@@ -30,7 +31,7 @@ export class HeapKeeper {
     this.#looking = false;
     const used = this.#heap.used();
     if (used < this.#usedAfter) this.#usedAfter = used;
-    if (used - this.#usedAfter < WORTH_BYTES) return;
+    if (used - this.#usedAfter < Math.max(WORTH_BYTES, this.#usedAfter * WORTH_PART)) return;
     this.#heap.collect();
     this.#heap.release();
     this.#usedAfter = this.#heap.used();
