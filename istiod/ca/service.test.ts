@@ -77,7 +77,7 @@ async function setUp() {
   const metrics = createMetrics();
   const service = new CertificateService({
     signer: authoritySigner(() => authority),
-    rate: new RateLimit({ clock: systemClock, perSecond: 1, burst: 20 }),
+    rate: new RateLimit({ clock: systemClock, perSecond: 0.01, burst: 20 }),
     authenticator: new Authenticator({
       client: cluster.client,
       clock: systemClock,

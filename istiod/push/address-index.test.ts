@@ -40,6 +40,7 @@ test('what changes its address is no longer meant by the old one', () => {
   deepEqual(index.resolve('/10.0.0.9'), [UID]);
   deepEqual(index.onNode('n1'), []);
   deepEqual(index.onNode('n2'), [UID]);
+  deepEqual([index.onNode('n2', 'Kubernetes'), index.onNode('n2', 'far')], [[UID], []]);
   index.removeService(WEB);
   deepEqual(index.resolve('/10.96.0.1'), []);
 });

@@ -73,9 +73,11 @@ export class AddressIndex {
     return named.flatMap((name) => (this.#services.has(name) ? [name, ...(this.#members.get(name) ?? [])] : [name]));
   }
 
-  /** The workloads of a node: a node proxy needs its own, asked or not. */
-  onNode(node: string): readonly string[] {
-    return node === '' ? [] : [...(this.#byNode.get(node) ?? [])];
+  /** The workloads of a node: a node proxy needs its own, asked or not. @param cluster '' where the client does not say */
+  onNode(node: string, cluster = ''): readonly string[] {
+    const names = node === '' ? [] : [...(this.#byNode.get(node) ?? [])];
+    // Nodes of several clusters may have one name.
+    return cluster === '' ? names : names.filter((name) => this.#workloads.get(name)?.clusterId === cluster);
   }
 }
 

@@ -73,7 +73,7 @@ export class Push {
       lookup: {
         resolve: (key) => index.resolve(key),
         keysOf: (name) => index.keysOf(name),
-        always: (peer) => index.onNode(metadataText(peer, 'NODE_NAME')),
+        always: (peer) => index.onNode(metadataText(peer, 'NODE_NAME'), metadataText(peer, 'CLUSTER_ID')),
       },
     });
     this.policies = this.channel({ typeUrl: AUTHORIZATION_TYPE, trigger: 'config' });
