@@ -43,6 +43,12 @@ test('generate prints what apply applies', async () => {
   }
 });
 
+test('a waypoint may be of our own class, beside an Istio', async () => {
+  await using cluster = await fakeCluster();
+  const { out } = await runner(cluster)('generate', '--class', 'ambit-waypoint');
+  equal((parse(out) as GenericObject).spec?.['gatewayClassName'], 'ambit-waypoint');
+});
+
 test('enrolling labels the namespace, and takes it from another waypoint only when told to', async () => {
   await using cluster = await fakeCluster();
   const run = runner(cluster);

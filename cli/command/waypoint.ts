@@ -21,6 +21,7 @@ import {
   TRAFFIC_TYPES,
   type TrafficType,
   USE_WAYPOINT,
+  WAYPOINT_CLASSES,
   WAYPOINT_FOR,
   waypointGateway,
 } from '../waypoint/gateway.ts';
@@ -32,6 +33,7 @@ interface ApplyOptions {
   readonly name: string;
   readonly for?: TrafficType;
   readonly revision?: string;
+  readonly class: (typeof WAYPOINT_CLASSES)[number];
   readonly enrollNamespace?: boolean;
   readonly overwrite?: boolean;
   readonly wait?: boolean;
@@ -55,6 +57,11 @@ function wishOptions(command: Command): Command {
   return command
     .option('--name <name>', 'name of the waypoint', 'waypoint')
     .addOption(new Option('--for <traffic>', 'what it is for').choices(TRAFFIC_TYPES))
+    .addOption(
+      new Option('--class <class>', 'ambit-waypoint is ours even beside an Istio')
+        .choices(WAYPOINT_CLASSES)
+        .default('istio-waypoint'),
+    )
     .option('-r, --revision <revision>', 'revision of the control plane that is to run it');
 }
 

@@ -11,17 +11,24 @@ export const REVISION = 'istio.io/rev';
 export const USE_WAYPOINT = 'istio.io/use-waypoint';
 export const DATAPLANE_MODE = 'istio.io/dataplane-mode';
 /** Classes whose Gateways are waypoints. */
-export const WAYPOINT_CLASSES: ReadonlySet<string> = new Set(['istio-waypoint', 'ambit-waypoint']);
+export const WAYPOINT_CLASSES = ['istio-waypoint', 'ambit-waypoint'] as const;
 
 export interface WaypointWish {
   readonly namespace: string;
   readonly name: string;
   readonly for?: TrafficType | undefined;
   readonly revision?: string | undefined;
+  readonly class?: (typeof WAYPOINT_CLASSES)[number];
 }
 
 /** The Gateway to apply. */
-export function waypointGateway({ for: traffic, name, namespace, revision }: WaypointWish): GenericObject {
+export function waypointGateway({
+  class: gatewayClassName = 'istio-waypoint',
+  for: traffic,
+  name,
+  namespace,
+  revision,
+}: WaypointWish): GenericObject {
   const labels = {
     ...(traffic === undefined ? {} : { [WAYPOINT_FOR]: traffic }),
     ...(revision === undefined ? {} : { [REVISION]: revision }),
@@ -31,14 +38,14 @@ export function waypointGateway({ for: traffic, name, namespace, revision }: Way
     kind: 'Gateway',
     metadata: { name, namespace, ...(Object.keys(labels).length === 0 ? {} : { labels }) },
     spec: {
-      gatewayClassName: 'istio-waypoint',
+      gatewayClassName,
       listeners: [{ name: 'mesh', port: 15_008, protocol: 'HBONE' }],
     },
   };
 }
 
 export function isWaypoint({ spec }: GenericObject): boolean {
-  return WAYPOINT_CLASSES.has(String(spec?.['gatewayClassName'] ?? ''));
+  return WAYPOINT_CLASSES.some((name) => name === spec?.['gatewayClassName']);
 }
 
 export function isOfRevision(gateway: GenericObject, revision: string | undefined): boolean {
