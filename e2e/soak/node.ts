@@ -26,8 +26,8 @@ export class SoakNode implements AsyncDisposable {
   constructor(name: string, network: PodNetwork, env: Readonly<Record<string, string>>) {
     this.name = name;
     const home = network.pod(`home-${name}`, { captured: false });
-    const words = ['netns', 'exec', network.netnsName(home), process.execPath, '--disable-warning=ExperimentalWarning'];
-    this.#process = background('ip', [...words, join(ROOT, 'ztunnel/main.ts'), 'proxy', 'ztunnel'], {
+    const words = ['netns', 'exec', network.netnsName(home), join(ROOT, 'bin/ztunnel'), 'proxy', 'ztunnel'];
+    this.#process = background('ip', words, {
       ...{ NODE_NAME: name, INPOD_UDS: this.#agent.path, FAKE_CA: 'true', XDS_ADDRESS: '', ...env },
     });
   }
