@@ -4,11 +4,13 @@
 import type { Arena } from '#lib/linux/arena.ts';
 import { authorizeRequest } from '#lib/mesh/http/authorize-request.ts';
 import type { Target } from '#lib/mesh/http/route-table.ts';
+import { routeTcp, routeTls } from '#lib/mesh/http/stream-route.ts';
 import { NO_PROOF } from '#lib/mesh/proof.ts';
 import { ANY_HOST } from '#lib/mesh/upstream/balancer.ts';
 import { type Link, type LinkOwner, NOBODY } from '#lib/net/http/link.ts';
 import { Relay, type RelayOwner } from '#lib/net/http/relay.ts';
 import type { Dialling, DialOutcome } from '#lib/net/http/upstream.ts';
+import { MAX_HELLO, parseClientHello } from '#lib/wire/client-hello.ts';
 import type { Live } from '../listener/connections.ts';
 import type { Arrived } from '../listener/incoming.ts';
 import type { Member } from '../upstream/member.ts';
@@ -21,7 +23,11 @@ export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live {
   readonly #runtime: Runtime;
   readonly #arrived: Arrived;
   readonly #link: Link;
-  readonly #targets = new Map<string, Target>();
+  /** A route may ask for the server name of a TLS client. */
+  #listening = false;
+  #serverName = '';
+  /** Drawn once for the whole stream. */
+  #chosen: Target | undefined;
   #member: Member | null = null;
   #dialling: Dialling | null = null;
   #relay: Relay | null = null;
@@ -49,8 +55,12 @@ export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live {
       destinationPort: origin.door.port,
     };
     const verdict = authorizeRequest(access.tcp, flow, NO_PROOF);
-    if (verdict.allow) this.#dial();
-    else this.#end('rbac_deny_close');
+    if (!verdict.allow) this.#end('rbac_deny_close');
+    else if ((origin.door.table?.table.tls.length ?? 0) === 0) this.#go();
+    else {
+      this.#listening = true;
+      this.#link.resume();
+    }
   }
 
   // === DialOutcome ===
@@ -86,8 +96,10 @@ export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live {
   // === LinkOwner, until it is joined ===
 
   /** What was read to find out what it speaks. */
-  onBytes(_link: Link, arena: Arena, start: number, end: number): void {
-    this.#first = Buffer.from(arena.bytes.subarray(start, end));
+  onBytes(link: Link, arena: Arena, start: number, end: number): void {
+    const bytes = arena.bytes.subarray(start, end);
+    this.#first = this.#first === null ? Buffer.from(bytes) : Buffer.concat([this.#first, bytes]);
+    if (this.#listening) this.#hear(link, this.#first);
   }
 
   onDrained(): void {}
@@ -112,6 +124,21 @@ export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live {
 
   // === inside ===
 
+  /** The client's first words: whom it wants, if it speaks TLS. */
+  #hear(link: Link, first: Buffer): void {
+    const hello = parseClientHello(first);
+    if (hello.kind === 'incomplete' && first.length < MAX_HELLO) return;
+    this.#listening = false;
+    link.pause();
+    if (hello.kind === 'hello') this.#serverName = hello.hello.serverName;
+    this.#go();
+  }
+
+  #go(): void {
+    this.#chosen = this.#target();
+    this.#dial();
+  }
+
   #dial(): void {
     const { door } = this.#arrived.origin;
     const member = door.behind.kind === 'workload' ? door.behind.member : this.#pick();
@@ -127,34 +154,30 @@ export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live {
   }
 
   #pick(): Member | undefined {
-    const target = this.#target();
+    const target = this.#chosen;
     if (target === undefined) return undefined;
     const tried = this.#tried.flatMap(({ host }) => (host === null ? [] : [host]));
     return this.#runtime.clusters.of(target).pick({ ...ANY_HOST, tried });
   }
 
-  /** The first TCP route's backend by weight, or the service itself. */
+  /** What a route for its server name or destination says, or the service itself; undefined: nobody is meant. */
   #target(): Target | undefined {
-    const { behind, table } = this.#arrived.origin.door;
-    const routes = table?.table.tcp ?? [];
-    if (routes.length > 0) {
-      const { backends } = routes[0]!;
-      const total = backends.reduce((sum, { weight }) => sum + weight, 0);
-      let ticket = this.#runtime.random() * total;
-      for (const { invalid, target, weight } of backends) {
-        ticket -= weight;
-        if (ticket < 0) return invalid === '' ? target : undefined;
-      }
-      return undefined;
+    const { origin } = this.#arrived;
+    const { behind, table } = origin.door;
+    if (table !== undefined && table.table.tls.length + table.table.tcp.length > 0) {
+      const request = {
+        port: origin.door.port,
+        destinationIp: origin.destinationIp,
+        namespace: origin.identity?.namespace,
+        serverName: this.#serverName,
+      };
+      const { random } = this.#runtime;
+      const verdict =
+        routeTls(table.table, request, random, NO_PROOF) ?? routeTcp(table.table, request, random, NO_PROOF);
+      if (verdict !== undefined) return verdict.kind === 'forward' ? verdict.target : undefined;
+      if (behind.kind === 'listener') return undefined;
     }
-    if (behind.kind !== 'service') return undefined;
-    const name = `${behind.service.key}:${behind.port}`;
-    let own = this.#targets.get(name);
-    if (own === undefined) {
-      own = { service: behind.service.key, port: behind.port, subset: '' };
-      this.#targets.set(name, own);
-    }
-    return own;
+    return behind.kind === 'service' ? { service: behind.service.key, port: behind.port, subset: '' } : undefined;
   }
 
   #release(): void {
