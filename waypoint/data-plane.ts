@@ -10,9 +10,10 @@ import type { FdWatch } from '#lib/loop/fd-watch.ts';
 import type { LineKind } from '#lib/loop/shared/log-ring.ts';
 import { type WorkerEnd, type WorkerProcess, Workers, type WorkersHandler } from '#lib/loop/workers.ts';
 import type { Exposition } from '#lib/proxy/telemetry/exposition.ts';
-import { WORKER_ENV, WORKER_FLAGS } from '#lib/proxy/worker/flags.ts';
+import { WORKER_ENV } from '#lib/proxy/worker/flags.ts';
 import type { ToMain, ToWorker, WorkerSettings } from './control.ts';
 import { BUCKETS, HISTOGRAM_SLOTS, REQUEST_COUNTER, REQUEST_HISTOGRAMS } from './telemetry/request-slots.ts';
+import { WORKER_FLAGS } from './worker/flags.ts';
 
 export interface DataPlaneOptions {
   readonly count: number;

@@ -36,8 +36,3 @@ export function trailerBlock(trailers: Trailers): HeaderBlock | null {
   for (const [name, value] of fields) block.fields.push(new HeaderField(name, value, false));
   return block;
 }
-
-/** The first value under that name. */
-export function trailerValue(trailers: Trailers, name: string): string | undefined {
-  return trailers?.get(name);
-}
