@@ -25,6 +25,7 @@ class Item implements Dependent {
   /** Shared while empty: most items read nothing but their input. */
   dependencies: readonly Dependency[] | Dependency[] = NONE;
   outputs: readonly string[] = NONE;
+  #before: readonly Dependency[] = NONE;
 
   constructor(key: string, owner: { invalidated(key: string): void }) {
     this.key = key;
@@ -35,18 +36,51 @@ class Item implements Dependent {
     this.#owner.invalidated(this.key);
   }
 
-  forget(): void {
-    for (const { watchers, key } of this.dependencies) {
-      if (key === undefined) watchers.removeFromAll(this);
-      else watchers.remove(key, this);
-    }
+  /** It is about to be computed. */
+  begin(): void {
+    this.#before = this.dependencies;
     this.dependencies = NONE;
   }
 
+  /** It reads something. What it reads as the last time, in the same place, stays on the list as it is. */
   depend(watchers: Watchers, key: string | undefined): void {
-    if (this.dependencies === NONE) this.dependencies = [{ watchers, key }];
-    else (this.dependencies as Dependency[]).push({ watchers, key });
+    const known = this.#before[this.dependencies.length];
+    let dependency = known;
+    if (known === undefined || known.watchers !== watchers || known.key !== key) {
+      if (key === undefined) watchers.addToAll(this);
+      else watchers.add(key, this);
+      dependency = { watchers, key };
+    }
+    if (this.dependencies === NONE) this.dependencies = [dependency!];
+    else (this.dependencies as Dependency[]).push(dependency!);
   }
+
+  /** It has been computed: what it reads no more lets go of it. */
+  end(): void {
+    const before = this.#before;
+    const now = this.dependencies;
+    this.#before = NONE;
+    let kept: Map<Watchers, Set<string | undefined>> | undefined;
+    for (let i = 0; i < before.length; i++) {
+      const old = before[i]!;
+      if (now[i] === old) continue;
+      const { key, watchers } = old;
+      kept ??= keysByList(now);
+      if (kept.get(watchers)?.has(key) === true) continue;
+      if (key === undefined) watchers.removeFromAll(this);
+      else watchers.remove(key, this);
+    }
+  }
+}
+
+function keysByList(dependencies: readonly Dependency[]): Map<Watchers, Set<string | undefined>> {
+  const lists = new Map<Watchers, Set<string | undefined>>();
+  for (const { key, watchers } of dependencies) {
+    const keys = lists.get(watchers);
+    if (keys === undefined) lists.set(watchers, new Set([key]));
+    else keys.add(key);
+  }
+  return lists;
 }
 
 /** Values by key, as a deriving function returns them. */
@@ -105,12 +139,14 @@ export class Derived<T> extends Store<T> {
 
   #recompute(key: string): void {
     const item = this.#items.get(key) ?? this.#restored(key);
-    item.forget();
+    item.begin();
     this.#computed++;
     let outputs: Outputs<T>;
     try {
       outputs = this.#compute(key, new Reading(this, item));
+      item.end();
     } catch (error) {
+      item.end();
       // The last good value stays: losing a policy to a bug of ours would open what it closed.
       this.#items.set(key, item);
       this.scheduler.failed(this.name, key, error);
@@ -224,9 +260,6 @@ class Reading implements Fetch {
     const readable = from as unknown as Readable;
     assertOlder(this.#reader, readable);
     if (readable.constant) return;
-    const { watchers } = readable;
-    if (key === undefined) watchers.addToAll(this.#item);
-    else watchers.add(key, this.#item);
-    this.#item.depend(watchers, key);
+    this.#item.depend(readable.watchers, key);
   }
 }
