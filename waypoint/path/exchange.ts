@@ -54,6 +54,7 @@ const STALE_TRIES = 3;
 const NO_HOSTS: readonly Host[] = [];
 /** For what is tried again without a cluster. */
 const UNBOUNDED = new CircuitBreaker();
+const NO_TARGET = /[^!-~\x80-\xff]|#/;
 const NO_CHANGES: readonly HeaderChanges[] = [];
 
 export class Exchange implements ServerUser, ClientUser, ClientWaiter, TimerTarget {
@@ -237,6 +238,11 @@ export class Exchange implements ServerUser, ClientUser, ClientWaiter, TimerTarg
     }
     this.#inCluster = true;
     cluster.budget?.requestBegins(this.begunAt);
+    // A rewrite must not make two lines of one, whoever wrote it.
+    if (NO_TARGET.test(verdict.path) || NO_TARGET.test(verdict.authority)) {
+      this.#reply({ status: 500, body: '' }, '', 'path_normalization_failed');
+      return;
+    }
     this.#retry = verdict.rule.retry ?? this.origin.door.retry;
     this.#prepare(verdict);
     if (verdict.mirrors.length > 0)
@@ -604,7 +610,7 @@ export class Exchange implements ServerUser, ClientUser, ClientWaiter, TimerTarg
       edits.set('x-envoy-upstream-service-time', String(this.upstreamMs));
     if (this.verdict !== null && this.verdict.responseHeaders.length > 0)
       applyChanges(edits, this.verdict.responseHeaders);
-    if (this.#setCookie !== '') edits.add('set-cookie', this.#setCookie);
+    if (this.#setCookie !== '') applyChanges(edits, [added('set-cookie', this.#setCookie)]);
     this.#tellSession(edits);
     return edits;
   }
@@ -618,7 +624,7 @@ export class Exchange implements ServerUser, ClientUser, ClientWaiter, TimerTarg
     if (known?.token === host.token) return;
     const backend = verdict.rule.backends.indexOf(verdict.backend);
     const sinceMs = Math.floor(known?.sinceMs ?? this.#runtime.now());
-    edits.add(...sessionHeader(verdict.rule.session, backend, host, sinceMs));
+    applyChanges(edits, [added(...sessionHeader(verdict.rule.session, backend, host, sinceMs))]);
   }
 
   /** The proxy's own answer. */
@@ -685,6 +691,10 @@ const REASONS: Readonly<Record<FailureKind, string>> = {
   protocol: 'protocol error',
   overflow: 'overflow',
 };
+
+function added(name: string, value: string): HeaderChanges {
+  return { set: [], add: [{ name, value }], remove: [] };
+}
 
 function outcomeOf(kind: FailureKind, reused: boolean): TryOutcome {
   if (kind === 'connect') return { kind: 'connect-failure' };

@@ -29,6 +29,8 @@ export class SocketLink extends Link implements SocketOwner, Resumable, TimerTar
   /** Why it broke; told in the next turn. */
   #cause = '';
   #timer: TimerId = 0;
+  /** Something waits for the next turn. */
+  #putOff = false;
 
   /** Takes over a connected socket. What it already has is read in the next turn. */
   constructor(bench: HttpBench, socket: Socket, owner: LinkOwner) {
@@ -36,7 +38,7 @@ export class SocketLink extends Link implements SocketOwner, Resumable, TimerTar
     this.#bench = bench;
     this.socket = socket;
     socket.owner = this;
-    if (socket.readable) bench.loop.again(this);
+    if (socket.readable) this.#later();
   }
 
   onSocket(socket: Socket): void {
@@ -44,17 +46,16 @@ export class SocketLink extends Link implements SocketOwner, Resumable, TimerTar
     if (socket.readable && !this.paused) this.#pump();
   }
 
+  /** By the loop: what was put off. By the owner: goes on reading, in the next turn. */
   resume(): void {
-    if (this.#cause !== '') {
-      this.#tell();
-      return;
-    }
-    if (this.paused) {
+    if (this.#putOff && !this.resumeQueued) {
+      this.#putOff = false;
+      if (this.#cause !== '') this.#tell();
+      else if (this.socket.readable && !this.paused) this.#pump();
+    } else if (this.paused) {
       this.paused = false;
-      this.#bench.loop.again(this);
-      return;
+      this.#later();
     }
-    if (this.socket.readable) this.#pump();
   }
 
   transmit(arena: Arena, start: number, length: number): void {
@@ -94,7 +95,7 @@ export class SocketLink extends Link implements SocketOwner, Resumable, TimerTar
     this.#timer = this.#bench.loop.after(LINGER_MS, this);
     this.finish();
     if (this.#outbox === null && this.#ended) this.#end();
-    else this.#bench.loop.again(this);
+    else this.#later();
   }
 
   abort(): void {
@@ -112,6 +113,11 @@ export class SocketLink extends Link implements SocketOwner, Resumable, TimerTar
     else this.abort();
   }
 
+  #later(): void {
+    this.#putOff = true;
+    this.#bench.loop.again(this);
+  }
+
   #pump(): void {
     const { receive } = this.#bench;
     const { socket } = this;
@@ -122,7 +128,7 @@ export class SocketLink extends Link implements SocketOwner, Resumable, TimerTar
         if (!this.#closing) this.owner.onBytes(this, receive, 0, n);
         budget -= n;
         if (budget > 0) continue;
-        this.#bench.loop.again(this);
+        this.#later();
         return;
       }
       if (n === NOTHING_YET) return;
@@ -167,7 +173,7 @@ export class SocketLink extends Link implements SocketOwner, Resumable, TimerTar
   #overBudget(): void {
     this.#cause = 'memory for stopped readers is used up, this one held most';
     this.backlog = 0;
-    this.#bench.loop.again(this);
+    this.#later();
   }
 
   #broke(): void {
@@ -176,7 +182,7 @@ export class SocketLink extends Link implements SocketOwner, Resumable, TimerTar
       return;
     }
     if (this.#cause === '') this.#cause = errnoName(this.socket.errno);
-    this.#bench.loop.again(this);
+    this.#later();
   }
 
   #tell(): void {

@@ -35,6 +35,8 @@ export class StreamLink extends Link implements StreamUser, Resumable, TimerTarg
   #closing = false;
   #cause = '';
   #timer: TimerId = 0;
+  /** Something waits for the next turn. */
+  #putOff = false;
 
   /** Takes over an open stream. */
   constructor(bench: HttpBench, session: Session, stream: H2Stream, owner: LinkOwner) {
@@ -60,17 +62,16 @@ export class StreamLink extends Link implements StreamUser, Resumable, TimerTarg
     this.paused = true;
   }
 
+  /** By the loop: what was put off. By the owner: goes on reading, in the next turn. */
   resume(): void {
-    if (this.#cause !== '') {
-      this.#tell();
-      return;
-    }
-    if (this.paused) {
+    if (this.#putOff && !this.resumeQueued) {
+      this.#putOff = false;
+      if (this.#cause !== '') this.#tell();
+      else if (!this.closed && !this.paused) this.#deliver();
+    } else if (this.paused) {
       this.paused = false;
-      this.#bench.loop.again(this);
-      return;
+      this.#later();
     }
-    if (!this.closed) this.#deliver();
   }
 
   finish(): void {
@@ -173,6 +174,11 @@ export class StreamLink extends Link implements StreamUser, Resumable, TimerTarg
     return FRAME_HEADER;
   }
 
+  #later(): void {
+    this.#putOff = true;
+    this.#bench.loop.again(this);
+  }
+
   #deliver(): void {
     const inbox = this.#inbox;
     if (inbox !== null) {
@@ -210,7 +216,7 @@ export class StreamLink extends Link implements StreamUser, Resumable, TimerTarg
     }
     this.#cause = cause;
     this.backlog = 0;
-    this.#bench.loop.again(this);
+    this.#later();
   }
 
   #tell(): void {
