@@ -132,6 +132,13 @@ test('a policy that names a missing service: a condition says so', async () => {
   });
 });
 
+test('what was changed is told afterwards, by diff', async () => {
+  await eventually('the policy in the history', async () => {
+    const { stdout } = await cluster.ambit('diff', '--from', '10m');
+    return /AuthorizationPolicy default\/missing-target \(created\)/.test(stdout) && /\+ +name: nowhere/.test(stdout);
+  });
+});
+
 test('malformed YAML: validate names file and line', async () => {
   const offline = await validate('malformed.yaml', MALFORMED);
   assert.match(offline, /malformed\.yaml/);
