@@ -6,13 +6,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import Table from 'cli-table3';
+import { NodeAgent } from '#lib/testkit/node-agent.ts';
 import { eventually } from '../harness/eventually.ts';
 import { type Background, background, ROOT, run, tryRun } from '../harness/run.ts';
 import { podObject, SIZES, type Size } from './istiod-mesh.ts';
 import { startFeed, startIstiod } from './istiod-programs.ts';
 import { startAuthority } from './peers/authority.ts';
 import { cpuSeconds, familyOf, pssMb } from './usage.ts';
-import { NodeAgent } from './zds.ts';
 
 const INSIDE = '--inside';
 const PODS = 100;
@@ -72,7 +72,7 @@ async function measure(size: Size): Promise<Figures> {
   stack.defer(() => authority.stop());
   const pods = await namespaces(size, stack);
 
-  const agent = stack.use(new NodeAgent(join(folder, 'agent.sock')));
+  const agent = stack.use(new NodeAgent());
   const startedAt = performance.now();
   const proxy = background(join(ROOT, 'bin/ztunnel'), ['proxy', 'ztunnel'], {
     ...authority.env,
@@ -82,14 +82,14 @@ async function measure(size: Size): Promise<Figures> {
     POD_NAME: 'ztunnel-0',
     POD_NAMESPACE: 'istio-system',
     INSTANCE_IP: '127.0.0.1',
-    INPOD_UDS: join(folder, 'agent.sock'),
+    INPOD_UDS: agent.path,
     ZTUNNEL_WORKER_THREADS: '2',
     RUST_LOG: 'warn',
   });
   stack.defer(() => proxy.stop());
   const healthy = async (): Promise<boolean> => (await fetch('http://127.0.0.1:15021/healthz/ready')).ok;
   try {
-    await agent.announce(pods);
+    await agent.announce(pods, 60_000);
     await eventually('the proxy to be ready', healthy, { withinMs: 120_000, everyMs: 20 });
   } catch (error) {
     throw new Error(`the proxy:\n${proxy.output().slice(-2000)}`, { cause: error });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Plays the node agent towards a node proxy: listens on a socket of its own and speaks ZDS, well or badly as the test wants.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
@@ -42,6 +42,24 @@ export class NodeAgent implements Disposable {
     );
     const { version } = fromBinary(ZdsHelloSchema, await this.#receive());
     if (version !== 1) throw new Error(`hello of version ${version}`);
+  }
+
+  /**
+   * What an agent says to a proxy that starts: every pod with its namespace, by its name below /run/netns, and that this was all. Throws
+   * what the proxy refused.
+   */
+  async announce(pods: readonly (AnnouncedPod & { readonly netns: string })[], deadlineMs?: number): Promise<void> {
+    await this.accept(deadlineMs);
+    for (const { netns, ...pod } of pods) {
+      const fd = openSync(`/run/netns/${netns}`, 'r');
+      try {
+        const refused = await this.add(pod, fd);
+        if (refused !== '') throw new Error(`the proxy refuses pod ${pod.name}: ${refused}`);
+      } finally {
+        closeSync(fd);
+      }
+    }
+    await this.snapshot();
   }
 
   /** Announces a pod with the namespace behind `netnsFd`, which stays the caller's; resolves with the error of the ack. */

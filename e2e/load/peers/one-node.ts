@@ -4,11 +4,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { NodeAgent } from '#lib/testkit/node-agent.ts';
 import { eventually } from '../../harness/eventually.ts';
 import { background, run, tryRun } from '../../harness/run.ts';
 import { type Fabric, HTTP_PORT, IPERF_PORT, SERVER_IP } from '../fabric.ts';
 import type { RunningPeer } from '../peer.ts';
-import { NodeAgent } from '../zds.ts';
 import { startAuthority } from './authority.ts';
 import { type MeshOptions, meshFile, NAMESPACE, WORKLOADS } from './mesh-file.ts';
 
@@ -41,8 +41,7 @@ export async function startOneNode(
   await run('ip', ['-n', netns, 'link', 'set', 'lo', 'up']);
   const file = join(folder, 'mesh.yaml');
   writeFileSync(file, meshFile({ ...mesh, nodeOf: () => NODE }));
-  const socket = join(folder, 'ztunnel.sock');
-  const agent = stack.use(new NodeAgent(socket));
+  const agent = stack.use(new NodeAgent());
   const authority = await startAuthority((words) => ['ip', 'netns', 'exec', netns, ...words], folder);
   stack.defer(() => authority.stop());
   const proxy = background('ip', ['netns', 'exec', netns, ...command, 'proxy', 'ztunnel'], {
@@ -50,7 +49,7 @@ export async function startOneNode(
     ...authority.env,
     PROXY_MODE: 'shared',
     NODE_NAME: NODE,
-    INPOD_UDS: socket,
+    INPOD_UDS: agent.path,
     LOCAL_XDS_PATH: file,
     ENABLE_ORIG_SRC: 'false',
     IPV6_ENABLED: 'false',
