@@ -76,7 +76,7 @@ async function main(): Promise<void> {
     const folder = peerFolder();
     stack.defer(() => folder.remove());
     const server = contentServer(port, bytes, folder.path);
-    stack.defer(() => server.stop('SIGKILL'));
+    stack.defer(() => server.stop());
     servers.set(bytes, port);
   }
   const table: Record<string, Record<string, L7Figures>> = {};
@@ -108,7 +108,7 @@ function contentServer(port: number, bytes: number, folder: string): Background 
   const conf = join(folder, 'server.conf');
   writeFileSync(
     conf,
-    `worker_processes 1; daemon off; pid ${folder}/pid; error_log /dev/null;
+    `user root; worker_processes 1; daemon off; pid ${folder}/pid; error_log /dev/null;
 events { worker_connections 4096; }
 http { access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000; open_file_cache max=10;
   client_body_temp_path ${folder}/b; proxy_temp_path ${folder}/p; fastcgi_temp_path ${folder}/f; uwsgi_temp_path ${folder}/u; scgi_temp_path ${folder}/s;

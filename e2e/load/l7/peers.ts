@@ -155,7 +155,8 @@ export const nginx: L7Peer = {
   h2Port: (port) => port + 1,
   start: (port, upstream, setting, folder) => {
     const locations = routes(setting).map((i) => `location /service-${i}/ { proxy_pass http://app; }`);
-    const text = `worker_processes 1;
+    const text = `user root;
+worker_processes 1;
 daemon off;
 pid ${folder}/nginx.pid;
 error_log /dev/null;
