@@ -8,7 +8,9 @@ import { parseManifests, readManifests } from './install.ts';
 const manifests = join(import.meta.dirname, '../../manifests');
 
 test('every manifest of the project can be read', () => {
-  for (const folder of readdirSync(manifests)) {
+  // manifests/standalone is for machines outside Kubernetes: rules of nft.
+  const folders = readdirSync(manifests).filter((folder) => folder !== 'standalone');
+  for (const folder of folders) {
     assert.ok(readManifests(join(manifests, folder)).length > 0, `manifests/${folder} holds nothing`);
   }
 });
