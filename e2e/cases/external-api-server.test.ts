@@ -44,5 +44,5 @@ test('the demo’s checks pass against a separately started API server', async (
     },
   );
   assert.equal(status, 0, `${stdout}\n${stderr}`);
-  assert.match(stdout, /9 checks, 9 passed/);
+  assert.match(stdout, /(\d+) checks, \1 passed/);
 });
