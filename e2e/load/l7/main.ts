@@ -84,7 +84,8 @@ async function main(): Promise<void> {
     await using own = new AsyncDisposableStack();
     const contestants: Contestant[] = [];
     for (const [i, peer] of peers.entries()) {
-      if (!peer.takes(scenario.setting)) continue;
+      // The server by itself speaks HTTP/1.1 only: then there is nothing to compare.
+      if (!peer.takes(scenario.setting) || (scenario.h2 && peer === none)) continue;
       const folder = peerFolder();
       own.defer(() => folder.remove());
       const upstream = servers.get(scenario.bytes)!;
@@ -112,7 +113,7 @@ function contentServer(port: number, bytes: number, folder: string): Background 
 events { worker_connections 4096; }
 http { access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000; open_file_cache max=10;
   client_body_temp_path ${folder}/b; proxy_temp_path ${folder}/p; fastcgi_temp_path ${folder}/f; uwsgi_temp_path ${folder}/u; scgi_temp_path ${folder}/s;
-  server { listen 127.0.0.1:${port}${process.env['BENCH_H2_SERVER'] ? ' http2' : ''}; root ${folder}; location / { try_files /content =404; } } }
+  server { listen 127.0.0.1:${port}; root ${folder}; location / { try_files /content =404; } } }
 `,
   );
   return background('nginx', ['-p', folder, '-c', conf]);
@@ -159,7 +160,7 @@ async function measure({ peer, port, running, scenario }: Contestant, forS: numb
   const before = cpuSeconds(family);
   const path = pathOf(scenario.setting.routes - 1);
   const result = scenario.h2
-    ? await h2load(peer.h2Port(port), path, forS, peer === none)
+    ? await h2load(peer.h2Port(port), path, forS)
     : await wrkLoad(port, path, forS, scenario.bytes);
   const cpu = cpuSeconds(family) - before;
   return {
@@ -177,9 +178,7 @@ async function wrkLoad(port: number, path: string, forS: number, bytes: number) 
   return parseWrk(await run('wrk', args, { timeoutMs: (forS + 20) * 1000 }));
 }
 
-/** A server without a proxy speaks HTTP/1.1 only: then there is nothing to compare. */
-async function h2load(port: number, path: string, forS: number, skip: boolean) {
-  if (skip) return { rps: Number.NaN, count: Number.NaN, p50_us: Number.NaN, p99_us: Number.NaN };
+async function h2load(port: number, path: string, forS: number) {
   const args = ['-c8', '-m8', '-D', String(forS), `http://127.0.0.1:${port}${path}`];
   const text = await run('h2load', args, { timeoutMs: (forS + 20) * 1000 });
   const failed = Number(/(\d+) failed/.exec(text)?.[1]);
