@@ -2,7 +2,6 @@
 // The waypoint's settings, read once from the environment. Names of Istio's variables are kept; ours begin with AMBIT_. Every bad
 // value is reported in one error.
 import { ConfigReader } from '#lib/kit/config.ts';
-import { AmbitError } from '#lib/kit/error.ts';
 import { LEVELS, type Level } from '#lib/kit/log.ts';
 import type { IssuerSettings } from '#lib/proxy/identity/issuer.ts';
 import type { ServerSettings } from '#lib/proxy/source/server-access.ts';
@@ -152,14 +151,4 @@ export function printableConfig(config: Config): Record<string, unknown> {
     xds: config.xds?.url.href ?? null,
     ca: config.fakeCa ? 'FAKE_CA' : config.ca.url.href,
   };
-}
-
-/** Throws CONFIG_INVALID for an argument that names no command. */
-export function commandOf(argv: readonly string[]): 'proxy' | 'version' | 'help' {
-  const [first = 'proxy'] = argv;
-  if (first === 'proxy' || first === 'version' || first === 'help') return first;
-  if (first === '--help' || first === '-h') return 'help';
-  throw new AmbitError('CONFIG_INVALID', `unknown command ${JSON.stringify(first)}`, {
-    advice: 'use proxy, version or help',
-  });
 }

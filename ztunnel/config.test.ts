@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Config, commandOf, loadConfig, printableConfig } from './config.ts';
+import { commandOf } from '#lib/proxy/program.ts';
+import { type Config, loadConfig, printableConfig } from './config.ts';
 import { parseLogFilter } from './log-config.ts';
 
 const load = (env: Record<string, string>, files: Record<string, string> = {}, cores = 8): Config =>

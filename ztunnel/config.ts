@@ -3,7 +3,6 @@
 // kept; ours begin with AMBIT_. Every bad value is reported in one error.
 
 import { ConfigReader } from '#lib/kit/config.ts';
-import { AmbitError } from '#lib/kit/error.ts';
 import type { IssuerSettings } from '#lib/proxy/identity/issuer.ts';
 import type { ServerSettings } from '#lib/proxy/source/server-access.ts';
 import type { WorkerSettings } from './control.ts';
@@ -234,14 +233,4 @@ export function printableConfig(config: Config): Record<string, unknown> {
     localXds: config.localXds ?? null,
   };
   return { ...secretless, xds: address(config.xds), ca: config.fakeCa ? 'FAKE_CA' : address(config.ca) };
-}
-
-/** Throws CONFIG_INVALID for an argument that names no command. */
-export function commandOf(argv: readonly string[]): 'proxy' | 'version' | 'help' {
-  const [first = 'proxy'] = argv;
-  if (first === 'proxy' || first === 'version' || first === 'help') return first;
-  if (first === '--help' || first === '-h') return 'help';
-  throw new AmbitError('CONFIG_INVALID', `unknown command ${JSON.stringify(first)}`, {
-    advice: 'use proxy, version or help',
-  });
 }
