@@ -2,6 +2,7 @@
 // What a connected machine is: which WorkloadEntry stands for it, and what that says when it is made from a
 // WorkloadGroup. Pure.
 
+import { textOf } from '#lib/kit/text-of.ts';
 import type { GenericObject } from '#lib/kube/object.ts';
 import type { WorkloadEntry, WorkloadGroup } from '#lib/model/object/entry.ts';
 import { TUNNEL } from '#lib/model/object/names.ts';
@@ -47,7 +48,7 @@ export function machineOf(peer: Pick<Peer, 'id' | 'metadata'>): Machine | undefi
     group: group === '' ? undefined : group,
     address,
     network,
-    labels: Object.fromEntries(labels.map(([key, value]) => [key, String(value)])),
+    labels: Object.fromEntries(labels.map(([key, value]) => [key, textOf(value)])),
     tunnelled: node.type === 'ztunnel' || ['true', '1'].includes(text('ENABLE_HBONE').toLowerCase()),
   };
 }

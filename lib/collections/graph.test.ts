@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import fc from '#lib/testkit/properties.ts';
 import type { Change, Collection, CollectionStats } from './collection.ts';
 import { Graph } from './graph.ts';
 

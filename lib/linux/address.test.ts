@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { isIP } from 'node:net';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import fc from '#lib/testkit/properties.ts';
 import { Endpoint, readSockaddr, writeSockaddr } from './address.ts';
 import { Arena } from './arena.ts';
 import { parseIp } from './ip-text.ts';

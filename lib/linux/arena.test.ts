@@ -2,7 +2,7 @@
 // Ranges are checked before and after every call; nothing outside them is touched.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import fc from '#lib/testkit/properties.ts';
 import { Arena } from './arena.ts';
 import { close, read, recv, send, write } from './calls.ts';
 import { IoVector } from './iovec.ts';

@@ -2,13 +2,13 @@
 // Edge-triggered readiness under budgets: what is available is always scheduled, and nobody starves.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import { Arena } from '#lib/linux/arena.ts';
 import { close, read, send, shutdownWrite } from '#lib/linux/calls.ts';
 import { EPOLLHUP, EPOLLOUT, EPOLLRDHUP, SO_SNDBUF, SOL_SOCKET } from '#lib/linux/constants.ts';
 import { EAGAIN } from '#lib/linux/errno.ts';
 import { streamPair } from '#lib/linux/message.ts';
 import { setOption } from '#lib/linux/socket.ts';
+import fc from '#lib/testkit/properties.ts';
 import { Loop, type Pollable, type Resumable } from './loop.ts';
 
 const arena = Arena.allocate(1 << 16);

@@ -2,13 +2,13 @@
 // Descriptor numbers come back; owners must not. Random opens, closes, duplicates and late events against a model.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import { Arena } from '#lib/linux/arena.ts';
 import { close, read, send } from '#lib/linux/calls.ts';
 import { EPOLLET, EPOLLIN } from '#lib/linux/constants.ts';
 import { EAGAIN, EBADF } from '#lib/linux/errno.ts';
 import { streamPair } from '#lib/linux/message.ts';
 import { duplicate } from '#lib/linux/process.ts';
+import fc from '#lib/testkit/properties.ts';
 import { Loop, type Pollable, type Slot } from './loop.ts';
 
 const arena = Arena.allocate(256);

@@ -2,7 +2,7 @@
 // The wheel against a plain sorted list.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import fc from '#lib/testkit/properties.ts';
 import { type TimerId, TimerWheel } from './timer-wheel.ts';
 
 type Step =

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import { workload } from '#lib/testkit/mesh.ts';
+import fc from '#lib/testkit/properties.ts';
 import { rankOf, sharesAll } from './candidate.ts';
 import type { Scope } from './service.ts';
 import type { Workload } from './workload.ts';

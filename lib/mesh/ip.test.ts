@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { isIP } from 'node:net';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import ipaddr from 'ipaddr.js';
+import fc from '#lib/testkit/properties.ts';
 import { Cidr, parseCidr } from './cidr.ts';
 import { ipFromBytes, parseIp } from './ip.ts';
 

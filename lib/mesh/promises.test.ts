@@ -5,8 +5,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import { cidr, ip, mesh, type ServiceText, type WorkloadText, workload } from '#lib/testkit/mesh.ts';
+import fc from '#lib/testkit/properties.ts';
 import type { OutboundFlow, OutboundOptions } from './flow.ts';
 import { parseIdentity } from './identity.ts';
 import { resolveOutbound } from './outbound.ts';

@@ -5,7 +5,6 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import type { Collection } from '#lib/collections/collection.ts';
 import {
   authorizationPolicy,
@@ -22,6 +21,7 @@ import {
   waypointGateway,
   workloadEntry,
 } from '#lib/testkit/model.ts';
+import fc from '#lib/testkit/properties.ts';
 import { type KubeObject, keyOf } from './object/object.ts';
 import { WdsState } from './wds/state.ts';
 

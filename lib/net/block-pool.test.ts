@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import fc from '#lib/testkit/properties.ts';
 import { type Block, type BlockHolder, BlockPool, LARGE_BLOCK, SMALL_BLOCK } from './block-pool.ts';
 
 class Holder implements BlockHolder {

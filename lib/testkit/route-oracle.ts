@@ -4,7 +4,6 @@
 // plainest means. The compiled tables must agree with it; and the random tables and requests to try that with, drawn
 // from so few words that they meet often.
 
-import fc from 'fast-check';
 import type { RequestFields, RequestView } from '#lib/mesh/http/request.ts';
 import {
   ANY_REQUEST,
@@ -18,6 +17,7 @@ import {
   type RouteTable,
   type StringMatch,
 } from '#lib/mesh/http/route-table.ts';
+import fc from '#lib/testkit/properties.ts';
 import { client } from './routes.ts';
 
 function stringFits({ ignoreCase, kind, value }: StringMatch, text: string): boolean {

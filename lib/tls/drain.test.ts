@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { getHeapStatistics } from 'node:v8';
-import fc from 'fast-check';
 import { parseIdentity } from '#lib/mesh/identity.ts';
+import fc from '#lib/testkit/properties.ts';
 import { createTlsMaterial } from '#lib/testkit/tls-material.ts';
 import { bytesAt, connect, createPair, deliver, pump, readAll, writeAll } from '#lib/testkit/tls-pair.ts';
 import { Cell } from './openssl.ts';

@@ -2,7 +2,7 @@
 // Peers that hold a certificate and misbehave, and our own change of keys. The hostile peer is OpenSSL without our rules.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import fc from '#lib/testkit/properties.ts';
 import { createTlsMaterial } from '#lib/testkit/tls-material.ts';
 import { bytesAt, carry, connect, createPair, deliver, pump, readAll, writeAll } from '#lib/testkit/tls-pair.ts';
 import type { TlsContext } from './context.ts';

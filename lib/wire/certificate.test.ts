@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import { createTestCa } from '#lib/testkit/certificates.ts';
+import fc from '#lib/testkit/properties.ts';
 import { readCertificate } from './certificate.ts';
 import { children, DER, DerError, expectElement, latin1, readElement, readOid, readTime } from './der.ts';
 import { decodePem, encodePem, pemBlocks } from './pem.ts';

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import { type ConnectionOptions, connect } from 'node:tls';
-import fc from 'fast-check';
+import fc from '#lib/testkit/properties.ts';
 import { type ClientHello, parseClientHello } from './client-hello.ts';
 
 const server = createServer();

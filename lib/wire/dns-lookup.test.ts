@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Answer, decode, encode } from 'dns-packet';
-import fc from 'fast-check';
+import fc from '#lib/testkit/properties.ts';
 import { encodeQuestion, readLookup } from './dns-lookup.ts';
 
 const reply = (answers: Answer[], rcode = 0): Buffer => {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decode, encode, type Packet, RECURSION_DESIRED } from 'dns-packet';
-import fc from 'fast-check';
+import fc from '#lib/testkit/properties.ts';
 import {
   type DnsQuery,
   type DnsRecord,

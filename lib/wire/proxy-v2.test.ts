@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import fc from '#lib/testkit/properties.ts';
 import { encodeProxyV2, type ProxyHeader, parseProxyV2, TLV_SOURCE_IDENTITY } from './proxy-v2.ts';
 
 const v4: ProxyHeader = {

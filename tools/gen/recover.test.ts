@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { Ajv } from 'ajv';
 import addFormats from 'ajv-formats';
-import fc from 'fast-check';
+import fc from '#lib/testkit/properties.ts';
 import { sourcesOf } from './crds.ts';
 import { KINDS } from './kinds.ts';
 import { recoverSchema } from './recover.ts';

@@ -5,9 +5,9 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import fc from 'fast-check';
 import { close } from '#lib/linux/calls.ts';
 import { readOnlyDescriptor } from '#lib/linux/process.ts';
+import fc from '#lib/testkit/properties.ts';
 import { FOUND, MISSING, SAME, StoreReader } from './store-reader.ts';
 import { feedStore, StoreWriter } from './store-writer.ts';
 

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import fc from '#lib/testkit/properties.ts';
 import { normalisePath } from './path-normalise.ts';
 import type { PathNormalisation } from './waypoint.ts';
 

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import fc from '#lib/testkit/properties.ts';
 import { anyRequest, anyTable, naiveRoute } from '#lib/testkit/route-oracle.ts';
 import { answer, brief, client, request } from '#lib/testkit/routes.ts';
 import { formatProof, NO_PROOF, recordProof } from '../proof.ts';

@@ -4,8 +4,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import { serviceEntry } from '#lib/testkit/model.ts';
+import fc from '#lib/testkit/properties.ts';
 import type { ServiceEntry } from '../object/entry.ts';
 import { keyOf } from '../object/object.ts';
 import { AddressAllocator, type Allocation, inOrder } from './allocator.ts';

@@ -82,7 +82,7 @@ export function validateParsed(parsed: readonly ParsedObject[], settings: MeshSe
 }
 
 function shaped(object: KubeObject): boolean {
-  return typeof object.kind === 'string' && typeof object.metadata?.name === 'string';
+  return [object.apiVersion, object.kind, object.metadata?.name].every((part) => typeof part === 'string');
 }
 
 /** As kubectl would create it: without a namespace, in `default`. */

@@ -3,6 +3,7 @@
 // Labels and annotations that the mesh reads, on whatever kind they stand. A value nobody understands is as good as
 // none, which is how a namespace stays out of the mesh unnoticed; so it is told.
 
+import { table } from '#lib/kit/table.ts';
 import * as names from '../object/names.ts';
 import type { KubeObject } from '../object/object.ts';
 import { annotationField, labelField, nearest, type ObjectProblem, ProblemList } from './problem.ts';
@@ -15,13 +16,13 @@ interface ValueRule {
 const ENROLLED = ['Namespace', 'Pod'];
 const WAYPOINT_USERS = ['Namespace', 'Pod', 'Service', 'ServiceAccount', 'ServiceEntry', 'WorkloadEntry'];
 
-const LABEL_VALUES: Readonly<Record<string, ValueRule>> = {
+const LABEL_VALUES = table<ValueRule>({
   [names.DATAPLANE_MODE]: { kinds: ENROLLED, values: ['ambient', 'none'] },
   [names.WAYPOINT_FOR]: { kinds: ['Gateway', 'GatewayClass'], values: ['service', 'workload', 'all', 'none'] },
   [names.INGRESS_USE_WAYPOINT]: { kinds: ['Namespace', 'Service', 'ServiceEntry'], values: ['true', 'false'] },
-};
+});
 
-const ANNOTATION_VALUES: Readonly<Record<string, ValueRule>> = {
+const ANNOTATION_VALUES = table<ValueRule>({
   [names.SAME_NODE]: { kinds: ['Namespace'], values: ['tunnel', 'join'] },
   [names.TRAFFIC_DISTRIBUTION]: {
     kinds: ['Namespace', 'Service', 'ServiceEntry'],
@@ -30,7 +31,7 @@ const ANNOTATION_VALUES: Readonly<Record<string, ValueRule>> = {
   [names.DRY_RUN]: { kinds: ['AuthorizationPolicy'], values: ['true', 'false'] },
   'ambient.istio.io/bypass-inbound-capture': { kinds: ['Pod'], values: ['true', 'false'] },
   'ambient.istio.io/dns-capture': { kinds: ['Pod'], values: ['true', 'false'] },
-};
+});
 
 /** Values of which letter case does not matter. */
 const ANY_CASE = new Set<string>([names.TRAFFIC_DISTRIBUTION, names.DRY_RUN]);

@@ -3,6 +3,7 @@
 // Everything that can be said of one object by itself: by its schema, its labels, and what its kind means. The same
 // function serves `ambit validate`, the admission webhook and istiod's conditions, so they cannot disagree.
 
+import { textOf } from '#lib/kit/text-of.ts';
 import type { KubeObject } from '../object/object.ts';
 import { checkAuthorizationPolicy } from './authorization-policy.ts';
 import { checkMetadata } from './metadata.ts';
@@ -60,10 +61,10 @@ function checkShape(object: KubeObject, schemas: SchemaChecker): ObjectProblem[]
   }
   const { annotations, generateName, labels, name } = object.metadata;
   if (name !== undefined && typeof name !== 'string') {
-    list.error('SchemaViolation', 'metadata.name', 'is no text', `write it in quotes: "${String(name)}"`);
+    list.error('SchemaViolation', 'metadata.name', 'is no text', `write it in quotes: "${textOf(name)}"`);
   } else if (name === undefined || name === '') {
     if (generateName === undefined) list.error('MissingField', 'metadata.name', 'is required', 'name the object');
-  } else if (!DNS_NAME.test(name) && !RBAC_KIND.test(object.kind ?? '')) {
+  } else if (!DNS_NAME.test(name) && !RBAC_KIND.test(textOf(object.kind))) {
     list.error('InvalidValue', 'metadata.name', `"${name}" can be no name`, 'use lower case letters, digits, - and .');
   }
   for (const [field, pairs] of Object.entries({ labels, annotations })) {
@@ -73,7 +74,7 @@ function checkShape(object: KubeObject, schemas: SchemaChecker): ObjectProblem[]
           'SchemaViolation',
           `metadata.${field}[${key}]`,
           'is no text',
-          `write it in quotes: "${String(value)}"`,
+          `write it in quotes: "${textOf(value)}"`,
         );
       }
     }

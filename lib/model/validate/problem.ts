@@ -3,6 +3,7 @@
 // What is wrong with an object, as its author is told: in a condition, in an Event, by `ambit validate`.
 
 import type { Problem } from '#lib/kit/result.ts';
+import { textOf } from '#lib/kit/text-of.ts';
 import type { KubeObject } from '../object/object.ts';
 
 /** `error`: not done as written. `warning`: done, but hardly as meant. */
@@ -34,8 +35,11 @@ export interface ObjectProblem extends Problem {
 /** `AuthorizationPolicy shop/deny-cart`. */
 export function describeObject(object: KubeObject): string {
   const { name, namespace } = object.metadata;
-  const place = namespace === undefined || namespace === '' ? name : `${namespace}/${name}`;
-  return `${object.kind ?? 'object'} ${place}`;
+  const place = [namespace ?? '', name ?? '']
+    .map(textOf)
+    .filter((part) => part !== '')
+    .join('/');
+  return `${textOf(object.kind ?? 'object')} ${place}`;
 }
 
 /** Gathers the problems of one object. */

@@ -5,6 +5,7 @@
 
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import addFormats from 'ajv-formats';
+import { textOf } from '#lib/kit/text-of.ts';
 import type { KubeObject } from '../object/object.ts';
 import { SCHEMAS_JSON } from '../schema/gen.ts';
 import { nearest, type ObjectProblem, ProblemList } from './problem.ts';
@@ -97,12 +98,12 @@ function tell(list: ProblemList, error: ErrorObject): void {
     }
     case 'enum': {
       const allowed = (params['allowedValues'] as readonly unknown[]).map(String);
-      const guess = nearest(String(error.data), allowed);
+      const guess = nearest(textOf(error.data), allowed);
       const fix =
         guess === undefined
           ? `write one of ${allowed.join(', ')}`
           : `did you mean ${guess}? One of ${allowed.join(', ')}`;
-      list.error('UnknownValue', field, `"${String(error.data)}" is not a value of this field`, fix);
+      list.error('UnknownValue', field, `"${textOf(error.data)}" is not a value of this field`, fix);
       return;
     }
     case 'type':

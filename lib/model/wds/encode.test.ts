@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import { Cidr } from '#lib/mesh/cidr.ts';
 import type { GatewayAddress } from '#lib/mesh/gateway-address.ts';
 import { ip4, ip6 } from '#lib/mesh/ip.ts';
@@ -10,6 +9,7 @@ import type { Policy } from '#lib/mesh/policy.ts';
 import { type Service, serviceKey } from '#lib/mesh/service.ts';
 import type { Workload } from '#lib/mesh/workload.ts';
 import { policy, workload } from '#lib/testkit/mesh.ts';
+import fc from '#lib/testkit/properties.ts';
 import { encodePolicy, encodeService, encodeWorkload } from './encode.ts';
 import { decodeAddress, decodeAuthorization } from './state.ts';
 

@@ -3,13 +3,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
-import fc from 'fast-check';
 import { matchingRule } from '#lib/mesh/match.ts';
 import type { Service } from '#lib/mesh/service.ts';
 import type { Workload } from '#lib/mesh/workload.ts';
 import { AuthorizationSchema } from '#lib/proto/gen/authorization_pb.ts';
 import { AddressSchema } from '#lib/proto/gen/workload_pb.ts';
 import { ip, service, workload } from '#lib/testkit/mesh.ts';
+import fc from '#lib/testkit/properties.ts';
 import { encodeService, encodeWorkload } from './encode.ts';
 import { decodeAddress, WdsState } from './state.ts';
 

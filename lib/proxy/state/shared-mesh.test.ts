@@ -2,7 +2,6 @@
 // The view of a data-plane process, and the main process's own, held against plain maps: whatever happens, all answer alike.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import { createLogger } from '#lib/kit/log.ts';
 import { StoreReader } from '#lib/loop/shared/store-reader.ts';
 import { StoreWriter } from '#lib/loop/shared/store-writer.ts';
@@ -10,6 +9,7 @@ import { MapMesh } from '#lib/mesh/map-mesh.ts';
 import type { MeshListing, MeshView } from '#lib/mesh/view.ts';
 import { encodePolicy, encodeService, encodeWorkload } from '#lib/model/wds/encode.ts';
 import { ip, policy, service, workload } from '#lib/testkit/mesh.ts';
+import fc from '#lib/testkit/properties.ts';
 import { MeshState } from './mesh-state.ts';
 import {
   decodePolicy,

@@ -2,7 +2,6 @@
 // Windows in both directions (RFC 9113 section 5.2), and what they promise about memory and neighbours.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
 import {
   connectFrame,
   dataFrame,
@@ -13,6 +12,7 @@ import {
   settingsFrame,
   windowFrame,
 } from '#lib/testkit/h2-peer.ts';
+import fc from '#lib/testkit/properties.ts';
 import { HeaderBlock } from './headers.ts';
 import { FrameType, MAX_31, PREFACE, SettingId } from './protocol.ts';
 import type { H2Stream } from './stream.ts';

@@ -2,7 +2,6 @@
 // However the byte stream is cut, the engine says and sends the same.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import {
   block,
   CONNECT,
@@ -18,6 +17,7 @@ import {
   uint32,
   windowFrame,
 } from '#lib/testkit/h2-peer.ts';
+import fc from '#lib/testkit/properties.ts';
 import { HeaderBlock } from './headers.ts';
 import { FrameType, PREFACE } from './protocol.ts';
 import { FrameReader, type FrameSink } from './reader.ts';

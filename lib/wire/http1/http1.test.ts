@@ -2,9 +2,9 @@
 // HTTP/1.1 reading: what is accepted, what is refused, against llhttp, and however the bytes are cut.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
 import { readHttp1 } from '#lib/testkit/http1-recorder.ts';
 import { llhttp } from '#lib/testkit/llhttp.ts';
+import fc from '#lib/testkit/properties.ts';
 import { Http1Head } from './head.ts';
 import { http1Reason, http1Status } from './reason.ts';
 import { CHUNK_END, CHUNK_HEAD, fieldLine, LAST_CHUNK, requestLine, statusLine, writeChunkHead } from './writer.ts';

@@ -2,7 +2,7 @@
 // Properties of server-side apply that hold for any two configurations.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import fc from '#lib/testkit/properties.ts';
 import { equal, isObject, type Json, type JsonObject, type KubeObject, listAt } from '../json.ts';
 import type { Schema } from '../schema/schema.ts';
 import { fromFields, toFields } from './field-set.ts';

@@ -2,7 +2,7 @@
 // HPACK against the examples of RFC 7541 appendix C, against itself, and against what breaks a compression state.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import fc from '#lib/testkit/properties.ts';
 import { HpackDecoder } from './decoder.ts';
 import { HpackEncoder } from './encoder.ts';
 import { HeaderField } from './field.ts';

@@ -2,7 +2,7 @@
 // The Huffman code: known code words, round trips, and the three ways to end badly.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import fc from '#lib/testkit/properties.ts';
 import { decodedBound, huffmanDecode, huffmanEncode, huffmanLength } from './huffman.ts';
 
 function decode(bytes: Buffer): string | undefined {
