@@ -96,6 +96,10 @@ export class PeerSettings {
   maxFrameSize: number = MIN_MAX_FRAME;
   maxHeaderListSize: number = MAX_31;
   enableConnectProtocol = false;
+  /** Its first SETTINGS have arrived. */
+  received = false;
+  /** It has acknowledged ours. */
+  acknowledged = false;
   /** Why the last `apply` failed. */
   reason = '';
 
