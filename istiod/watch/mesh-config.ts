@@ -6,6 +6,7 @@ import { parse } from 'yaml';
 import { fail, ok, type Problem, type Result } from '#lib/kit/result.ts';
 import type { ConfigMap } from '#lib/kube/object.ts';
 import type { MeshSettings } from '#lib/model/mesh-settings.ts';
+import { readExtensionProviders } from './extension-providers.ts';
 import { SettingsReader } from './settings-reader.ts';
 
 const KEY = 'mesh';
@@ -57,6 +58,9 @@ export function readMeshConfig(map: ConfigMap | undefined, defaults: MeshSetting
     trustDomain: nameOf('trustDomain', defaults.trustDomain),
     rootNamespace: nameOf('rootNamespace', defaults.rootNamespace),
     pathNormalisation: reader.pathNormalisation(settings['pathNormalization']) ?? defaults.pathNormalisation,
+    extensionProviders: readExtensionProviders(settings['extensionProviders'], (field, message, fix) => {
+      problems.push({ object, field: `data.${KEY}: ${field}`, message, fix });
+    }),
     trustDomainAliases: Array.isArray(aliases) ? aliases.map(String) : [],
   };
   const [first, ...rest] = problems;

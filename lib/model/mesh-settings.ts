@@ -2,7 +2,7 @@
 //
 // Settings of the whole mesh that shape what is computed, from istiod's configuration and the mesh config map.
 
-import type { PathNormalisation } from '#lib/mesh/http/waypoint.ts';
+import type { PathNormalisation, Provider } from '#lib/mesh/http/waypoint.ts';
 import { DEFAULT_TRUST_DOMAIN } from '#lib/mesh/identity.ts';
 import type { LabelSelector } from './object/label-selector.ts';
 
@@ -29,6 +29,8 @@ export interface MeshSettings {
   readonly dryRunPolicies: boolean;
   /** How waypoints read paths before anything is decided about them. */
   readonly pathNormalisation: PathNormalisation;
+  /** Whom waypoints may ask or tell something. */
+  readonly extensionProviders: readonly ExtensionProvider[];
   /** Gateways of Istio's own classes are left to an Istio beside (AMBIT_OWN_GATEWAY_CLASSES_ONLY). */
   readonly ownClassesOnly: boolean;
   /** Image of the proxies that are run for Gateways (AMBIT_WAYPOINT_IMAGE). */
@@ -42,6 +44,13 @@ export interface MeshSettings {
   readonly servicesSelectEntries: boolean;
   /** A WorkloadEntry whose condition `Healthy` is False gets no traffic (AMBIT_WORKLOAD_ENTRY_HEALTH). */
   readonly entryHealth: boolean;
+}
+
+/** One of `extensionProviders`, before it is known which service its host is. */
+export interface ExtensionProvider extends Omit<Provider, 'target'> {
+  /** `host` or `namespace/host`; '' when it is no service. */
+  readonly service: string;
+  readonly port: number;
 }
 
 /** One rule of `serviceEntryVisibility`. */
@@ -79,6 +88,7 @@ export const DEFAULT_SETTINGS: MeshSettings = {
   autoAllowWaypoints: false,
   dryRunPolicies: false,
   pathNormalisation: 'base',
+  extensionProviders: [],
   ownClassesOnly: false,
   proxyImage: 'ambit/waypoint:0.1.0',
   systemNamespace: 'istio-system',

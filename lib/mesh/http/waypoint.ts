@@ -49,17 +49,45 @@ export interface Provider {
   readonly format: string;
   readonly json: boolean;
   readonly timeoutMs: number;
+  /** A question that gets no answer lets the request pass. */
   readonly failOpen: boolean;
+  /** Answer to the client when a question gets none. */
   readonly statusOnError: number;
+  /** Headers of the request that go along with a question by HTTP: names, `prefix*`, `*suffix`. */
   readonly requestHeaders: readonly string[];
+  /** Headers of an answer by HTTP that allows, set in the request. */
   readonly upstreamHeaders: readonly string[];
+  /** Headers of an answer by HTTP that denies, for the client; none named: all of them. */
   readonly denyHeaders: readonly string[];
+  /** Headers of an answer by HTTP that allows, for the client. */
   readonly allowHeaders: readonly string[];
   readonly extraHeaders: readonly HeaderValue[];
+  /** Octets of content that go along; 0 for none. */
   readonly bodyBytes: number;
+  /** Longer content goes along in part; otherwise it is refused. */
   readonly bodyPartial: boolean;
+  readonly bodyAsBytes: boolean;
   readonly jsonFields: Readonly<Record<string, string>>;
 }
+
+/** What a provider is unless it says otherwise. */
+export const BLANK_PROVIDER: Omit<Provider, 'name' | 'kind' | 'target'> = {
+  path: '',
+  format: '',
+  json: false,
+  timeoutMs: 600_000,
+  failOpen: false,
+  statusOnError: 403,
+  requestHeaders: [],
+  upstreamHeaders: [],
+  denyHeaders: [],
+  allowHeaders: [],
+  extraHeaders: [],
+  bodyBytes: 0,
+  bodyPartial: false,
+  bodyAsBytes: false,
+  jsonFields: {},
+};
 
 export interface WaypointSettings {
   /** `<namespace>/<name>` of the Gateway. */

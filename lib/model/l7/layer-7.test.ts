@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Result } from '#lib/kit/result.ts';
+import { BLANK_PROVIDER } from '#lib/mesh/http/waypoint.ts';
 import {
   authorizationPolicy,
   kubeService,
@@ -22,6 +23,7 @@ import {
   type ResourceType,
   ROUTE_TABLE,
   TRAFFIC_POLICY,
+  WAYPOINT,
   WORKLOAD_LABELS,
 } from './resource.ts';
 
@@ -202,4 +204,26 @@ test('a RequestAuthentication goes to the waypoints of its targets, with the key
       ['j', '', ''],
     ],
   );
+});
+
+test('extension providers are told with the service that has their host, and every waypoint knows how to reach it', () => {
+  const provider = (name: string, service: string) =>
+    ({ ...BLANK_PROVIDER, name, kind: 'ext-authz-grpc', service, port: 9000 }) as const;
+  const extensionProviders = [
+    provider('far', 'edge/pay.shop.svc.cluster.local'),
+    provider('here', 'shop/pay'),
+    provider('plain', 'pay.shop.svc.cluster.local'),
+  ];
+  const rule = istio('DestinationRule', 'dr', { host: 'pay', trafficPolicy: { loadBalancer: { simple: 'RANDOM' } } });
+  const live = testModel([...WORLD, rule], { extensionProviders });
+  const providers = told(live, WAYPOINT)['shop/w shop/w']?.providers ?? [];
+  assert.deepEqual(
+    providers.map(({ name, target }) => [name, target?.service, target?.port]),
+    [
+      ['far', undefined, undefined],
+      ['here', PAY, 9000],
+      ['plain', PAY, 9000],
+    ],
+  );
+  assert.deepEqual(names(told(live, TRAFFIC_POLICY)), [`shop/v ${PAY}`, `shop/w ${PAY}`]);
 });

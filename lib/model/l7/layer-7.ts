@@ -11,6 +11,7 @@ import { convertAccessPolicy } from '../policy/access-policy.ts';
 import { type AuthorizationPolicy, targetRefsOf } from '../policy/authorization-spec.ts';
 import { settingsIn } from '../scope.ts';
 import { enforcers } from './access.ts';
+import { createProviders } from './providers.ts';
 import { ACCESS_POLICY, ROUTE_TABLE, TELEMETRY, WAYPOINT } from './resource.ts';
 import { type ScopedType, scopedType, scopedValues } from './scoped.ts';
 import { Senders, serviceOfTable } from './senders.ts';
@@ -31,14 +32,15 @@ export interface Layer7Collections {
 
 export function createLayer7(graph: Graph, sources: Layer7Sources): Layer7Collections {
   const { authorizationPolicies, fronts, ownGateways, settings, tables } = sources;
-  const senders = new Senders(graph, tables, fronts);
+  const providers = createProviders(graph, sources);
+  const senders = new Senders(graph, { tables, fronts, providers, ownGateways });
   const tokens = createTokens(graph, sources);
   const types = [
     scopedType(
       graph,
       WAYPOINT,
       graph.map('waypoint settings', ownGateways, ({ gateway }, _key, fetch) =>
-        waypointSettings(gateway, settingsIn(settings, fetch)),
+        waypointSettings(gateway, settingsIn(settings, fetch), [...fetch.all(providers).values()].sort(byName)),
       ),
       ({ name }) => [name],
     ),
@@ -54,4 +56,8 @@ export function createLayer7(graph: Graph, sources: Layer7Sources): Layer7Collec
     scopedType(graph, TELEMETRY, graph.constant<Telemetry>('telemetry', []), () => []),
   ];
   return { types, wantedKeySets: tokens.wanted };
+}
+
+function byName(a: { readonly name: string }, b: { readonly name: string }): number {
+  return a.name < b.name ? -1 : 1;
 }

@@ -288,6 +288,7 @@ const waypoint: WaypointSettings = {
       extraHeaders: [{ name: 'e', value: 'f' }],
       bodyBytes: 4,
       bodyPartial: true,
+      bodyAsBytes: true,
       jsonFields: { a: '%B%' },
     },
   ],

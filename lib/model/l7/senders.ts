@@ -1,18 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which waypoints send requests to a service: those it is bound to, and those whose routes lead there.
+// Which waypoints send requests to a service: those it is bound to, those whose routes lead there, and all of them where it
+// is an extension provider's.
 
 import type { Collection, Fetch, Index } from '#lib/collections/collection.ts';
 import type { Graph } from '#lib/collections/graph.ts';
 import type { Backend, RouteTable } from '#lib/mesh/http/route-table.ts';
+import type { Provider } from '#lib/mesh/http/waypoint.ts';
+import type { OwnGateway } from '../gateway/gateways.ts';
 import type { WaypointsOfServices } from './scoped.ts';
+
+interface SenderSources {
+  readonly tables: Collection<RouteTable>;
+  readonly fronts: WaypointsOfServices;
+  readonly providers: Collection<Provider>;
+  /** By key. */
+  readonly ownGateways: Collection<OwnGateway>;
+}
 
 export class Senders {
   readonly #fronts: WaypointsOfServices;
   readonly #leadingTo: Index<RouteTable>;
+  readonly #asking: Index<Provider>;
+  readonly #ownGateways: Collection<OwnGateway>;
 
-  constructor(graph: Graph, tables: Collection<RouteTable>, fronts: WaypointsOfServices) {
+  constructor(graph: Graph, { fronts, ownGateways, providers, tables }: SenderSources) {
     this.#fronts = fronts;
+    this.#ownGateways = ownGateways;
+    this.#asking = graph.index('extension providers by service', providers, ({ target }) =>
+      target === undefined ? [] : [target.service],
+    );
     this.#leadingTo = graph.index('route tables by destination', tables, destinationsOf);
   }
 
@@ -21,7 +38,8 @@ export class Senders {
     const routed = fetch
       .lookup(this.#leadingTo, service)
       .flatMap(({ name }) => this.#fronts.of(serviceOfTable(name), fetch));
-    return [...new Set([...this.#fronts.of(service, fetch), ...routed])];
+    const asking = fetch.lookup(this.#asking, service).length === 0 ? [] : fetch.all(this.#ownGateways).keys();
+    return [...new Set([...this.#fronts.of(service, fetch), ...routed, ...asking])];
   }
 }
 

@@ -3,7 +3,7 @@
 // What a waypoint is itself, from its Gateway and the mesh's settings.
 
 import { DEFAULT_RETRY } from '#lib/mesh/http/route-table.ts';
-import type { WaypointSettings } from '#lib/mesh/http/waypoint.ts';
+import type { Provider, WaypointSettings } from '#lib/mesh/http/waypoint.ts';
 import type { MeshSettings } from '../mesh-settings.ts';
 import { annotation, keyOf } from '../object/object.ts';
 import type { Gateway } from '../waypoint/gateway.ts';
@@ -13,6 +13,7 @@ const FORWARD_CLIENT = 'ambient.istio.io/xfcc-include-client-identity';
 export function waypointSettings(
   gateway: Gateway,
   { pathNormalisation }: Pick<MeshSettings, 'pathNormalisation'>,
+  providers: readonly Provider[] = [],
 ): WaypointSettings {
   return {
     name: keyOf(gateway),
@@ -27,7 +28,7 @@ export function waypointSettings(
     pathNormalisation,
     defaultRetry: DEFAULT_RETRY,
     headers: undefined,
-    providers: [],
+    providers,
     forwardClientIdentity: annotation(gateway, FORWARD_CLIENT) === 'true',
     trustedProxies: 0,
   };
