@@ -12,6 +12,8 @@ import type { AppProtocol, Service } from '#lib/mesh/service.ts';
 import { portOf } from '#lib/mesh/service.ts';
 import type { Member } from '../upstream/member.ts';
 import type { Runtime } from '../worker/runtime.ts';
+import { filtersOf } from './door-filters.ts';
+import type { RequestFilter } from './filter.ts';
 
 export type Behind =
   | { readonly kind: 'service'; readonly service: Service; readonly port: number }
@@ -28,6 +30,8 @@ export class Door {
   telemetry: Telemetry | undefined;
   settings!: WaypointSettings;
   retry: Retry = DEFAULT_RETRY;
+  /** What requests meet here, in this order. */
+  filters: readonly RequestFilter[] = [];
   readonly #runtime: Runtime;
   #seenAt = -1;
 
@@ -72,5 +76,6 @@ export class Door {
     this.telemetry = l7.telemetry(this.service);
     if (behind.kind === 'service') this.table = l7.serviceTable(behind.service.key, behind.port);
     else if (behind.kind === 'listener') this.table = l7.listenerTable(behind.table);
+    this.filters = filtersOf(this);
   }
 }

@@ -13,6 +13,7 @@ import type { Identities } from '#lib/proxy/worker/identities.ts';
 import type { WorkloadMemory } from '#lib/proxy/worker/workload-facts.ts';
 import type { WorkerSettings } from '../control.ts';
 import type { Connections } from '../listener/connections.ts';
+import type { Tracer } from '../path/trace.ts';
 import type { Clusters } from '../upstream/clusters.ts';
 import type { Tunnels } from '../upstream/tunnels.ts';
 import type { L7View } from './l7-view.ts';
@@ -38,6 +39,8 @@ export interface Runtime {
   readonly clusters: Clusters;
   readonly connections: Connections;
   readonly telemetry: Telemetry;
+  /** null: no request is followed. */
+  readonly tracer: Tracer | null;
   /** This proxy as a workload: where it is decides what is near. */
   readonly self: () => Workload;
   /** Wall clock, ms with fractions. */

@@ -160,6 +160,7 @@ export class WaypointWorker implements WorkerProgram {
         accessLog: settings.accessLog,
         clusterId: settings.clusterId,
       }),
+      tracer: null,
       now,
     };
     const runtime = half as Runtime;

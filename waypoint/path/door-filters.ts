@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which filters stand at a door, in the order in which requests meet them; none that has nothing to do there.
+import type { Door } from './door.ts';
+import { FaultFilter } from './fault-filter.ts';
+import type { RequestFilter } from './filter.ts';
+import { PolicyFilter } from './policy-filter.ts';
+import { NO_ROUTES, RouteFilter } from './route-filter.ts';
+import { TokenFilter } from './token-filter.ts';
+
+const FAULTS = new FaultFilter();
+
+export function filtersOf({ access, authenticator, behind, table }: Omit<Door, 'filters'>): readonly RequestFilter[] {
+  const filters: RequestFilter[] = [];
+  if (authenticator !== undefined) filters.push(new TokenFilter(authenticator));
+  if (access.http.length > 0) filters.push(new PolicyFilter(access.http));
+  if (behind.kind === 'workload') return filters;
+  if (table === undefined) filters.push(NO_ROUTES);
+  else filters.push(new RouteFilter(table), FAULTS);
+  return filters;
+}

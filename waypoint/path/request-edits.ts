@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// What changes in a request's head on its way to the server.
+import type { ForwardVerdict } from '#lib/mesh/http/route-verdict.ts';
+import { HeadEdits } from '#lib/wire/http/edits.ts';
+import type { Exchange } from './exchange.ts';
+import { applyChanges } from './header-changes.ts';
+
+/** `verdict` is null for a workload, to which there are no routes. */
+export function requestEdits(exchange: Exchange, verdict: ForwardVerdict | null): HeadEdits {
+  const edits = new HeadEdits();
+  const { origin, request, runtime } = exchange;
+  const { head } = exchange.stream;
+  const { headers } = origin.door.settings;
+  if (request.path !== head.path) edits.path = request.path;
+  if (verdict !== null) {
+    if (verdict.path !== request.path) {
+      edits.path = verdict.path;
+      if (headers?.noDebug !== true) edits.set('x-envoy-original-path', request.path);
+    }
+    if (verdict.authority !== request.authority) edits.authority = verdict.authority;
+    applyChanges(edits, verdict.requestHeaders);
+  }
+  if (request.identified !== undefined) applyChanges(edits, [request.identified]);
+  applyChanges(edits, exchange.changes);
+  if (head.get('x-forwarded-proto') === undefined) edits.put('x-forwarded-proto', 'http');
+  const id = head.get('x-request-id');
+  if (id !== undefined) exchange.requestId = id;
+  else if (headers?.noRequestId !== true) {
+    exchange.requestId = runtime.ids.next();
+    edits.put('x-request-id', exchange.requestId);
+  }
+  tellAttempt(exchange, edits, 1);
+  const timeout = verdict?.rule.timeoutMs ?? 0;
+  if (timeout > 0 && headers?.noDebug !== true) edits.set('x-envoy-expected-rq-timeout-ms', String(timeout));
+  if (headers?.forwardedHost === true) edits.set('x-forwarded-host', request.authority);
+  if (headers?.forwardedPort === true) edits.set('x-forwarded-port', String(origin.door.port));
+  clientIdentity(exchange, edits);
+  return edits;
+}
+
+/** Tells the server which try this is. */
+export function tellAttempt({ origin }: Exchange, edits: HeadEdits, attempt: number): void {
+  const { headers } = origin.door.settings;
+  if (headers?.noAttemptCount !== true && headers?.noDebug !== true)
+    edits.set('x-envoy-attempt-count', String(attempt));
+}
+
+/** Whoever the client says it is to services is what the tunnel proved, or nobody. */
+function clientIdentity({ origin, runtime, stream }: Exchange, edits: HeadEdits): void {
+  const { door, identity } = origin;
+  if (door.settings.forwardClientIdentity && identity !== undefined)
+    edits.set('x-forwarded-client-cert', `By=${runtime.settings.identity};URI=${identity.uri}`);
+  else if (stream.head.get('x-forwarded-client-cert') !== undefined) edits.remove('x-forwarded-client-cert');
+}
