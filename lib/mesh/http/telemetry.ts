@@ -20,6 +20,7 @@ export interface Tracing {
   readonly provider: string;
   /** Of requests that carry no decision of their own, 0 to 1. */
   readonly share: number;
+  /** Decided and propagated, and not reported. */
   readonly disabled: boolean;
   readonly tags: readonly CustomTag[];
   readonly disablePropagation: boolean;
@@ -35,10 +36,17 @@ export interface MetricOverride {
   readonly tags: readonly { readonly name: string; readonly remove: boolean; readonly value: string }[];
 }
 
+/** What is counted and how it is labelled; of overrides the later wins. */
+export interface MetricSettings {
+  readonly disabled: boolean;
+  readonly overrides: readonly MetricOverride[];
+}
+
 export interface Telemetry {
   /** Key of a service, or `*` for the rest. */
   readonly name: string;
-  readonly accessLogs: readonly AccessLogging[];
+  /** undefined: as the proxy itself is set. */
+  readonly accessLogs: { readonly loggers: readonly AccessLogging[] } | undefined;
   readonly tracing: Tracing | undefined;
-  readonly metrics: { readonly disabled: boolean; readonly overrides: readonly MetricOverride[] } | undefined;
+  readonly metrics: MetricSettings | undefined;
 }

@@ -68,6 +68,14 @@ export interface Provider {
   readonly bodyPartial: boolean;
   readonly bodyAsBytes: boolean;
   readonly jsonFields: Readonly<Record<string, string>>;
+  /** Of traces: `environment`. */
+  readonly resourceDetectors: readonly string[];
+  /** The resource is described by OpenTelemetry's conventions. */
+  readonly otelConventions: boolean;
+  /** Characters of a URL in a span; 0: the default. */
+  readonly maxTagLength: number;
+  /** Zipkin: headers of W3C are written too. */
+  readonly w3cToo: boolean;
 }
 
 /** What a provider is unless it says otherwise. */
@@ -87,6 +95,10 @@ export const BLANK_PROVIDER: Omit<Provider, 'name' | 'kind' | 'target'> = {
   bodyPartial: false,
   bodyAsBytes: false,
   jsonFields: {},
+  resourceDetectors: [],
+  otelConventions: false,
+  maxTagLength: 0,
+  w3cToo: false,
 };
 
 export interface WaypointSettings {

@@ -228,7 +228,7 @@ const authentication: RequestAuthentication = {
 };
 const telemetry: Telemetry = {
   name: '*',
-  accessLogs: [{ provider: 'envoy', filter: 'response.code >= 400' }],
+  accessLogs: { loggers: [{ provider: 'envoy', filter: 'response.code >= 400' }] },
   tracing: {
     provider: 'otel',
     share: 0.01,
@@ -290,6 +290,10 @@ const waypoint: WaypointSettings = {
       bodyPartial: true,
       bodyAsBytes: true,
       jsonFields: { a: '%B%' },
+      resourceDetectors: ['environment'],
+      otelConventions: true,
+      maxTagLength: 8,
+      w3cToo: true,
     },
   ],
   forwardClientIdentity: true,
