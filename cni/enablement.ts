@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which pods belong to the mesh: one pure function for the plugin, which asks before a pod starts, and the agent, which
 // asks again whenever labels change. Every answer has a reason that can be shown.
+
 import { fail, ok, type Problem, type Result } from '#lib/kit/result.ts';
+import { own } from '#lib/kit/table.ts';
 
 /** A label selector (Kubernetes API, LabelSelector). Empty matches everything. */
 export interface LabelSelector {
@@ -68,7 +70,7 @@ export function eligibility(
 
 /** Whether labels satisfy every requirement of a selector; an unknown operator satisfies nothing. */
 export function matchesLabels(selector: LabelSelector, labels: Readonly<Record<string, string>>): boolean {
-  const exact = Object.entries(selector.matchLabels ?? {}).every(([key, value]) => labels[key] === value);
+  const exact = Object.entries(selector.matchLabels ?? {}).every(([key, value]) => own(labels, key) === value);
   return exact && (selector.matchExpressions ?? []).every((expression) => matchesExpression(expression, labels));
 }
 
@@ -76,7 +78,7 @@ function matchesExpression(
   { key, operator, values = [] }: NonNullable<LabelSelector['matchExpressions']>[number],
   labels: Readonly<Record<string, string>>,
 ): boolean {
-  const value = labels[key];
+  const value = own(labels, key);
   switch (operator) {
     case 'In':
       return value !== undefined && values.includes(value);

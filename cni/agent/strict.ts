@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whether a pod accepts nothing but mutual TLS, asked of the model that also computes what node proxies enforce. It decides
 // only whether old plaintext connections into the pod may live on: what is new is the proxy's to judge.
+import { own } from '#lib/kit/table.ts';
 import type { GenericObject, Pod } from '#lib/kube/object.ts';
 import {
   effectiveMode,
@@ -21,7 +22,7 @@ export function isStrict(pod: Pod, policies: Iterable<GenericObject>, rootNamesp
   const { labels = {}, namespace } = pod.metadata;
   const selecting = all.filter((one) => {
     const wanted = one.metadata.namespace === namespace ? selectorOf(one) : undefined;
-    return wanted !== undefined && Object.entries(wanted).every(([key, value]) => labels[key] === value);
+    return wanted !== undefined && Object.entries(wanted).every(([key, value]) => own(labels, key) === value);
   });
   const { exceptions, strict } = effectiveMode(oldest(selecting), inheritedMode(wide(namespace), wide(rootNamespace)));
   return strict && exceptions.length === 0;

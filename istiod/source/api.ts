@@ -2,6 +2,7 @@
 // A Kubernetes API over a set of objects, inside the process: as much of one as istiod asks for. So everything that
 // reads or writes the cluster does the same without one.
 
+import { own } from '#lib/kit/table.ts';
 import { KubeError } from '#lib/kube/error.ts';
 import { type GenericObject, objectKey } from '#lib/kube/object.ts';
 import type { Transport, TransportAnswer, TransportRequest } from '#lib/kube/transport.ts';
@@ -229,7 +230,7 @@ function selection(place: Place, query: URLSearchParams): (object: Stored) => bo
   return ({ metadata }) =>
     (place.namespace === undefined || metadata.namespace === place.namespace) &&
     labels.every(([key, value]) => {
-      const has = metadata.labels?.[key];
+      const has = own(metadata.labels, key);
       return value === undefined ? has !== undefined : has === value;
     }) &&
     names.every(([, name]) => metadata.name === name);

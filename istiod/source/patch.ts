@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // Patches on objects: JSON merge patch, and as much of server-side apply as conditions need. Pure.
 
+import { own } from '#lib/kit/table.ts';
 import type { Condition, GenericObject } from '#lib/kube/object.ts';
 import type { Stored } from './table.ts';
 
 /** JSON merge patch (RFC 7386): null removes, maps merge, all else replaces. */
 export function mergePatched(base: unknown, patch: unknown): unknown {
   if (!isMap(patch)) return patch;
-  const out: Record<string, unknown> = isMap(base) ? { ...base } : {};
+  const out = new Map(isMap(base) ? Object.entries(base) : []);
   for (const [key, value] of Object.entries(patch)) {
-    if (value === null) delete out[key];
-    else out[key] = mergePatched(out[key], value);
+    if (value === null) out.delete(key);
+    else out.set(key, mergePatched(out.get(key), value));
   }
-  return out;
+  return Object.fromEntries(out);
 }
 
 /** Where it is written down which conditions a field manager gave, so that those it gives no more are removed. */
@@ -25,7 +26,7 @@ export function applied(known: Stored, given: GenericObject, manager: string): G
   if (wanted === undefined) return next;
   const owners = ownersOf(known);
   const mine = new Set(wanted.map(({ type }) => type));
-  const kept = (conditionsOf(known) ?? []).filter(({ type }) => !mine.has(type) && owners[type] !== manager);
+  const kept = (conditionsOf(known) ?? []).filter(({ type }) => !mine.has(type) && own(owners, type) !== manager);
   const left = Object.entries(owners).filter(([type]) => kept.some((one) => one.type === type));
   const owned = Object.fromEntries([...left, ...[...mine].map((type) => [type, manager])]);
   return { ...next, status: { ...next.status, conditions: [...kept, ...wanted], [OWNED]: owned } };

@@ -3,26 +3,28 @@
 // are one with those of other clusters, how paths are read. Problems are gathered; a list with one is not used at all.
 
 import type { Problem } from '#lib/kit/result.ts';
+import { table } from '#lib/kit/table.ts';
+import { textOf } from '#lib/kit/text-of.ts';
 import type { PathNormalisation } from '#lib/mesh/http/waypoint.ts';
 import type { ServiceScope, VisibilityRule } from '#lib/model/mesh-settings.ts';
 import { type LabelSelector, parseLabelSelector } from '#lib/model/object/label-selector.ts';
 
-const VISIBILITIES: Readonly<Record<string, VisibilityRule['visibility']>> = {
+const VISIBILITIES = table<VisibilityRule['visibility']>({
   '': 'public',
   UNSPECIFIED: 'public',
   VISIBILITY_UNSPECIFIED: 'public',
   PUBLIC: 'public',
   NAMESPACE: 'namespace',
   NONE: 'none',
-};
+});
 
-const NORMALISATIONS: Readonly<Record<string, PathNormalisation>> = {
+const NORMALISATIONS = table<PathNormalisation>({
   DEFAULT: 'base',
   BASE: 'base',
   NONE: 'none',
   MERGE_SLASHES: 'merge-slashes',
   DECODE_AND_MERGE_SLASHES: 'decode-and-merge-slashes',
-};
+});
 
 const EVERY: LabelSelector = { matchLabels: {}, matchExpressions: [] };
 
@@ -83,7 +85,7 @@ export class SettingsReader {
   pathNormalisation(value: unknown): PathNormalisation | undefined {
     if (value === undefined || value === null) return undefined;
     const { normalization = 'DEFAULT' } = asMap(value);
-    const how = NORMALISATIONS[String(normalization)];
+    const how = NORMALISATIONS[textOf(normalization)];
     if (how === undefined) {
       const written = JSON.stringify(normalization);
       const fix = `write ${Object.keys(NORMALISATIONS).join(', ')}`;
@@ -93,7 +95,7 @@ export class SettingsReader {
   }
 
   #visible(field: string, value: unknown): VisibilityRule['visibility'] | undefined {
-    const word = VISIBILITIES[String(value ?? '')];
+    const word = VISIBILITIES[textOf(value ?? '')];
     if (word === undefined) {
       this.#problem(field, `${JSON.stringify(value)} is no visibility`, 'write PUBLIC, NAMESPACE or NONE');
     }

@@ -84,8 +84,8 @@ export class DeltaClientState {
   open(): DeltaDiscoveryRequest[] {
     return [...this.#types.values()].map(({ subscription, versions, wanted }) => {
       const onDemand = subscription.mode === 'on-demand';
-      const initialResourceVersions = Object.fromEntries(versions);
-      for (const name of wanted) initialResourceVersions[name] ??= '';
+      const unknown = [...wanted].filter((name) => !versions.has(name)).map((name) => [name, ''] as const);
+      const initialResourceVersions = Object.fromEntries([...versions, ...unknown]);
       return create(DeltaDiscoveryRequestSchema, {
         typeUrl: subscription.typeUrl,
         node: this.#node,

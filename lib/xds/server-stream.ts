@@ -6,6 +6,7 @@
 //                                   │ NACK ──▶ settled          the newest state when it answers, not a queue)
 
 import type { JsonObject } from '@bufbuild/protobuf';
+import { own } from '#lib/kit/table.ts';
 import type { DeltaDiscoveryRequest } from '#lib/proto/gen/discovery_pb.ts';
 import type { ResourceEntry } from './resource.ts';
 import type { ResourceLog } from './resource-log.ts';
@@ -201,7 +202,7 @@ export class ServerStream {
     state.generation = view.log.generation;
     if (names.length === 0) return this.#sent(state, responder.all());
     const removed = names.filter((name) => view.log.get(name) === undefined);
-    const changed = [...view.log.entries()].filter(({ name, version }) => held[name] !== version);
+    const changed = [...view.log.entries()].filter(({ name, version }) => own(held, name) !== version);
     return this.#sent(state, responder.make(changed, removed));
   }
 
@@ -219,7 +220,7 @@ export class ServerStream {
       const entry = state.view.log.get(name);
       if (entry === undefined) continue;
       state.names.add(name);
-      if (held[name] !== entry.version) entries.push(entry);
+      if (own(held, name) !== entry.version) entries.push(entry);
     }
     // A first answer brings the client up to this generation; later ones leave the rest to the next push.
     if (state.sentNonce === '') state.generation = state.view.log.generation;

@@ -28,6 +28,8 @@ before(async () => {
   const path = (value: string): object => ({ path: { kind: 'KIND_SEGMENTS', value } });
   const ofAdmins = { http: { claims: [{ name: 'groups', value: { any: [{ value: 'admins' }] } }] } };
   const byHeader = { http: { headers: [{ name: 'x-user', value: { any: [{ value: 'root' }] } }] } };
+  const inherited = { http: { headers: [{ name: 'constructor', value: { any: [{ value: 'root' }] } }] } };
+  const byClaim = { http: { claims: [{ name: '__proto__', value: { any: [{ value: 'root' }] } }] } };
   const open = { http: { paths: { any: [{ kind: 'KIND_PREFIX', value: '/open' }] } } };
   program = await WaypointProgram.start({
     services: [{ name: 'app', ports: [(server.address() as AddressInfo).port] }],
@@ -40,7 +42,10 @@ before(async () => {
             {
               issuer: ISSUER,
               jwks: JSON.stringify({ keys: [publicKey.export({ format: 'jwk' })] }),
-              outputClaims: [{ name: 'x-user', value: 'sub' }],
+              outputClaims: [
+                { name: 'x-user', value: 'sub' },
+                { name: 'x-inherited', value: 'toString' },
+              ],
             },
           ],
         },
@@ -48,7 +53,7 @@ before(async () => {
       accessPolicies: [
         {
           name: 'default/who',
-          rules: [ofAdmins, byHeader, open].map((match) => ({ clauses: [{ matches: [match] }] })),
+          rules: [ofAdmins, byHeader, inherited, byClaim, open].map((match) => ({ clauses: [{ matches: [match] }] })),
         },
       ],
     },
@@ -99,4 +104,19 @@ test('a header that speaks for tokens cannot be forged, neither to policies nor 
   assert.equal((await ask('/admin', { 'x-user': 'root' })).status, 403);
   assert.equal((await ask('/open', { 'x-user': 'root' })).status, 200);
   assert.equal(seen['x-user'], undefined);
+});
+
+test('claims and headers named as what objects inherit are there when they were sent, and only then', async () => {
+  const bearer = (claims: string): Record<string, string> => ({
+    authorization: `Bearer ${token(JSON.parse(claims) as object)}`,
+  });
+  assert.equal((await ask('/admin', bearer('{}'))).status, 403);
+  assert.equal((await ask('/admin', bearer('{"__proto__": "root"}'))).status, 200);
+  assert.equal(seen['x-inherited'], undefined);
+  assert.equal((await ask('/admin', bearer('{"__proto__": {"groups": ["admins"]}}'))).status, 403);
+  assert.equal((await ask('/open', bearer('{"toString": "kept", "scope": "a b"}'))).status, 200);
+  assert.equal(seen['x-inherited'], 'kept');
+  assert.equal((await ask('/admin', { toString: 'root', valueOf: 'x' })).status, 403);
+  assert.equal((await ask('/admin', { constructor: 'root' })).status, 200);
+  assert.equal(Object.hasOwn(seen, 'constructor'), true);
 });

@@ -226,10 +226,14 @@ function audienceFits(aud: unknown, wanted: readonly string[]): boolean {
 
 /** Claims that hold words, as lists of them. */
 function withLists(claims: Claims, names: readonly string[]): Claims {
-  const out: Record<string, unknown> = { ...claims };
+  const out = new Map(Object.entries(claims));
   for (const name of ['scope', 'permission', ...names]) {
-    const value = out[name];
-    if (typeof value === 'string') out[name] = value.split(' ').filter((word) => word !== '');
+    const value = out.get(name);
+    if (typeof value === 'string')
+      out.set(
+        name,
+        value.split(' ').filter((word) => word !== ''),
+      );
   }
-  return out;
+  return Object.fromEntries(out);
 }

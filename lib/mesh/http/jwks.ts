@@ -4,6 +4,7 @@
 // data-plane loop asks for them. A key says by its type what it may verify, so that no token chooses a weaker way.
 
 import { createHmac, createPublicKey, type KeyObject, timingSafeEqual, verify } from 'node:crypto';
+import { table } from '#lib/kit/table.ts';
 
 interface JsonWebKey {
   readonly kty?: string;
@@ -22,7 +23,7 @@ interface VerifyingKey {
 }
 
 const RSA = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'];
-const CURVES: Readonly<Record<string, string>> = { 'P-256': 'ES256', 'P-384': 'ES384', 'P-521': 'ES512' };
+const CURVES = table<string>({ 'P-256': 'ES256', 'P-384': 'ES384', 'P-521': 'ES512' });
 const HMAC = ['HS256', 'HS384', 'HS512'];
 
 export const ALGORITHMS: readonly string[] = [...RSA, ...Object.values(CURVES), ...HMAC, 'EdDSA'];

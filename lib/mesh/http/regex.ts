@@ -5,13 +5,14 @@
 // can hold a data-plane loop with a path made for it.
 
 import { setFlagsFromString } from 'node:v8';
+import { table } from '#lib/kit/table.ts';
 
 /** To be called once by each program that matches requests, before it compiles patterns. Process-wide. */
 export function boundBacktracking(): void {
   setFlagsFromString('--enable-experimental-regexp-engine-on-excessive-backtracks');
 }
 
-const CLASSES: Readonly<Record<string, string>> = {
+const CLASSES = table<string>({
   alnum: 'A-Za-z0-9',
   alpha: 'A-Za-z',
   ascii: '\\x00-\\x7f',
@@ -26,7 +27,7 @@ const CLASSES: Readonly<Record<string, string>> = {
   upper: 'A-Z',
   word: '0-9A-Za-z_',
   xdigit: '0-9A-Fa-f',
-};
+});
 
 class SyntaxProblem extends Error {}
 

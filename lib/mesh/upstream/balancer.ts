@@ -6,6 +6,7 @@
 //
 // Load moves to the next level as hosts of one fail (Envoy's rule): a level of which 72 % are in still takes all.
 
+import { own } from '#lib/kit/table.ts';
 import type { BalanceFailure, Random } from '../balance.ts';
 import { reachable, targetPortOf } from '../candidate.ts';
 import { DEFAULT_LOAD_BALANCER, type LoadBalancer, type Upstream, type Warmup } from '../http/traffic-policy.ts';
@@ -261,7 +262,7 @@ export class Balancer {
 }
 
 function hasLabels(labels: Readonly<Record<string, string>>, wanted: Readonly<Record<string, string>>): boolean {
-  for (const name of Object.keys(wanted)) if (labels[name] !== wanted[name]) return false;
+  for (const name of Object.keys(wanted)) if (own(labels, name) !== wanted[name]) return false;
   return true;
 }
 

@@ -4,6 +4,7 @@
 // service's own preference (trafficDistribution, internalTrafficPolicy), else from a DestinationRule's locality
 // settings.
 
+import { own } from '#lib/kit/table.ts';
 import { rankOf, sharesAll } from '../candidate.ts';
 import type { Locality as LocalitySettings } from '../http/traffic-policy.ts';
 import type { LoadBalancing } from '../service.ts';
@@ -105,7 +106,7 @@ function labelOf(name: string, workload: Workload, labels: Readonly<Record<strin
     case 'kubernetes.io/hostname':
       return workload.node;
     default:
-      return labels[name] ?? '';
+      return own(labels, name) ?? '';
   }
 }
 

@@ -3,6 +3,7 @@
 // `ambit analyze`, without files and cluster: objects in, findings out. What validation says comes first, under its
 // codes; then what only shows on a running cluster or between objects, a small named analyzer each.
 
+import { own, table } from '#lib/kit/table.ts';
 import type { MeshSettings } from '../mesh-settings.ts';
 import { DEFAULT_SETTINGS } from '../mesh-settings.ts';
 import { type KubeObject, namespaceOf } from '../object/object.ts';
@@ -14,7 +15,7 @@ import { type Finding, findingOf, reaches } from './finding.ts';
 type Analyzer = (objects: readonly ParsedObject[]) => Finding[];
 
 /** Conditions that tell of trouble when False, by kind. */
-const TELLING: Readonly<Record<string, readonly string[]>> = {
+const TELLING = table<readonly string[]>({
   Service: ['istio.io/WaypointBound'],
   ServiceEntry: ['istio.io/WaypointBound'],
   WorkloadEntry: ['istio.io/WaypointBound'],
@@ -22,7 +23,7 @@ const TELLING: Readonly<Record<string, readonly string[]>> = {
   Gateway: ['Accepted', 'Programmed', 'ResolvedRefs'],
   HTTPRoute: ['Accepted', 'ResolvedRefs'],
   GRPCRoute: ['Accepted', 'ResolvedRefs'],
-};
+});
 /** Kinds whose selector does not reach a Gateway's own pods. */
 const SELECTING: readonly string[] = ['AuthorizationPolicy', 'RequestAuthentication', 'Telemetry', 'WasmPlugin'];
 const GATEWAY_NAME = 'gateway.networking.k8s.io/gateway-name';
@@ -91,7 +92,9 @@ const portNames: Analyzer = (objects) =>
   });
 
 const selectorsOfGateways: Analyzer = (objects) => {
-  const pods = objects.filter(({ object }) => object.kind === 'Pod' && GATEWAY_NAME in (object.metadata.labels ?? {}));
+  const pods = objects.filter(
+    ({ object }) => object.kind === 'Pod' && own(object.metadata.labels, GATEWAY_NAME) !== undefined,
+  );
   return objects.flatMap((one) => {
     const { kind = '', spec } = one.object as Anything;
     const wanted = (spec?.['selector'] as { readonly matchLabels?: Readonly<Record<string, string>> } | undefined)
@@ -100,7 +103,7 @@ const selectorsOfGateways: Analyzer = (objects) => {
     const hit = pods.find(
       ({ object }) =>
         namespaceOf(object) === namespaceOf(one.object) &&
-        Object.entries(wanted).every(([key, value]) => object.metadata.labels?.[key] === value),
+        Object.entries(wanted).every(([key, value]) => own(object.metadata.labels, key) === value),
     );
     if (hit === undefined) return [];
     const gateway = hit.object.metadata.labels?.[GATEWAY_NAME];

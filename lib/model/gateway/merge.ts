@@ -3,11 +3,13 @@
 // Strategic merge of what a user adds into a generated object (Kubernetes API conventions, "Strategic Merge Patch"):
 // maps merge, lists of named things merge by name, other lists are replaced, null removes, `$patch` says otherwise.
 
+import { table } from '#lib/kit/table.ts';
+
 type Json = unknown;
 type JsonMap = Readonly<Record<string, Json>>;
 
 /** The member that tells elements of a list apart, by the list's field; lists not named here are replaced. */
-const MERGE_KEYS: Readonly<Record<string, readonly string[]>> = {
+const MERGE_KEYS = table<readonly string[]>({
   containers: ['name'],
   initContainers: ['name'],
   env: ['name'],
@@ -18,25 +20,25 @@ const MERGE_KEYS: Readonly<Record<string, readonly string[]>> = {
   ports: ['containerPort', 'port'],
   hostAliases: ['ip'],
   topologySpreadConstraints: ['topologyKey'],
-};
+});
 
 export function strategicMerge(base: Json, patch: Json, field = ''): Json {
   if (patch === null) return undefined;
   if (Array.isArray(patch)) return Array.isArray(base) ? mergeLists(base, patch, field) : withoutDirectives(patch);
   if (!isMap(patch)) return patch;
   if (patch['$patch'] === 'replace') return withoutDirectives(patch);
-  const merged: Record<string, Json> = isMap(base) ? { ...base } : {};
+  const merged = new Map(isMap(base) ? Object.entries(base) : []);
   for (const [key, value] of Object.entries(patch)) {
     if (key.startsWith('$')) continue;
-    const out = strategicMerge(merged[key], value, key);
-    if (out === undefined) delete merged[key];
-    else merged[key] = out;
+    const out = strategicMerge(merged.get(key), value, key);
+    if (out === undefined) merged.delete(key);
+    else merged.set(key, out);
   }
-  return merged;
+  return Object.fromEntries(merged);
 }
 
 function mergeLists(base: readonly Json[], patch: readonly Json[], field: string): Json[] {
-  const key = (MERGE_KEYS[field] ?? []).find((name) => patch.some((item) => isMap(item) && name in item));
+  const key = (MERGE_KEYS[field] ?? []).find((name) => patch.some((item) => isMap(item) && Object.hasOwn(item, name)));
   const replaced = patch.some((item) => isMap(item) && item['$patch'] === 'replace');
   if (key === undefined || replaced) return withoutDirectives(patch) as Json[];
   const result = [...base];

@@ -4,6 +4,7 @@
 // understood selects nothing: what it guards must not open by a slip.
 
 import { fail, ok, type Result } from '#lib/kit/result.ts';
+import { own } from '#lib/kit/table.ts';
 import type { Labels } from './selector.ts';
 
 interface Expression {
@@ -48,8 +49,8 @@ export function parseLabelSelector(value: unknown, field: string): Result<LabelS
 
 /** Whether it selects an object with these labels. An empty selector selects everything. */
 export function selectorMatches(selector: LabelSelector, labels: Labels): boolean {
-  for (const [key, wanted] of Object.entries(selector.matchLabels)) if (labels[key] !== wanted) return false;
-  return selector.matchExpressions.every((expression) => holds(expression, labels[expression.key]));
+  for (const [key, wanted] of Object.entries(selector.matchLabels)) if (own(labels, key) !== wanted) return false;
+  return selector.matchExpressions.every((expression) => holds(expression, own(labels, expression.key)));
 }
 
 function holds({ operator, values }: Expression, value: string | undefined): boolean {

@@ -3,11 +3,13 @@
 // Label selectors as indexes: a selector is filed under one of its pairs, so that a pod finds the few that may select
 // it by its own labels, and a changed selector wakes only pods that carry the pair.
 
+import { own } from '#lib/kit/table.ts';
+
 export type Labels = Readonly<Record<string, string>>;
 
 /** Whether every pair of `wanted` is among `labels`. An empty selector selects everything. */
 export function selects(wanted: Labels, labels: Labels): boolean {
-  for (const key of Object.keys(wanted)) if (labels[key] !== wanted[key]) return false;
+  for (const key of Object.keys(wanted)) if (own(labels, key) !== wanted[key]) return false;
   return true;
 }
 

@@ -3,6 +3,7 @@
 // An AuthorizationPolicy with target references as what waypoints enforce: all of its fields. What cannot be read
 // makes no policy weaker: an ALLOW rule that asks for it allows nothing, other actions do without it.
 
+import { table } from '#lib/kit/table.ts';
 import type { AccessAction, AccessPolicy } from '#lib/mesh/http/access-policy.ts';
 import { EMPTY_MATCH, type Rule } from '#lib/mesh/policy.ts';
 import type { MeshSettings } from '../mesh-settings.ts';
@@ -37,12 +38,12 @@ export function accessTargets(
 
 type Names = Pick<MeshSettings, 'trustDomain' | 'trustDomainAliases'>;
 
-const ACTIONS: Readonly<Record<string, AccessAction>> = {
+const ACTIONS = table<AccessAction>({
   ALLOW: 'allow',
   DENY: 'deny',
   AUDIT: 'audit',
   CUSTOM: 'custom',
-};
+});
 
 /** @param services keys of those it is for; empty when it is for all traffic of the proxy */
 export function convertAccessPolicy(

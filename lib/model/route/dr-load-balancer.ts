@@ -2,6 +2,7 @@
 //
 // The loadBalancer, connectionPool and outlierDetection of a DestinationRule, with their defaults.
 
+import { table } from '#lib/kit/table.ts';
 import {
   type ConnectionPool,
   DEFAULT_LOAD_BALANCER,
@@ -25,14 +26,14 @@ export function readDuration(text: string | undefined, field: string, complain: 
   return ms;
 }
 
-const ALGORITHMS: Readonly<Record<string, LoadBalancer['algorithm']>> = {
+const ALGORITHMS = table<LoadBalancer['algorithm']>({
   UNSPECIFIED: 'least-request',
   LEAST_REQUEST: 'least-request',
   LEAST_CONN: 'least-request',
   RANDOM: 'random',
   ROUND_ROBIN: 'round-robin',
   PASSTHROUGH: 'passthrough',
-};
+});
 
 /** @param localities the mesh's own setting, for rules that say none */
 export function loadBalancerOf(spec: LoadBalancerSpec, localities: LocalitySpec, complain: Complain): LoadBalancer {
@@ -143,11 +144,11 @@ export function poolOf({ http = {}, tcp = {} }: ConnectionPoolSpec, complain: Co
   };
 }
 
-const UPGRADES: Readonly<Record<string, ConnectionPool['h2Upgrade']>> = {
+const UPGRADES = table<ConnectionPool['h2Upgrade']>({
   DEFAULT: 'default',
   DO_NOT_UPGRADE: 'never',
   UPGRADE: 'always',
-};
+});
 
 /** How long an ejection lasts at most. */
 const MAX_EJECTION_MS = 300_000;

@@ -3,6 +3,7 @@
 // References of routes: from a backendRef to a service's port, or to the reason why not. A reference that leads nowhere
 // keeps its share of the traffic, which is answered 500.
 
+import { table } from '#lib/kit/table.ts';
 import type { Target } from '#lib/mesh/http/route-table.ts';
 import type { Reference, RouteContext, RouteKind } from './context.ts';
 import type { ReferenceGrant } from './spec.ts';
@@ -24,12 +25,12 @@ export type ResolvedRef =
   | { readonly target: Target; readonly problem: undefined }
   | { readonly target: undefined; readonly problem: RefProblem };
 
-const BACKEND_KINDS: Readonly<Record<string, string>> = {
+const BACKEND_KINDS = table<string>({
   Service: '',
   Hostname: ISTIO_GROUP,
   ServiceEntry: ISTIO_GROUP,
   ServiceImport: 'multicluster.x-k8s.io',
-};
+});
 
 function refused(reason: RefProblem['reason'], message: string): ResolvedRef {
   return { target: undefined, problem: { reason, message } };

@@ -2,10 +2,11 @@
 //
 // What a service port speaks: the appProtocol field, else the prefix of the port's name, else a well-known number.
 
+import { table } from '#lib/kit/table.ts';
 import type { AppProtocol } from '#lib/mesh/service.ts';
 import type { ServicePort } from '../object/object.ts';
 
-const BY_WORD: Readonly<Record<string, AppProtocol>> = {
+const BY_WORD = table<AppProtocol>({
   http: 'http11',
   http2: 'http2',
   h2c: 'http2',
@@ -17,13 +18,13 @@ const BY_WORD: Readonly<Record<string, AppProtocol>> = {
   mongo: 'tcp',
   mysql: 'tcp',
   redis: 'tcp',
-};
+});
 
-const BY_APP_PROTOCOL: Readonly<Record<string, AppProtocol>> = {
+const BY_APP_PROTOCOL = table<AppProtocol>({
   'kubernetes.io/h2c': 'http2',
   'kubernetes.io/ws': 'http11',
   'kubernetes.io/wss': 'tls',
-};
+});
 
 /** Ports whose protocol lets the server speak first, hence must not be sniffed. */
 const TCP_PORTS = new Set([25, 53, 3306, 27017]);

@@ -3,6 +3,7 @@
 // How near an endpoint must be: spec.internalTrafficPolicy, then spec.trafficDistribution, then the annotation on the
 // Service, then the one on its Namespace.
 
+import { table } from '#lib/kit/table.ts';
 import { ANY_ENDPOINT, type LoadBalancing, type Scope } from '#lib/mesh/service.ts';
 import { TRAFFIC_DISTRIBUTION } from '../object/names.ts';
 import { annotation, type KubeObject, type Namespace, type Service } from '../object/object.ts';
@@ -10,11 +11,11 @@ import { annotation, type KubeObject, type Namespace, type Service } from '../ob
 const NEAR_ZONE: readonly Scope[] = ['network', 'region', 'zone'];
 const NEAR_NODE: readonly Scope[] = ['network', 'region', 'zone', 'subzone', 'node'];
 
-const PREFERENCES: Readonly<Record<string, readonly Scope[]>> = {
+const PREFERENCES = table<readonly Scope[]>({
   prefersamezone: NEAR_ZONE,
   preferclose: NEAR_ZONE,
   prefersamenode: NEAR_NODE,
-};
+});
 
 export function loadBalancingOf(service: Service, namespace: Namespace | undefined): LoadBalancing {
   const allowUnhealthy = service.spec?.publishNotReadyAddresses === true;

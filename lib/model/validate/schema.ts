@@ -5,6 +5,7 @@
 
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import addFormats from 'ajv-formats';
+import { own } from '#lib/kit/table.ts';
 import { textOf } from '#lib/kit/text-of.ts';
 import type { KubeObject } from '../object/object.ts';
 import { SCHEMAS_JSON } from '../schema/gen.ts';
@@ -160,7 +161,7 @@ function unknownFields(list: ProblemList, schema: Schema, value: unknown, path: 
     return;
   }
   for (const [key, child] of Object.entries(value)) {
-    const known = schema.properties?.[key] ?? schema.additionalProperties;
+    const known = own(schema.properties, key) ?? schema.additionalProperties;
     const field = join(path, key);
     if (known !== undefined) unknownFields(list, known, child, field);
     else if (schema.properties !== undefined && schema['x-kubernetes-preserve-unknown-fields'] !== true) {

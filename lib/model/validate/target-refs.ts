@@ -3,17 +3,18 @@
 // Rules shared by all policies: a selector or target references, never both, and references to kinds that can be
 // attached to.
 
+import { table } from '#lib/kit/table.ts';
 import type { Selector } from '../object/object.ts';
 import type { TargetRef } from '../policy/authorization-spec.ts';
 import type { ProblemList } from './problem.ts';
 
 /** Kinds a policy can be attached to, by group. */
-const TARGETS: Readonly<Record<string, string>> = {
+const TARGETS = table<string>({
   Service: '',
   ServiceEntry: 'networking.istio.io',
   Gateway: 'gateway.networking.k8s.io',
   GatewayClass: 'gateway.networking.k8s.io',
-};
+});
 
 export interface Targeted {
   readonly selector?: Selector;

@@ -4,6 +4,7 @@
 // selector own the pods that their EndpointSlices point at.
 
 import type { Fetch, Index } from '#lib/collections/collection.ts';
+import { own } from '#lib/kit/table.ts';
 import type { PortMapping, ServiceKey } from '#lib/mesh/workload.ts';
 import type { WorkloadSpec } from '../object/entry.ts';
 import {
@@ -139,11 +140,11 @@ function entryPortsOn(pod: Pod, ports: readonly ServicePort[]): PortMapping[] {
 
 /** Service port → the port of a machine, which may name its own by the service's port names. */
 export function portsOnMachine(machine: WorkloadSpec | undefined, service: ServiceSelector): PortMapping[] {
-  const own = machine?.ports ?? {};
+  const ports = machine?.ports;
   return service.ports.flatMap(({ name = '', port, targetPort }) => {
     // A Service's target by name needs the machine to know the name.
     const named = service.of === 'service' && typeof targetPort === 'string' && numberIn(targetPort) === undefined;
-    const target = named ? own[targetPort] : (own[name] ?? numberIn(targetPort) ?? port);
+    const target = named ? own(ports, targetPort) : (own(ports, name) ?? numberIn(targetPort) ?? port);
     return target === undefined ? [] : [{ servicePort: port, targetPort: target === 0 ? port : target }];
   });
 }
