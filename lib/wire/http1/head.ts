@@ -2,8 +2,10 @@
 // The head of an HTTP/1.1 message (RFC 9112 sections 2 to 5): start line and fields, read in place. What is kept is a
 // table of offsets; text is made when a rule asks for it. Strict on purpose: whatever two parsers behind each other could
 // read differently is refused, for that difference is how requests are smuggled.
+import { authorityOf, isAuthority, isConnectTarget, isHost } from './authority.ts';
 import { FieldKind, fieldKind } from './field-kind.ts';
-import { CLASS, equalsLower, equalsOctets, HOST, TARGET, TOKEN, VALUE } from './octets.ts';
+import { FieldTable, listOf } from './fields.ts';
+import { equalsLower, equalsOctets, headEnd, run, TARGET, TOKEN, VALUE } from './octets.ts';
 import { Http1Error } from './reason.ts';
 
 const CR = 13;
@@ -15,10 +17,7 @@ const SLASH = 47;
 const ZERO = 48;
 const NOTHING = Buffer.alloc(0);
 const VERSION = Buffer.from('HTTP/1.');
-/** Offsets kept of a field: name, its end, value, its end. */
-const PER_FIELD = 4;
 const MAX_LENGTH_DIGITS = 15;
-const AUTHORITY = /^(\[[0-9a-f:.]+\]|[a-z0-9._~%!$&'()*+,;=-]*)(:\d{0,5})?$/i;
 
 export interface HeadLimits {
   readonly maxFields: number;
@@ -29,13 +28,11 @@ export interface HeadLimits {
 export const DEFAULT_HEAD_LIMITS: HeadLimits = Object.freeze({ maxFields: 128, maxBytes: 65_536 });
 
 /** A parsed head; valid as long as the bytes it was read from are. Reused from message to message. */
-export class Http1Head {
-  buffer: Buffer = NOTHING;
+export class Http1Head extends FieldTable {
   /** Of HTTP/1.x: 0 or 1. */
   minor = 1;
   /** 0 in a request. */
   status = 0;
-  fields = 0;
   /** -1 if there is none. */
   contentLength = -1;
   chunked = false;
@@ -47,13 +44,8 @@ export class Http1Head {
   isConnect = false;
   /** Connection names fields beside `close`, `keep-alive` and `upgrade`. */
   hasOptions = false;
-  /** `1 << kind` of every field's kind. */
-  kinds = 0;
   readonly #limits: HeadLimits;
-  readonly #offsets: Int32Array;
-  readonly #kinds: Uint8Array;
   #start = 0;
-  #end = 0;
   #methodEnd = 0;
   #targetStart = 0;
   #targetEnd = 0;
@@ -62,9 +54,8 @@ export class Http1Head {
   #host = -1;
 
   constructor(limits: HeadLimits = DEFAULT_HEAD_LIMITS) {
+    super(NOTHING, limits.maxFields);
     this.#limits = limits;
-    this.#offsets = new Int32Array(limits.maxFields * PER_FIELD);
-    this.#kinds = new Uint8Array(limits.maxFields);
   }
 
   get method(): string {
@@ -88,7 +79,7 @@ export class Http1Head {
 
   /** Octets of the whole head. */
   get size(): number {
-    return this.#end - this.#start;
+    return this.end - this.#start;
   }
 
   /** Where the target begins. */
@@ -101,58 +92,6 @@ export class Http1Head {
     return this.#targetEnd;
   }
 
-  /** Name of field `i`, lower case. */
-  name(i: number): string {
-    const at = i * PER_FIELD;
-    return this.buffer.toString('latin1', this.#offsets[at], this.#offsets[at + 1]).toLowerCase();
-  }
-
-  value(i: number): string {
-    const at = i * PER_FIELD;
-    return this.buffer.toString('latin1', this.#offsets[at + 2], this.#offsets[at + 3]);
-  }
-
-  /** What field `i` means to HTTP itself; see `FieldKind`. */
-  kind(i: number): number {
-    return this.#kinds[i]!;
-  }
-
-  /** Where the line of field `i` begins. */
-  lineStart(i: number): number {
-    return this.#offsets[i * PER_FIELD]!;
-  }
-
-  /** Where the line behind that of field `i` begins. */
-  lineEnd(i: number): number {
-    return i + 1 < this.fields ? this.#offsets[(i + 1) * PER_FIELD]! : this.#end - 2;
-  }
-
-  /** Whether field `i` has that lower-case name. */
-  isNamed(i: number, name: string): boolean {
-    const at = i * PER_FIELD;
-    return equalsLower(this.buffer, this.#offsets[at]!, this.#offsets[at + 1]!, name);
-  }
-
-  /** Index of the first field of that lower-case name from `from` on; -1 if there is none. */
-  find(name: string, from = 0): number {
-    for (let i = from; i < this.fields; i++) if (this.isNamed(i, name)) return i;
-    return -1;
-  }
-
-  /** The first value under that lower-case name. */
-  get(name: string): string | undefined {
-    const i = this.find(name);
-    return i < 0 ? undefined : this.value(i);
-  }
-
-  /** Names that Connection lists, lower case: fields for this hop only. */
-  connectionOptions(): string[] {
-    const options: string[] = [];
-    for (let i = this.find('connection'); i >= 0; i = this.find('connection', i + 1))
-      options.push(...listOf(this.value(i)));
-    return options;
-  }
-
   /** Where the request is for: the host of an absolute target, else Host; empty in HTTP/1.0 without one. */
   get authority(): string {
     if (this.isConnect) return this.target;
@@ -163,15 +102,15 @@ export class Http1Head {
   /** Copies the head, so that it outlives the bytes that it was read from. */
   keep() {
     const from = this.#start;
-    const copy = Buffer.allocUnsafe(this.#end - from);
-    this.buffer.copy(copy, 0, from, this.#end);
+    const copy = Buffer.allocUnsafe(this.end - from);
+    this.buffer.copy(copy, 0, from, this.end);
     this.buffer = copy;
     this.#start = 0;
-    this.#end -= from;
+    this.end -= from;
     this.#methodEnd -= from;
     this.#targetStart -= from;
     this.#targetEnd -= from;
-    for (let at = 0; at < this.fields * PER_FIELD; at++) this.#offsets[at]! -= from;
+    this.moved(from);
   }
 
   /** Lets go of the bytes. */
@@ -219,7 +158,7 @@ export class Http1Head {
     this.chunked = this.close = this.upgrade = this.expectContinue = this.#keepAlive = false;
     this.isConnect = this.hasOptions = false;
     this.#start = this.#methodEnd = this.#targetStart = this.#targetEnd = start;
-    this.#end = end;
+    this.end = end;
   }
 
   #requestLine(buffer: Buffer, start: number, end: number): number {
@@ -283,16 +222,9 @@ export class Http1Head {
   }
 
   #field(name: number, nameEnd: number, value: number, valueEnd: number): number {
-    const index = this.fields++;
-    const at = index * PER_FIELD;
-    this.#offsets[at] = name;
-    this.#offsets[at + 1] = nameEnd;
-    this.#offsets[at + 2] = value;
-    this.#offsets[at + 3] = valueEnd;
     const kind = fieldKind(this.buffer, name, nameEnd);
-    this.#kinds[index] = kind;
+    const index = this.add(name, nameEnd, value, valueEnd, kind);
     if (kind === FieldKind.other) return 0;
-    this.kinds |= 1 << kind;
     switch (kind) {
       case FieldKind.host:
         return this.#onHost(index, value, valueEnd);
@@ -363,59 +295,12 @@ export class Http1Head {
   #checkRequest(): number {
     if (this.minor === 1 && this.#host === -1) return Http1Error.host;
     if (this.isConnect) {
-      const { target } = this;
-      if (!AUTHORITY.test(target) || !/:\d{1,5}$/.test(target)) return Http1Error.target;
+      if (!isConnectTarget(this.target)) return Http1Error.target;
     } else if (!this.hasPath && (this.target !== '*' || this.method !== 'OPTIONS')) {
       const authority = authorityOf(this.target);
-      if (authority === '' || !AUTHORITY.test(authority)) return Http1Error.target;
+      if (authority === '' || !isAuthority(authority)) return Http1Error.target;
       if (this.#host >= 0 && authority.toLowerCase() !== this.value(this.#host).toLowerCase()) return Http1Error.host;
     }
     return this.#checkFraming();
   }
-}
-
-/** The offset behind the first empty line; 0 if there is none. */
-function headEnd(buffer: Buffer, start: number, end: number): number {
-  let at = start + 3;
-  while (at < end) {
-    const octet = buffer[at];
-    if (octet === LF) {
-      if (buffer[at - 1] === CR && buffer[at - 2] === LF && buffer[at - 3] === CR) return at + 1;
-      at += 2;
-    } else at += octet === CR ? 1 : 4;
-  }
-  return 0;
-}
-
-/** Whether an authority stands there: letters and digits as nearly always, or what the grammar allows beside. */
-function isHost(buffer: Buffer, start: number, end: number): boolean {
-  let at = start;
-  while (at < end && (CLASS[buffer[at]!]! & HOST) !== 0) at++;
-  if (at === end) return true;
-  if (buffer[at] === COLON && end - at <= 6) {
-    let digit = at + 1;
-    while (digit < end && buffer[digit]! >= ZERO && buffer[digit]! <= ZERO + 9) digit++;
-    if (digit === end) return true;
-  }
-  return AUTHORITY.test(buffer.toString('latin1', start, end));
-}
-
-/** The authority of an absolute http target; empty if it is none. */
-function authorityOf(target: string): string {
-  return /^https?:\/\/([^/?]+)/i.exec(target)?.[1] ?? '';
-}
-
-/** Elements of a comma-separated list, lower case. */
-function listOf(value: string): string[] {
-  return value
-    .split(',')
-    .map((element) => element.trim().toLowerCase())
-    .filter((element) => element !== '');
-}
-
-/** The end of the run of octets of that class. */
-function run(buffer: Buffer, start: number, end: number, mark: number): number {
-  let at = start;
-  while (at < end && (CLASS[buffer[at]!]! & mark) !== 0) at++;
-  return at;
 }

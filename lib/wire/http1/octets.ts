@@ -33,3 +33,26 @@ export function equalsOctets(buffer: Buffer, start: number, end: number, text: s
   for (let i = 0; i < text.length; i++) if (buffer[start + i] !== text.charCodeAt(i)) return false;
   return true;
 }
+
+/** The end of the run of octets of that class. */
+export function run(buffer: Buffer, start: number, end: number, mark: number): number {
+  let at = start;
+  while (at < end && (CLASS[buffer[at]!]! & mark) !== 0) at++;
+  return at;
+}
+
+const CR = 13;
+const LF = 10;
+
+/** The offset behind the first empty line; 0 if there is none. */
+export function headEnd(buffer: Buffer, start: number, end: number): number {
+  let at = start + 3;
+  while (at < end) {
+    const octet = buffer[at];
+    if (octet === LF) {
+      if (buffer[at - 1] === CR && buffer[at - 2] === LF && buffer[at - 3] === CR) return at + 1;
+      at += 2;
+    } else at += octet === CR ? 1 : 4;
+  }
+  return 0;
+}

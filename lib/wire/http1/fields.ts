@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// The fields of a message as offsets into the bytes that they were read from; text is made when a rule asks for it.
+import { equalsLower } from './octets.ts';
+
+/** Offsets kept of a field: name, its end, value, its end. */
+const PER_FIELD = 4;
+
+/** Fields in the order they came; valid as long as the bytes are. */
+export class FieldTable {
+  buffer: Buffer;
+  fields = 0;
+  /** `1 << kind` of every field's kind. */
+  kinds = 0;
+  /** Behind the empty line that ends them. */
+  protected end = 0;
+  protected readonly offsets: Int32Array;
+  protected readonly fieldKinds: Uint8Array;
+
+  constructor(buffer: Buffer, maxFields: number) {
+    this.buffer = buffer;
+    this.offsets = new Int32Array(maxFields * PER_FIELD);
+    this.fieldKinds = new Uint8Array(maxFields);
+  }
+
+  /** Name of field `i`, lower case. */
+  name(i: number): string {
+    const at = i * PER_FIELD;
+    return this.buffer.toString('latin1', this.offsets[at], this.offsets[at + 1]).toLowerCase();
+  }
+
+  value(i: number): string {
+    const at = i * PER_FIELD;
+    return this.buffer.toString('latin1', this.offsets[at + 2], this.offsets[at + 3]);
+  }
+
+  /** What field `i` means to HTTP itself; see `FieldKind`. */
+  kind(i: number): number {
+    return this.fieldKinds[i]!;
+  }
+
+  /** Where the line of field `i` begins. */
+  lineStart(i: number): number {
+    return this.offsets[i * PER_FIELD]!;
+  }
+
+  /** Where the line behind that of field `i` begins. */
+  lineEnd(i: number): number {
+    return i + 1 < this.fields ? this.offsets[(i + 1) * PER_FIELD]! : this.end - 2;
+  }
+
+  /** Whether field `i` has that lower-case name. */
+  isNamed(i: number, name: string): boolean {
+    const at = i * PER_FIELD;
+    return equalsLower(this.buffer, this.offsets[at]!, this.offsets[at + 1]!, name);
+  }
+
+  /** Index of the first field of that lower-case name from `from` on; -1 if there is none. */
+  find(name: string, from = 0): number {
+    for (let i = from; i < this.fields; i++) if (this.isNamed(i, name)) return i;
+    return -1;
+  }
+
+  /** The first value under that lower-case name. */
+  get(name: string): string | undefined {
+    const i = this.find(name);
+    return i < 0 ? undefined : this.value(i);
+  }
+
+  /** Names that Connection lists, lower case: fields for this hop only. */
+  connectionOptions(): string[] {
+    const options: string[] = [];
+    for (let i = this.find('connection'); i >= 0; i = this.find('connection', i + 1))
+      options.push(...listOf(this.value(i)));
+    return options;
+  }
+
+  /** Keeps where a field lies; returns its index. */
+  protected add(name: number, nameEnd: number, value: number, valueEnd: number, kind: number): number {
+    const index = this.fields++;
+    const at = index * PER_FIELD;
+    this.offsets[at] = name;
+    this.offsets[at + 1] = nameEnd;
+    this.offsets[at + 2] = value;
+    this.offsets[at + 3] = valueEnd;
+    this.fieldKinds[index] = kind;
+    this.kinds |= 1 << kind;
+    return index;
+  }
+
+  /** The bytes have moved by so many octets towards the start. */
+  protected moved(octets: number) {
+    for (let at = 0; at < this.fields * PER_FIELD; at++) this.offsets[at]! -= octets;
+  }
+}
+
+/** Elements of a comma-separated list, lower case. */
+export function listOf(value: string): string[] {
+  return value
+    .split(',')
+    .map((element) => element.trim().toLowerCase())
+    .filter((element) => element !== '');
+}
