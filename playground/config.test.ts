@@ -9,6 +9,7 @@ const flags = (changes: Partial<UpFlags> = {}): UpFlags => ({
   ...{
     name: 'playground',
     nodes: '2',
+    clusters: '1',
     program: [],
     image: [],
     manifest: [],

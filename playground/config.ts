@@ -5,12 +5,14 @@ import { join, resolve } from 'node:path';
 import { ConfigReader } from '#lib/kit/config.ts';
 import { AmbitError } from '#lib/kit/error.ts';
 import { formatProblem, type Problem } from '#lib/kit/result.ts';
-import { MAX_NODES, planCluster } from './fabric/plan.ts';
+import type { Manifest } from './cluster/install.ts';
+import { MAX_CLUSTERS, MAX_NODES, planCluster } from './fabric/plan.ts';
 import { PROGRAMS, type ProgramName, type ReplacedPrograms } from './image-map.ts';
 
 export interface UpFlags {
   readonly name: string;
   readonly nodes: string;
+  readonly clusters: string;
   readonly program: readonly string[];
   readonly image: readonly string[];
   readonly manifest: readonly string[];
@@ -22,12 +24,18 @@ export interface UpFlags {
 
 export interface PlaygroundConfig {
   readonly name: string;
+  /** All clusters that are brought up together, this one included, by number; the first stands for all of them. */
+  readonly members: readonly string[];
+  /** 1-based number of the cluster among them. */
+  readonly cluster: number;
   readonly nodes: number;
   readonly programs: ReplacedPrograms;
   /** Further images: name or pattern → command. */
   readonly images: readonly { readonly image: string; readonly command: readonly string[] }[];
   /** Files applied with the cluster's own manifests, absolute. */
   readonly manifests: readonly string[];
+  /** Objects applied with them. */
+  readonly objects: readonly Manifest[];
   /** A kubeconfig of another API server, absolute; undefined starts the embedded one. */
   readonly kubeconfig: string | undefined;
   /** Leave everything for inspection when `up` fails. */
@@ -54,7 +62,13 @@ export function stateRootOf(env: NodeJS.ProcessEnv): string {
   );
 }
 
-/** Throws `PLAYGROUND_CONFIG` with everything that is wrong. */
+/** One for each cluster: `NAME`, `NAME-2`, … Throws `PLAYGROUND_CONFIG` with everything that is wrong. */
+export function configsOf(flags: UpFlags, env: NodeJS.ProcessEnv, project: string): readonly PlaygroundConfig[] {
+  const first = configOf(flags, env, project);
+  return first.members.map((name, i) => ({ ...first, name, cluster: i + 1 }));
+}
+
+/** The first cluster's. Throws `PLAYGROUND_CONFIG` with everything that is wrong. */
 export function configOf(flags: UpFlags, env: NodeJS.ProcessEnv, project: string): PlaygroundConfig {
   const problems: Problem[] = [];
   const bad = (field: string, message: string, fix: string): undefined => {
@@ -66,6 +80,12 @@ export function configOf(flags: UpFlags, env: NodeJS.ProcessEnv, project: string
   const nodes = Number(flags.nodes);
   if (!Number.isInteger(nodes) || nodes < 1 || nodes > MAX_NODES) {
     bad('--nodes', `${flags.nodes} is no number of nodes`, `write a number from 1 to ${MAX_NODES}`);
+  }
+  const clusters = Number(flags.clusters);
+  if (!Number.isInteger(clusters) || clusters < 1 || clusters > MAX_CLUSTERS) {
+    bad('--clusters', `${flags.clusters} is no number of clusters`, `write a number from 1 to ${MAX_CLUSTERS}`);
+  } else if (clusters > 1 && flags.kubeconfig !== undefined) {
+    bad('--clusters', 'several clusters cannot share one API server', 'leave --kubeconfig out');
   }
   const seconds = Number(flags.timeout);
   if (!(seconds > 0))
@@ -106,7 +126,11 @@ export function configOf(flags: UpFlags, env: NodeJS.ProcessEnv, project: string
   }
   const reader = new ConfigReader((name) => env[name]);
   return {
-    ...{ name: flags.name, nodes, programs, images, manifests, kubeconfig, keep: flags.keep, mesh: flags.mesh },
+    name: flags.name,
+    members: Array.from({ length: clusters }, (_, i) => (i === 0 ? flags.name : `${flags.name}-${i + 1}`)),
+    cluster: 1,
+    objects: [],
+    ...{ nodes, programs, images, manifests, kubeconfig, keep: flags.keep, mesh: flags.mesh },
     timeoutMs: seconds * 1000,
     stateRoot: stateRootOf(env),
     cacheDir: reader.string('NODE_COMPILE_CACHE', join(project, 'node_modules/.cache/ambit/compile')),

@@ -2,16 +2,17 @@
 // `ambit playground`: a cluster on this machine. One subcommand an action; everything about the cluster's objects goes
 // through its Kubernetes API, with real kubectl.
 import { spawn } from 'node:child_process';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { Command } from 'commander';
 import { AmbitError } from '#lib/kit/error.ts';
 import { runMain } from '#lib/kit/main.ts';
 import { askControl } from './cluster/control.ts';
 import type { Fault } from './cluster/faults.ts';
-import { configOf, stateRootOf, type UpFlags } from './config.ts';
+import { configsOf, stateRootOf, type UpFlags } from './config.ts';
 import { PROGRAMS } from './image-map.ts';
 import { runningCluster } from './state.ts';
 import { clusterStatus, enterNode, statusText } from './status.ts';
+import { upTogether } from './together.ts';
 import { down, up } from './up.ts';
 
 const project = join(import.meta.dirname, '..');
@@ -35,7 +36,8 @@ await runMain(async (argv, env) => {
   };
 
   command('up', 'build a cluster and install the mesh; returns when all is ready')
-    .option('--nodes <n>', 'number of nodes', '2')
+    .option('--nodes <n>', 'number of nodes, of each cluster', '2')
+    .option('--clusters <n>', 'number of clusters, on one network and in one mesh', '1')
     .option('--program <name[@node]=command>', `replace ${PROGRAMS.join(', ')}, on one node or on all`, collect, [])
     .option('--image <image=command>', 'what an image name stands for; may be repeated', collect, [])
     .option('--manifest <file>', 'further objects to install with the cluster; may be repeated', collect, [])
@@ -44,13 +46,17 @@ await runMain(async (argv, env) => {
     .option('--keep', 'when it fails, leave everything for inspection', false)
     .option('--timeout <seconds>', 'how long everything may take to be ready', '120')
     .action(async (flags: UpFlags) => {
-      const config = configOf(flags, env, project);
+      const configs = configsOf(flags, env, project);
       const began = performance.now();
       const say = (line: string): void =>
         console.log(`${((performance.now() - began) / 1000).toFixed(1).padStart(5)} s  ${line}`);
-      const paths = await up(config, say);
+      const all = configs.length === 1 ? [await up(configs[0]!, say)] : await upTogether(configs, say);
       say('ready');
-      console.log(`\n${await statusText(paths)}\nexport KUBECONFIG=${paths.kubeconfig}`);
+      for (const paths of all) {
+        if (all.length > 1) console.log(`\n${basename(paths.dir)}`);
+        console.log(`\n${await statusText(paths)}`);
+      }
+      console.log(`export KUBECONFIG=${all[0]?.kubeconfig}`);
     });
   command('down', 'end a cluster and remove everything of it').action(async ({ name }: { name: string }) => {
     console.log((await down(root, name)) ? `playground ${name} is gone` : `there is no playground named ${name}`);

@@ -27,6 +27,8 @@ export interface StatePaths {
 
 export interface ClusterRecord {
   readonly name: string;
+  /** All clusters that were brought up together, this one included; the first stands for all of them. */
+  readonly members: readonly string[];
   /** Process outside the namespaces that ends the cluster on SIGTERM. */
   readonly keeperPid: number;
   /** Start time of the keeper, clock ticks after boot: a number used again is not the keeper. */

@@ -31,6 +31,7 @@ export function testConfig(stateRoot: string, name: string, nodes: number): Play
   const flags = {
     name,
     nodes: String(nodes),
+    clusters: '1',
     program: [],
     image: [],
     manifest: [],

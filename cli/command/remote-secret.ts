@@ -6,7 +6,8 @@ import { Command } from 'commander';
 import { stringify } from 'yaml';
 import { parseDuration } from '#lib/kit/config.ts';
 import { AmbitError } from '#lib/kit/error.ts';
-import { NAMESPACE, resourcePath, SERVICE_ACCOUNT } from '#lib/kube/kind.ts';
+import { NAMESPACE } from '#lib/kube/kind.ts';
+import { READER, readerToken, remoteSecret } from '#lib/kube/remote-secret.ts';
 import { loadKubeConfig } from '#lib/kube/transport.ts';
 import { type GlobalOptions, withClient } from '../cluster.ts';
 import type { CliIo } from '../io.ts';
@@ -18,16 +19,12 @@ interface Options {
   readonly duration: string;
 }
 
-interface TokenAnswer {
-  readonly status?: { readonly token?: string; readonly expirationTimestamp?: string };
-}
-
 export function remoteSecretCommand(io: CliIo): Command {
   const command = new Command('create-remote-secret')
     .description('print the Secret by which an istiod of another cluster reads this one')
     .option('--name <id>', 'id of this cluster (default: the UID of its kube-system namespace)')
     .option('--server <url>', 'where the other istiod finds this API server (default: as in the kubeconfig)')
-    .option('--service-account <name>', 'whose rights it has', 'istio-reader-service-account')
+    .option('--service-account <name>', 'whose rights it has', READER)
     .option('--duration <duration>', 'how long the token is good; the API server may allow less', '8760h');
   return command.action(async (options: Options) => {
     const global = command.optsWithGlobals<GlobalOptions>();
@@ -39,13 +36,10 @@ export function remoteSecretCommand(io: CliIo): Command {
     }
     await withClient(command, async (client) => {
       const id = options.name ?? (await client.get(NAMESPACE, { name: 'kube-system' }))?.metadata.uid ?? 'remote';
-      const address = { namespace: global.istioNamespace, name: options.serviceAccount, subresource: 'token' };
-      const spec = { expirationSeconds: Math.floor(durationMs / 1000) };
-      const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec };
-      const answer = JSON.parse(await client.text(resourcePath(SERVICE_ACCOUNT, address), { body })) as TokenAnswer;
-      const { expirationTimestamp = 'unknown', token = '' } = answer.status ?? {};
+      const account = { namespace: global.istioNamespace, name: options.serviceAccount };
+      const { expires, token } = await readerToken(client, account, durationMs / 1000);
       const secret = remoteSecret(id, global.istioNamespace, clusterIn(global, options.server), token);
-      io.out(`# The token is good until ${expirationTimestamp}; apply a new one before.\n${stringify(secret)}`);
+      io.out(`# The token is good until ${expires}; apply a new one before.\n${stringify(secret)}`);
     });
   });
 }
@@ -61,33 +55,5 @@ function clusterIn(
   return {
     server: server ?? cluster?.server ?? '',
     ...(authority !== undefined && { 'certificate-authority-data': authority }),
-  };
-}
-
-/** The Secret for a cluster. */
-export function remoteSecret(
-  id: string,
-  namespace: string,
-  cluster: Readonly<Record<string, string>>,
-  token: string,
-): object {
-  const kubeconfig = stringify({
-    apiVersion: 'v1',
-    kind: 'Config',
-    clusters: [{ name: id, cluster }],
-    users: [{ name: id, user: { token } }],
-    contexts: [{ name: id, context: { cluster: id, user: id } }],
-    'current-context': id,
-  });
-  return {
-    apiVersion: 'v1',
-    kind: 'Secret',
-    metadata: {
-      name: `istio-remote-secret-${id}`,
-      namespace,
-      labels: { 'istio/multiCluster': 'true' },
-      annotations: { 'networking.istio.io/cluster': id },
-    },
-    stringData: { [id]: kubeconfig },
   };
 }

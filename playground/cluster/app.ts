@@ -30,6 +30,7 @@ import { imageMap } from '../image-map.ts';
 import type { NodeConfig } from '../kubelet/node-config.ts';
 import { SYSTEM_PATH } from '../requirements.ts';
 import type { StatePaths } from '../state.ts';
+import { fitted } from './fitted.ts';
 import { forward } from './forward.ts';
 import { Installer, type Manifest, parseManifests, readManifests } from './install.ts';
 import { accessAt, readAccess } from './kubeconfig.ts';
@@ -40,6 +41,8 @@ import { Supervised } from './supervised.ts';
 export const API_PORT = 6443;
 const USERS_CACHE = 'users';
 const POLL_MS = 100;
+/** Clusters that are brought up together are regions apart. */
+const REGION = 'topology.kubernetes.io/region';
 const REBOOT_MS = 300;
 
 export interface ClusterOptions {
@@ -67,7 +70,7 @@ export class ClusterApp {
 
   constructor(options: ClusterOptions) {
     this.#options = options;
-    this.plan = planCluster(options.config.nodes);
+    this.plan = planCluster(options.config.nodes, options.config.cluster);
   }
 
   /** Resolves when everything is ready; throws what is missing after the time limit. */
@@ -256,6 +259,7 @@ export class ClusterApp {
       nodeName: node.name,
       nodeIps: [node.ipv4, node.ipv6],
       podCidrs: node.podCidrs,
+      nodeLabels: config.members.length === 1 ? {} : { [REGION]: config.name },
       serviceCidrs: this.plan.serviceCidrs,
       domain: this.plan.domain,
       dnsServiceIps: this.plan.dnsServiceIps,
@@ -278,7 +282,8 @@ export class ClusterApp {
     const { config } = this.#options;
     const folders = ['manifests/playground', ...(config.mesh ? ['manifests/crds', 'manifests/install'] : [])];
     const own = folders.flatMap((folder) => readManifests(join(config.project, folder)));
-    return [...own, ...config.manifests.flatMap((file) => parseManifests(readFileSync(file, 'utf8'), file))];
+    const further = config.manifests.flatMap((file) => parseManifests(readFileSync(file, 'utf8'), file));
+    return [...fitted(own, this.plan, config), ...config.objects, ...further];
   }
 
   async #untilReady(manifests: readonly Manifest[]): Promise<void> {

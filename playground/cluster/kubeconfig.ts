@@ -42,14 +42,18 @@ export function readAccess(file: string): ApiAccess {
 /** A kubeconfig for the same server at another address. Its certificate is still checked against its own name. */
 export function accessAt(access: ApiAccess, server: string, serverName?: string): string {
   const cluster = { ...access.cluster, server, ...(serverName === undefined ? {} : { 'tls-server-name': serverName }) };
-  const name = 'playground';
+  return kubeconfigOf([['playground', { ...access, cluster }]]);
+}
+
+/** A kubeconfig with a context for each, the first being the current one. */
+export function kubeconfigOf(all: readonly (readonly [name: string, access: ApiAccess])[]): string {
   return stringify({
     apiVersion: 'v1',
     kind: 'Config',
-    'current-context': name,
-    contexts: [{ name, context: { cluster: name, user: name } }],
-    clusters: [{ name, cluster }],
-    users: [{ name, user: access.user }],
+    'current-context': all[0]?.[0] ?? '',
+    contexts: all.map(([name]) => ({ name, context: { cluster: name, user: name } })),
+    clusters: all.map(([name, { cluster }]) => ({ name, cluster })),
+    users: all.map(([name, { user }]) => ({ name, user })),
   });
 }
 

@@ -90,6 +90,7 @@ export async function startNode(config: NodeConfig): Promise<NodeApp> {
   const registration = new Registration({
     ...{ client, clock, log: log.child('node'), cniConfDir: CNI_CONF_DIR },
     ...{ nodeName: config.nodeName, nodeIps: config.nodeIps, podCidrs: config.podCidrs },
+    nodeLabels: config.nodeLabels,
   });
 
   const server = new KubeletServer({

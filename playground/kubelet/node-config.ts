@@ -7,6 +7,8 @@ export interface NodeConfig {
   readonly nodeName: string;
   readonly nodeIps: readonly string[];
   readonly podCidrs: readonly string[];
+  /** Beside those that every node has. */
+  readonly nodeLabels: Readonly<Record<string, string>>;
   readonly serviceCidrs: readonly string[];
   readonly domain: string;
   readonly dnsServiceIps: readonly string[];

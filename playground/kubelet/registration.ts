@@ -26,6 +26,7 @@ export interface RegistrationOptions {
   readonly nodeName: string;
   readonly nodeIps: readonly string[];
   readonly podCidrs: readonly string[];
+  readonly nodeLabels: Readonly<Record<string, string>>;
   readonly cniConfDir: string;
 }
 
@@ -82,7 +83,7 @@ export class Registration {
   }
 
   async #register(): Promise<void> {
-    const { client, nodeName, podCidrs } = this.#options;
+    const { client, nodeLabels, nodeName, podCidrs } = this.#options;
     const machine = arch() === 'x64' ? 'amd64' : arch();
     const labels = {
       'kubernetes.io/hostname': nodeName,
@@ -90,6 +91,7 @@ export class Registration {
       'kubernetes.io/arch': machine,
       'beta.kubernetes.io/os': 'linux',
       'beta.kubernetes.io/arch': machine,
+      ...nodeLabels,
     };
     const spec = { podCIDR: podCidrs[0], podCIDRs: podCidrs, providerID: `ambit://playground/${nodeName}` };
     try {
