@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // istiod between two API servers that enforce what manifests/install allows: its own cluster, where it writes, and
-// another that a Secret names, which it reads with the reader's token.
+// another that a Secret names, which it reads with the reader's token. Then two whole clusters on one network, with
+// traffic between their pods.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -16,6 +17,7 @@ import { ENV, FLAGS } from '#lib/testkit/istiod.ts';
 import { App } from '../../istiod/app.ts';
 import { readConfig } from '../../istiod/config.ts';
 import { ApiProcess } from '../harness/api-server.ts';
+import { Cluster } from '../harness/cluster.ts';
 import { eventually } from '../harness/eventually.ts';
 import { ROOT, run } from '../harness/run.ts';
 
@@ -127,4 +129,84 @@ test('pods of the other cluster are read with the reader’s rights, and outlive
     lines.filter((line) => line.includes('forbidden')),
     [],
   );
+});
+
+const clientPod = `
+apiVersion: v1
+kind: ServiceAccount
+metadata: { name: visitor, namespace: shop }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: client, namespace: shop }
+spec:
+  serviceAccountName: visitor
+  containers: [{ name: main, image: curlimages/curl, command: [sleep, infinity] }]
+`;
+const recipes = (version: string): string => `
+apiVersion: v1
+kind: Namespace
+metadata: { name: shop, labels: { istio.io/dataplane-mode: ambient } }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: recipes, namespace: shop, labels: { istio.io/global: "true" } }
+spec:
+  selector: { app: recipes }
+  trafficDistribution: PreferClose
+  ports: [{ name: http, port: 80, targetPort: 8080 }]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: recipes, namespace: shop }
+spec:
+  selector: { matchLabels: { app: recipes } }
+  template:
+    metadata: { labels: { app: recipes } }
+    spec:
+      containers:
+        - name: main
+          image: ambit/samples
+          args: [recipes, ${version}]
+          readinessProbe: { httpGet: { path: /healthz, port: 8080 }, periodSeconds: 1 }
+`;
+
+test('two clusters are one mesh: a service fails over to the other’s pods, by identities that policies there know', async () => {
+  const name = `pair-${process.pid}`;
+  await using east = await Cluster.up({ name, nodes: 1, args: ['--clusters', '2'] });
+  const west = await Cluster.of(`${name}-2`);
+  await Promise.all([east.apply(`${recipes('east')}---${clientPod}`), west.apply(recipes('west'))]);
+  await Promise.all([east.ready('shop', 2), west.ready('shop')]);
+  // A few at a time, each on a connection of its own.
+  const versions = async (): Promise<string> => {
+    const script = 'for i in 1 2 3 4 5; do curl -s -m 5 http://recipes/ || echo failed; done';
+    const { stdout } = await east.exec('shop', 'client', 'sh', '-c', script);
+    const seen = stdout.split('\n').map((line) => /"version":"(\w+)"/.exec(line)?.[1] ?? line);
+    return [...new Set(seen)].filter((one) => one !== '').join();
+  };
+  await eventually('answers of the near pods', async () => (await versions()) === 'east');
+  await east.kubectl('-n', 'shop', 'scale', 'deploy/recipes', '--replicas=0');
+  await eventually('answers of the far pods', async () => (await versions()) === 'west');
+
+  const log = (): Promise<string> => west.kubectl('-n', 'istio-system', 'logs', '-l', 'app=ztunnel', '--tail=-1');
+  const wanted = [
+    `src.cluster="${name}"`,
+    'src.identity="spiffe://cluster.local/ns/shop/sa/visitor"',
+    `dst.cluster="${name}-2"`,
+    'direction="inbound"',
+  ];
+  await eventually('the connection in the far node’s log', async () =>
+    (await log()).split('\n').some((line) => wanted.every((part) => line.includes(part))),
+  );
+
+  await west.apply(`
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: no-visitor, namespace: shop }
+spec:
+  action: DENY
+  rules: [{ from: [{ source: { principals: [cluster.local/ns/shop/sa/visitor] } }] }]
+`);
+  await eventually('the refusal', async () => (await versions()) === 'failed');
+  assert.match(await log(), /policy="shop\/no-visitor"/);
 });

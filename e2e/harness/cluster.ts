@@ -55,14 +55,19 @@ export class Cluster implements AsyncDisposable {
   static async up({ name, nodes = 2, args = [], onFailure }: ClusterOptions): Promise<Cluster> {
     try {
       await run(AMBIT, ['playground', 'up', '--name', name, '--nodes', String(nodes), ...args], { timeoutMs: 120_000 });
-      const status = await run(AMBIT, ['playground', 'status', '--name', name, '-o', 'json']);
-      const tool = await kubernetesTool('kubectl', cacheFolder(process.env), () => {});
-      return new Cluster(name, JSON.parse(status) as Status, tool);
+      return await Cluster.of(name);
     } catch (error) {
       await onFailure?.();
       await tryRun(AMBIT, ['playground', 'down', '--name', name], { timeoutMs: 60_000 });
       throw error;
     }
+  }
+
+  /** A playground that is up, as the second of several that came up together. */
+  static async of(name: string): Promise<Cluster> {
+    const status = await run(AMBIT, ['playground', 'status', '--name', name, '-o', 'json']);
+    const tool = await kubernetesTool('kubectl', cacheFolder(process.env), () => {});
+    return new Cluster(name, JSON.parse(status) as Status, tool);
   }
 
   async down(): Promise<void> {
