@@ -62,6 +62,7 @@ export function explain(query: URLSearchParams, { l7, mesh, network }: ExplainWo
     service: service.key,
     port,
     table: l7.values(ROUTE_TABLE.typeUrl).get(name) as RouteTable | undefined,
+    providers: l7.settings?.providers ?? [],
     policies: policies.filter(({ services }) => services.length === 0 || services.includes(service.key)),
   };
   return ok({ service: name, ...explainRequest(world, request) });

@@ -45,6 +45,8 @@ export class Exchange implements ServerUser {
   // === what filters found ===
 
   access: RequestAccessVerdict | null = null;
+  /** What external authorisers said, in words. */
+  checked = '';
   /** null until it is known, and where there are no routes. */
   routed: RouteVerdict | null = null;
   /** Of filters, to the head on its way to the server, and to that of whatever answers. */

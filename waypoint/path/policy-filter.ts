@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Access policies that this proxy can judge by itself.
+// Access policies that this proxy can judge by itself; those of authorisers have been asked for before (custom-filter.ts).
 import { DENIAL_BODY, DENIAL_STATUS, denialDetails } from '#lib/mesh/http/access-policy.ts';
 import { authorizeRequest, type PolicySet, requestFlow } from '#lib/mesh/http/authorize-request.ts';
 import { NO_PROOF } from '#lib/mesh/proof.ts';
@@ -14,7 +14,7 @@ export class PolicyFilter implements RequestFilter {
   }
 
   judge(exchange: Exchange): Ruling {
-    const verdict = authorizeRequest(this.#policies, requestFlow(exchange.request), NO_PROOF);
+    const verdict = authorizeRequest(this.#policies, requestFlow(exchange.request), NO_PROOF, true);
     exchange.access = verdict;
     if (verdict.allow) return PASS;
     return {

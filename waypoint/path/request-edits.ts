@@ -12,6 +12,7 @@ export function requestEdits(exchange: Exchange, verdict: ForwardVerdict | null)
   const { head } = exchange.stream;
   const { headers } = origin.door.settings;
   if (request.path !== head.path) edits.path = request.path;
+  if (request.authorised.length > 0) applyChanges(edits, request.authorised);
   if (verdict !== null) {
     if (verdict.path !== request.path) {
       edits.path = verdict.path;
@@ -26,7 +27,7 @@ export function requestEdits(exchange: Exchange, verdict: ForwardVerdict | null)
   const id = head.get('x-request-id');
   if (id !== undefined) exchange.requestId = id;
   else if (headers?.noRequestId !== true) {
-    exchange.requestId = runtime.ids.next();
+    if (exchange.requestId === '') exchange.requestId = runtime.ids.next();
     edits.put('x-request-id', exchange.requestId);
   }
   tellAttempt(exchange, edits, 1);

@@ -7,14 +7,18 @@ import type { Ip } from '#lib/mesh/ip.ts';
 import type { MessageHead } from '#lib/wire/http/message.ts';
 import type { Origin } from './origin.ts';
 
+const NO_CHANGES: readonly HeaderChanges[] = [];
+
 export class Request implements RequestView {
   readonly head: MessageHead;
-  readonly path: string;
+  path: string;
   readonly scheme = 'http';
   readonly serverName = '';
   claims: Claims | undefined;
   /** What its token changes: rules see the head as it goes on, not as a client forged it. */
   identified: HeaderChanges | undefined;
+  /** What authorisers have changed, in the order in which they were asked. */
+  authorised: readonly HeaderChanges[] = NO_CHANGES;
   readonly #origin: Origin;
   #method = '';
   #authority: string | undefined;
@@ -37,12 +41,32 @@ export class Request implements RequestView {
   }
 
   header(name: string): string | undefined {
-    const { head, identified } = this;
+    const { identified } = this;
     if (identified !== undefined) {
       const set = identified.set.find((one) => one.name === name);
       if (set !== undefined) return set.value;
       if (identified.remove.includes(name)) return undefined;
     }
+    return this.authorised.length === 0 ? this.#sent(name) : this.#changed(name);
+  }
+
+  /** An authoriser has allowed the request, with changes. */
+  authorise(changes: HeaderChanges): void {
+    this.authorised = [...this.authorised, changes];
+  }
+
+  #changed(name: string): string | undefined {
+    let value = this.#sent(name);
+    for (const { add, remove, set } of this.authorised) {
+      value = set.find((one) => one.name === name)?.value ?? value;
+      for (const one of add) if (one.name === name) value = value === undefined ? one.value : `${value},${one.value}`;
+      if (remove.includes(name)) value = undefined;
+    }
+    return value;
+  }
+
+  #sent(name: string): string | undefined {
+    const { head } = this;
     const first = head.get(name);
     if (first === undefined) return undefined;
     let joined = '';

@@ -2,7 +2,9 @@
 // A stream that is no HTTP: judged by what policies ask of connections, led to an endpoint, and passed on byte by byte.
 
 import type { Arena } from '#lib/linux/arena.ts';
-import { authorizeRequest } from '#lib/mesh/http/authorize-request.ts';
+import type { InboundFlow } from '#lib/mesh/flow.ts';
+import type { AccessPolicy } from '#lib/mesh/http/access-policy.ts';
+import { authorizeRequest, customPolicies } from '#lib/mesh/http/authorize-request.ts';
 import type { Target } from '#lib/mesh/http/route-table.ts';
 import { routeTcp, routeTls } from '#lib/mesh/http/stream-route.ts';
 import { NO_PROOF } from '#lib/mesh/proof.ts';
@@ -11,6 +13,8 @@ import { type Link, type LinkOwner, NOBODY } from '#lib/net/http/link.ts';
 import { Relay, type RelayOwner } from '#lib/net/http/relay.ts';
 import type { Dialling, DialOutcome } from '#lib/net/http/upstream.ts';
 import { MAX_HELLO, parseClientHello } from '#lib/wire/client-hello.ts';
+import { Inquiry, type InquiryOwner } from '../authoriser/inquiry.ts';
+import { type Subject, streamSubject } from '../authoriser/subject.ts';
 import type { Live } from '../listener/connections.ts';
 import type { Arrived } from '../listener/incoming.ts';
 import type { Member } from '../upstream/member.ts';
@@ -19,7 +23,7 @@ import type { Runtime } from '../worker/runtime.ts';
 /** Endpoints tried for one stream, as long as none has been reached. */
 const ATTEMPTS = 3;
 
-export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live {
+export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live, InquiryOwner {
   readonly #runtime: Runtime;
   readonly #arrived: Arrived;
   readonly #link: Link;
@@ -31,6 +35,7 @@ export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live {
   #member: Member | null = null;
   #dialling: Dialling | null = null;
   #relay: Relay | null = null;
+  #inquiry: Inquiry | null = null;
   #tried: readonly Member[] = [];
   #first: Buffer | null = null;
   #opened = false;
@@ -47,14 +52,37 @@ export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live {
     this.#runtime.connections.add(this);
     this.#link.owner = this;
     this.#link.pause();
-    const { access } = origin.door;
-    const flow = {
-      sourceIp: origin.sourceIp,
-      identity: origin.identity,
-      destinationIp: origin.destinationIp,
-      destinationPort: origin.door.port,
-    };
-    const verdict = authorizeRequest(access.tcp, flow, NO_PROOF);
+    const { access, settings } = origin.door;
+    const custom = access.custom.tcp;
+    const asked = custom.length === 0 ? custom : customPolicies(custom, this.#flow(), NO_PROOF);
+    if (asked.length === 0) {
+      this.onPassed();
+      return;
+    }
+    this.#inquiry = new Inquiry(this.#runtime, settings.providers, asked, this);
+    this.#inquiry.begin();
+  }
+
+  // === InquiryOwner ===
+
+  subject(): Subject {
+    const { now, settings } = this.#runtime;
+    return streamSubject(this.#arrived.origin, settings.identity, now());
+  }
+
+  onAllowed(): void {}
+
+  onRefused(policy: AccessPolicy): void {
+    const told = { policy: policy.key, ext_authz: this.#inquiry?.told, source: this.#arrived.origin.sourceText };
+    this.#runtime.telemetry.message('warn', 'a stream was not let in by an external authoriser', told);
+    this.#end('UAEX');
+  }
+
+  /** No authoriser stands in its way: the policies that this proxy can judge itself. */
+  onPassed(): void {
+    this.#inquiry = null;
+    const { origin } = this.#arrived;
+    const verdict = authorizeRequest(origin.door.access.tcp, this.#flow(), NO_PROOF, true);
     if (!verdict.allow) this.#end('rbac_deny_close');
     else if ((origin.door.table?.table.tls.length ?? 0) === 0) this.#go();
     else {
@@ -107,6 +135,7 @@ export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live {
   onFin(): void {}
 
   onBroken(): void {
+    this.#inquiry?.cancel();
     this.#dialling?.cancel();
     this.#finish('DC', 0, 0);
   }
@@ -123,6 +152,11 @@ export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live {
   sweep(): void {}
 
   // === inside ===
+
+  #flow(): InboundFlow {
+    const { destinationIp, door, identity, sourceIp } = this.#arrived.origin;
+    return { sourceIp, identity, destinationIp, destinationPort: door.port };
+  }
 
   /** The client's first words: whom it wants, if it speaks TLS. */
   #hear(link: Link, first: Buffer): void {
@@ -189,6 +223,7 @@ export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live {
     if (this.#over) return;
     this.#link.owner = NOBODY;
     this.#link.abort();
+    this.#inquiry?.cancel();
     this.#dialling?.cancel();
     this.#finish(flags, 0, 0);
   }

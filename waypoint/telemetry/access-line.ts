@@ -44,12 +44,13 @@ export function requestLine(exchange: Exchange, origin: Origin, format: LogForma
 function identityFields(exchange: Exchange, origin: Origin): readonly (readonly [string, string])[] {
   const out: (readonly [string, string])[] = [];
   if (origin.identity !== undefined) out.push(['src.identity', origin.identity.uri]);
-  const { access } = exchange;
+  const { access, checked } = exchange;
   if (access !== null && !access.allow) {
     out.push(['policy', access.policy]);
     if (access.rule >= 0) out.push(['rule', String(access.rule + 1)]);
     if (access.clause !== '') out.push(['clause', access.clause]);
   }
+  if (checked !== '') out.push(['ext_authz', checked]);
   return out;
 }
 

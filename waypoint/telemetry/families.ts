@@ -19,6 +19,7 @@ export const FAMILIES: readonly Family[] = [
   counter('ambit_connections_refused_total', 'Connections reset at the door, by what ran out'),
   counter('ambit_tunnels_refused_total', 'Tunnels that could not be accepted, by reason'),
   counter('ambit_streams_refused_total', 'Streams that are no HTTP and were refused, by reason'),
+  counter('ambit_ext_authz_total', 'Questions to external authorisers, by provider and result'),
   counter('ambit_policy_dry_run_total', 'What dry-run policies would have done'),
   counter('ambit_access_log_dropped_total', 'Access log lines dropped because their ring was full'),
   gauge('ambit_worker_connections', 'Clients’ connections of a data-plane process'),

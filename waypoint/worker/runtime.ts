@@ -11,6 +11,7 @@ import type { SharedMesh } from '#lib/proxy/state/shared-mesh.ts';
 import type { IpMemory } from '#lib/proxy/worker/address.ts';
 import type { Identities } from '#lib/proxy/worker/identities.ts';
 import type { WorkloadMemory } from '#lib/proxy/worker/workload-facts.ts';
+import type { Authorisers } from '../authoriser/authorisers.ts';
 import type { WorkerSettings } from '../control.ts';
 import type { Connections } from '../listener/connections.ts';
 import type { Tracer } from '../path/trace.ts';
@@ -37,6 +38,7 @@ export interface Runtime {
   readonly tunnelOptions: DialOptions;
   readonly tunnels: Tunnels;
   readonly clusters: Clusters;
+  readonly authorisers: Authorisers;
   readonly connections: Connections;
   readonly telemetry: Telemetry;
   /** null: no request is followed. */

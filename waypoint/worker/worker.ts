@@ -13,6 +13,7 @@ import { SharedMesh } from '#lib/proxy/state/shared-mesh.ts';
 import { IpMemory } from '#lib/proxy/worker/address.ts';
 import { Identities } from '#lib/proxy/worker/identities.ts';
 import { WorkloadMemory } from '#lib/proxy/worker/workload-facts.ts';
+import { Authorisers } from '../authoriser/authorisers.ts';
 import type { ToMain, ToWorker, WorkerSettings } from '../control.ts';
 import { Connections } from '../listener/connections.ts';
 import { Listeners } from '../listener/listeners.ts';
@@ -125,7 +126,7 @@ export class WaypointWorker implements WorkerProgram {
     const dialOptions = { noDelay: true };
     const tunnelOptions = { noDelay: true, userTimeoutMs: TUNNEL_USER_TIMEOUT_MS };
     const mesh = new SharedMesh(reader);
-    const half: Omit<Runtime, 'clusters'> = {
+    const half: Omit<Runtime, 'authorisers' | 'clusters'> = {
       settings,
       loop,
       bench,
@@ -165,6 +166,7 @@ export class WaypointWorker implements WorkerProgram {
     };
     const runtime = half as Runtime;
     (runtime as { clusters: Clusters }).clusters = new Clusters(runtime);
+    (runtime as { authorisers: Authorisers }).authorisers = new Authorisers(runtime);
     return runtime;
   }
 }

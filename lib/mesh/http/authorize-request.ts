@@ -20,13 +20,20 @@ export interface PolicySet {
   readonly http: readonly AccessPolicy[];
   /** What is left of them for a stream that is no HTTP. */
   readonly tcp: readonly AccessPolicy[];
+  /** The CUSTOM ones of each, which are asked for elsewhere. */
+  readonly custom: { readonly http: readonly AccessPolicy[]; readonly tcp: readonly AccessPolicy[] };
 }
 
 const NEVER: Rule = { clauses: [{ matches: [EMPTY_MATCH] }] };
 
 /** Policies of one service, made ready. Order is kept. */
 export function policySet(policies: readonly AccessPolicy[]): PolicySet {
-  return { http: policies, tcp: policies.map(withoutHttp) };
+  const tcp = policies.map(withoutHttp);
+  return { http: policies, tcp, custom: { http: policies.filter(isCustom), tcp: tcp.filter(isCustom) } };
+}
+
+function isCustom({ action, dryRun }: AccessPolicy): boolean {
+  return action === 'custom' && !dryRun;
 }
 
 /**
@@ -71,7 +78,7 @@ const NO_POLICY: RequestAccessVerdict = {
 };
 
 /**
- * The CUSTOM policies that match, in order: their providers must be asked, and all must allow, before
+ * The CUSTOM policies that match, in order, the first of each provider: it must be asked, and all must allow, before
  * {@link authorizeRequest} is. Dry-run ones are left out.
  */
 export function customPolicies(
@@ -84,7 +91,7 @@ export function customPolicies(
     if (policy.action !== 'custom' || policy.dryRun) continue;
     const rule = matchingRule(policy, flow);
     if (rec.enabled) provePolicy(policy, rule, flow, rec);
-    if (rule < 0) continue;
+    if (rule < 0 || asked?.some(({ provider }) => provider === policy.provider) === true) continue;
     asked ??= [];
     asked.push(policy);
   }
@@ -145,11 +152,17 @@ export function authorizeRequest(
 }
 
 function refused(policy: AccessPolicy, flow: InboundFlow, rec: Recorder): RequestAccessVerdict {
-  const rule = matchingRule(policy, flow);
   if (rec.enabled) {
     const object = describePolicy(policy.key);
-    rec.step(object, `rule ${rule + 1}`, `CUSTOM by ${policy.provider}`, 'nobody has been asked, so it denies');
+    const rule = `rule ${matchingRule(policy, flow) + 1}`;
+    rec.step(object, rule, `CUSTOM by ${policy.provider}`, 'nobody has been asked, so it denies');
   }
+  return customRefusal(policy, flow);
+}
+
+/** What stands in the log when the authoriser of a CUSTOM policy that matches does not let a request in. */
+export function customRefusal(policy: AccessPolicy, flow: InboundFlow): RequestAccessVerdict {
+  const rule = matchingRule(policy, flow);
   const clause = ruleHitText(policy.rules[rule]!, flow);
   return { allow: false, reason: 'denied', policy: policy.key, rule, clause, audit: NO_AUDIT, dryRun: NO_DRY_RUN };
 }

@@ -7,6 +7,7 @@ import type { AccessPolicy } from './access-policy.ts';
 import { NO_HTTP_CONDITIONS } from './conditions.ts';
 import { explainRequest, type RequestWorld } from './explain.ts';
 import { ANY_REQUEST, BLANK_RULE, backendTo, type RouteTable } from './route-table.ts';
+import { BLANK_PROVIDER, type Provider } from './waypoint.ts';
 
 const TARGET = { service: 'shop/pay.shop.svc.cluster.local', port: 80, subset: '' };
 const TABLE: RouteTable = {
@@ -51,7 +52,7 @@ const NO_WRITES: AccessPolicy = {
 };
 
 const world = (more: Partial<RequestWorld> = {}): RequestWorld => ({
-  ...{ service: CART, port: 80, table: TABLE, policies: [] },
+  ...{ service: CART, port: 80, table: TABLE, policies: [], providers: [] },
   ...more,
 });
 
@@ -74,4 +75,22 @@ test('a denied request names policy, rule and clause, and is routed nowhere', ()
   equal(told.routing, undefined);
   match(told.access.text, /explicitly denied by AuthorizationPolicy shop\/read-only, rule 1: .*POST/);
   equal(explainRequest(world({ policies: [NO_WRITES] }), request('GET cart/pay')).allowed, true);
+});
+
+test('a CUSTOM policy names whom traffic asks and what comes of no answer; nobody is asked for an explanation', () => {
+  const custom: AccessPolicy = { ...NO_WRITES, key: 'shop/ask', action: 'custom', provider: 'opa' };
+  const opa: Provider = { ...BLANK_PROVIDER, name: 'opa', kind: 'ext-authz-grpc', target: TARGET };
+  const asking = world({ policies: [custom], providers: [opa] });
+  const told = explainRequest(asking, request('POST cart/pay'));
+  equal(told.allowed, true);
+  equal(told.access.text, 'no policy stands in the way, if opa allows it');
+  match(
+    told.access.lines.join('\n'),
+    /CUSTOM by opa, by gRPC: would be asked at shop\/pay[^:]*:80; without an answer in 600000 ms it is answered 403/,
+  );
+  equal(explainRequest(asking, request('GET cart/pay')).access.text, 'no policy stands in the way');
+  const nobody = explainRequest({ ...asking, providers: [] }, request('POST cart/pay'));
+  equal(nobody.allowed, false);
+  match(nobody.access.text, /^explicitly denied by AuthorizationPolicy shop\/ask, rule 1/);
+  match(nobody.access.lines.join('\n'), /is no provider that can be asked, so it denies/);
 });

@@ -3,14 +3,18 @@
 // What would become of a request at a waypoint, and why: the functions that requests run through, with a recorder that
 // keeps every step. Pure; a waypoint answers with it, and tests read it.
 
-import { formatProof, recordProof, type Step } from '../proof.ts';
+import { describePolicy } from '../authorize.ts';
+import { formatProof, type Recorder, recordProof, type Step } from '../proof.ts';
 import type { AccessPolicy, RequestAccessVerdict } from './access-policy.ts';
-import { authorizeRequest, policySet, requestFlow } from './authorize-request.ts';
+import { authorizeRequest, customPolicies, customRefusal, policySet, requestFlow } from './authorize-request.ts';
 import { compileTable, implicitTable } from './compiled-table.ts';
+import { authoriserOf } from './external-check.ts';
 import type { RequestView } from './request.ts';
 import { route } from './route.ts';
 import type { RouteTable, Target } from './route-table.ts';
 import type { FaultVerdict, RouteVerdict } from './route-verdict.ts';
+
+import type { Provider } from './waypoint.ts';
 
 /** What a waypoint knows of the service that is asked. */
 export interface RequestWorld {
@@ -20,6 +24,8 @@ export interface RequestWorld {
   readonly table: RouteTable | undefined;
   /** Those that apply to the service. */
   readonly policies: readonly AccessPolicy[];
+  /** Whom CUSTOM policies may name. */
+  readonly providers: readonly Provider[];
 }
 
 interface Part {
@@ -40,15 +46,39 @@ export interface RequestExplanation {
 /** Backends are drawn by weight; the answer tells the first that can be drawn, its proof all of them. */
 export function explainRequest(world: RequestWorld, request: RequestView): RequestExplanation {
   const recorder = recordProof();
-  const verdict = authorizeRequest(policySet(world.policies).http, requestFlow(request), recorder);
+  const { custom, http } = policySet(world.policies);
+  const flow = requestFlow(request);
+  const asks = customPolicies(custom.http, flow, recorder);
+  for (const policy of asks) proveAuthoriser(policy, world.providers, recorder);
+  const unheard = asks.find(({ provider }) => authoriserOf(world.providers, provider) === undefined);
+  const verdict = unheard === undefined ? authorizeRequest(http, flow, recorder, true) : customRefusal(unheard, flow);
   const { allow, clause, policy, reason, rule } = verdict;
+  const asked = asks.map(({ provider }) => provider);
+  const also =
+    allow && asked.length > 0 ? `, if ${asked.join(' and ')} ${asked.length === 1 ? 'allows' : 'allow'} it` : '';
   const access: Part = {
-    verdict: { allow, reason, policy, rule, clause },
-    text: accessText(verdict),
+    verdict: { allow, reason, policy, rule, clause, asks: asked },
+    text: `${accessText(verdict)}${also}`,
     proof: recorder.steps,
     lines: formatProof(recorder.steps),
   };
   return { access, routing: allow ? explainRoute(world, request) : undefined, allowed: allow };
+}
+
+/** Whom traffic asks, and what comes of no answer. Nobody is asked for an explanation. */
+function proveAuthoriser({ key, provider: name }: AccessPolicy, providers: readonly Provider[], rec: Recorder): void {
+  const object = describePolicy(key);
+  const provider = authoriserOf(providers, name);
+  if (provider === undefined) {
+    const change = `the mesh has an extension provider ${name} whose host is a service`;
+    rec.step(object, '', `CUSTOM by ${name}`, 'is no provider that can be asked, so it denies', change, 1);
+    return;
+  }
+  const { service, port } = provider.target!;
+  const how = provider.kind === 'ext-authz-grpc' ? 'gRPC' : 'HTTP';
+  const none = provider.failOpen ? 'let in (failOpen)' : `answered ${provider.statusOnError}`;
+  const outcome = `would be asked at ${service}:${port}; without an answer in ${provider.timeoutMs} ms it is ${none}`;
+  rec.step(object, '', `CUSTOM by ${name}, by ${how}`, outcome, '', 1);
 }
 
 function explainRoute({ port, service, table }: RequestWorld, request: RequestView): Part {
