@@ -4,46 +4,35 @@
 import { ConfigReader } from '#lib/kit/config.ts';
 import { LEVELS, type Level } from '#lib/kit/log.ts';
 import type { IssuerSettings } from '#lib/proxy/identity/issuer.ts';
-import type { ServerSettings } from '#lib/proxy/source/server-access.ts';
+import {
+  certificateSettings,
+  loadLimits,
+  nodeMetadata,
+  noServer,
+  type ProxySettings,
+  printable,
+  serverSettings,
+  storeSettings,
+  type World,
+} from '#lib/proxy/settings.ts';
 import type { WorkerSettings } from './control.ts';
 
-export interface Config {
+export interface Config extends ProxySettings {
   readonly pod: { readonly name: string; readonly namespace: string; readonly ip: string };
   /** SPIFFE URI of this proxy. */
   readonly identity: string;
-  readonly xds: ServerSettings | undefined;
-  readonly ca: ServerSettings;
-  readonly fakeCa: boolean;
-  /** File with the token for both servers, or the token itself; '' sends none. */
-  readonly authToken: string;
-  readonly secretTtlMs: number;
   readonly localFile: string | undefined;
-  readonly nodeMetadata: Readonly<Record<string, unknown>>;
-  readonly workers: number;
-  readonly drainMs: number;
-  readonly admin: { readonly port: number; readonly statsPort: number; readonly readyPort: number };
-  readonly storeBytes: number;
-  readonly storeRecords: number;
   readonly log: { readonly level: Level; readonly format: 'plain' | 'json' };
   readonly worker: WorkerSettings;
 }
 
-/** What the settings come from; tests give maps. */
-export interface World {
-  readonly env: Readonly<Record<string, string | undefined>>;
-  /** Text of a file, undefined when there is none. */
-  readonly readFile: (path: string) => string | undefined;
-  readonly cores: number;
-}
-
-const TOKEN_FILE = '/var/run/secrets/tokens/istio-token';
-const ROOT_FILE = '/var/run/secrets/istio/root-cert.pem';
 /** Ends before the kubelet would (30 s), so that what is left is closed by us and told of. */
 const DEFAULT_DRAIN_MS = 20_000;
 const HBONE_PORT = 15008;
 
 /** Throws CONFIG_INVALID, naming every bad variable. */
-export function loadConfig({ cores, env, readFile }: World): Config {
+export function loadConfig(world: World): Config {
+  const { cores, env } = world;
   const read = new ConfigReader((name) => env[name]);
   const namespace = read.string('POD_NAMESPACE', 'default');
   const account = read.string('SERVICE_ACCOUNT', 'default');
@@ -57,13 +46,11 @@ export function loadConfig({ cores, env, readFile }: World): Config {
   const config: Config = {
     pod: { name, namespace, ip: read.string('INSTANCE_IP', '') },
     identity,
-    xds: address === '' ? undefined : server(read, 'XDS', address),
-    ca: server(read, 'CA', read.optional('CA_ADDRESS') ?? (address === '' ? 'http://localhost' : address)),
-    fakeCa: read.boolean('FAKE_CA', false),
-    authToken: read.optional('AUTH_TOKEN') ?? (readFile(TOKEN_FILE) === undefined ? '' : TOKEN_FILE),
-    secretTtlMs: read.duration('SECRET_TTL', 86_400_000),
+    xds: serverSettings(read, world, 'XDS', address, '/'),
+    ca: serverSettings(read, world, 'CA', read.optional('CA_ADDRESS') ?? address, '/') ?? noServer('http://localhost'),
+    ...certificateSettings(read, world, '/'),
     localFile,
-    nodeMetadata: nodeMetadata(read, env),
+    nodeMetadata: nodeMetadata(read, world),
     workers: read.integer('AMBIT_WORKERS', Math.max(1, Math.min(cores, 8)), { min: 1, max: 64 }),
     drainMs: read.duration('TERMINATION_DRAIN_DURATION', DEFAULT_DRAIN_MS),
     admin: {
@@ -71,8 +58,7 @@ export function loadConfig({ cores, env, readFile }: World): Config {
       statsPort: read.integer('AMBIT_STATS_PORT', 15020, { min: 0, max: 65535 }),
       readyPort: read.integer('AMBIT_READY_PORT', 15021, { min: 0, max: 65535 }),
     },
-    storeBytes: read.integer('AMBIT_STORE_BYTES', 256 << 20, { min: 1 << 20, max: 0x7f000000 }),
-    storeRecords: read.integer('AMBIT_STORE_RECORDS', 400_000, { min: 1000, max: 8_000_000 }),
+    ...storeSettings(read),
     log: {
       level: read.oneOf('LOG_LEVEL', LEVELS, 'info'),
       format: read.oneOf('LOG_FORMAT', ['plain', 'json'], 'plain'),
@@ -92,10 +78,7 @@ export function loadConfig({ cores, env, readFile }: World): Config {
       idleMs: read.duration('AMBIT_IDLE_TIMEOUT', 3_600_000),
       headMs: read.duration('AMBIT_HEAD_TIMEOUT', 60_000),
       stallMs: read.duration('AMBIT_STALL_TIMEOUT', 300_000),
-      maxConnections: read.optional('AMBIT_MAX_CONNECTIONS')
-        ? read.integer('AMBIT_MAX_CONNECTIONS', 10_000, { min: 1 })
-        : null,
-      byteBudget: read.integer('AMBIT_BYTE_BUDGET', 256 << 20, { min: 16 << 20 }),
+      ...loadLimits(read),
       accessLog: {
         enabled: read.oneOf('AMBIT_ACCESS_LOG', ['off', 'text', 'json'], 'text') !== 'off',
         format: read.oneOf('AMBIT_ACCESS_LOG', ['off', 'text', 'json'], 'text') === 'json' ? 'json' : 'text',
@@ -106,38 +89,6 @@ export function loadConfig({ cores, env, readFile }: World): Config {
   return Object.freeze(config);
 }
 
-function server(read: ConfigReader, kind: 'XDS' | 'CA', address: string): ServerSettings {
-  const text = address.includes('://') ? address : `https://${address}`;
-  if (!URL.canParse(text))
-    read.problem(
-      `${kind}_ADDRESS`,
-      `${JSON.stringify(address)} is no address`,
-      'write https://istiod.istio-system.svc:15012',
-    );
-  return {
-    url: new URL(URL.canParse(text) ? text : 'https://localhost'),
-    rootCa: read.string(`${kind}_ROOT_CA`, ROOT_FILE),
-    alternativeName: read.optional(`ALT_${kind}_HOSTNAME`),
-    headers: {},
-  };
-}
-
-function nodeMetadata(read: ConfigReader, env: World['env']): Record<string, unknown> {
-  const metadata: Record<string, unknown> = {};
-  for (const [key, value] of Object.entries(env)) {
-    if (value === undefined) continue;
-    if (key.startsWith('ISTIO_META_')) metadata[key.slice('ISTIO_META_'.length)] = value;
-    else if (key.startsWith('ISTIO_METAJSON_')) {
-      try {
-        metadata[key.slice('ISTIO_METAJSON_'.length)] = JSON.parse(value);
-      } catch {
-        read.problem(key, 'is no JSON', 'write a JSON value');
-      }
-    }
-  }
-  return metadata;
-}
-
 /** What decides where certificates come from. */
 export function issuerSettings({ authToken, ca, fakeCa, secretTtlMs, worker }: Config): IssuerSettings {
   return { fakeCa, ca, authToken, secretTtlMs, clusterId: worker.clusterId, impersonate: false };
@@ -145,10 +96,5 @@ export function issuerSettings({ authToken, ca, fakeCa, secretTtlMs, worker }: C
 
 /** The settings as the start line and `/config_dump` show them. */
 export function printableConfig(config: Config): Record<string, unknown> {
-  return {
-    ...config,
-    authToken: config.authToken === '' ? null : 'set',
-    xds: config.xds?.url.href ?? null,
-    ca: config.fakeCa ? 'FAKE_CA' : config.ca.url.href,
-  };
+  return printable(config);
 }

@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The messages between the waypoint's main process and its data-plane processes. They share memory for what is big or hot
-// (mesh and layer-7 records, counters, log ring); everything else is one JSON text a datagram. A message that a process does not
-// know is a bug of ours, since both ends start from the same build; it ends the worker.
+// What the waypoint's main process tells its data-plane processes and hears from them, beside what every proxy does
+// (lib/proxy/control.ts).
 //
 //   main                              worker
-//   settings ───────────────────────▶        once, first
-//            ◀─────────────────────── ready
 //   config ─────────────────────────▶        the store moved on
-//            ◀─────────────────────── identity-wanted
-//   identity | identity-failed ─────▶
+//            ◀─────────────────────── listening
 //   drain ──────────────────────────▶
-//            ◀─────────────────────── drained
+import type { CommonToMain, CommonToWorker } from '#lib/proxy/control.ts';
 
 export type LogFormat = 'text' | 'json';
 
@@ -44,30 +40,14 @@ export type WorkerSettings = {
 };
 
 export type ToWorker =
+  | CommonToWorker
   | { readonly kind: 'settings'; readonly settings: WorkerSettings }
   | { readonly kind: 'config'; readonly version: number }
-  | {
-      readonly kind: 'identity';
-      readonly identity: string;
-      readonly chain: string;
-      readonly key: string;
-      readonly roots: string;
-    }
-  | { readonly kind: 'identity-failed'; readonly identity: string; readonly reason: string }
   | { readonly kind: 'drain'; readonly deadlineMs: number };
 
 export type ToMain =
-  | { readonly kind: 'ready' }
-  | { readonly kind: 'identity-wanted'; readonly identity: string }
-  /** The series behind a run of counter slots: `names[i]` with `labels` is slot `slot + i`. */
-  | {
-      readonly kind: 'series';
-      readonly slot: number;
-      readonly name: string;
-      readonly labels: Readonly<Record<string, string>>;
-    }
+  | CommonToMain
   /** The request metrics of one set of labels, whose slots follow each other as REQUEST_SLOTS says. */
   | { readonly kind: 'request-series'; readonly slot: number; readonly labels: Readonly<Record<string, string>> }
   /** A listener is open on that port. */
-  | { readonly kind: 'listening'; readonly listener: string; readonly port: number }
-  | { readonly kind: 'drained' };
+  | { readonly kind: 'listening'; readonly listener: string; readonly port: number };

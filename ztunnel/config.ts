@@ -4,13 +4,22 @@
 
 import { ConfigReader } from '#lib/kit/config.ts';
 import type { IssuerSettings } from '#lib/proxy/identity/issuer.ts';
-import type { ServerSettings } from '#lib/proxy/source/server-access.ts';
+import {
+  certificateSettings,
+  nodeMetadata,
+  noServer,
+  type ProxySettings,
+  printable,
+  serverSettings,
+  storeSettings,
+  type World,
+} from '#lib/proxy/settings.ts';
 import type { WorkerSettings } from './control.ts';
 import { type LogSettings, logSettings } from './log-config.ts';
 import { type MeshFileSettings, readMeshSettings } from './mesh-config.ts';
 import { workerSettings } from './worker-config.ts';
 
-export interface Config {
+export interface Config extends ProxySettings {
   readonly mode: 'shared' | 'dedicated';
   /** Whose proxy this is, in dedicated mode. */
   readonly dedicated:
@@ -22,45 +31,22 @@ export interface Config {
     readonly serviceAccount: string;
     readonly ip: string;
   };
-  readonly xds: ServerSettings | undefined;
   readonly xdsOnDemand: boolean;
-  readonly ca: ServerSettings;
-  readonly fakeCa: boolean;
   /** Folder of the one workload's certificate, in dedicated mode; undefined asks the authority. */
   readonly certDir: string | undefined;
-  /** File with the token for both servers, or the token itself; '' sends none. */
-  readonly authToken: string;
-  readonly secretTtlMs: number;
   readonly localXds: { readonly path: string } | { readonly text: string } | undefined;
-  readonly nodeMetadata: Readonly<Record<string, unknown>>;
   readonly inpodSocket: string;
-  readonly workers: number;
-  readonly drainMs: number;
-  readonly admin: { readonly port: number; readonly statsPort: number; readonly readyPort: number };
-  readonly storeBytes: number;
-  readonly storeRecords: number;
   readonly crlPath: string | undefined;
   readonly log: LogSettings;
   readonly worker: WorkerSettings;
 }
 
-/** What the settings come from; tests give maps. */
-export interface World {
-  readonly env: Readonly<Record<string, string | undefined>>;
-  /** Text of a file, undefined when there is none. */
-  readonly readFile: (path: string) => string | undefined;
-  readonly cores: number;
-  /** Of this program, told to the control plane unless the environment says another. */
-  readonly version?: string;
-}
-
-const TOKEN_FILE = './var/run/secrets/tokens/istio-token';
-const ROOT_FILE = './var/run/secrets/istio/root-cert.pem';
 const DEFAULT_DRAIN_MS = 5000;
 const MIN_WORKERS = 2;
 
 /** Throws CONFIG_INVALID, naming every bad variable. */
-export function loadConfig({ env, readFile, cores, version }: World): Config {
+export function loadConfig(world: World): Config {
+  const { env, readFile, cores, version } = world;
   const read = new ConfigReader((name) => env[name]);
   const mesh = readMeshSettings(read, readFile);
   const mode = read.oneOf('PROXY_MODE', ['shared', 'dedicated'], 'shared');
@@ -72,8 +58,7 @@ export function loadConfig({ env, readFile, cores, version }: World): Config {
     (env['KUBERNETES_SERVICE_HOST'] === undefined
       ? 'https://localhost:15012'
       : 'https://istiod.istio-system.svc:15012');
-  const xds = server(read, env, 'XDS', read.string('XDS_ADDRESS', xdsDefault));
-  const fakeCa = read.boolean('FAKE_CA', false);
+  const xds = serverSettings(read, world, 'XDS', read.string('XDS_ADDRESS', xdsDefault), './');
   const caAddress = read.optional('CA_ADDRESS') ?? (read.string('XDS_ADDRESS', xdsDefault) || xdsDefault);
   const config: Config = {
     mode,
@@ -86,18 +71,15 @@ export function loadConfig({ env, readFile, cores, version }: World): Config {
     },
     xds,
     xdsOnDemand: read.boolean('XDS_ON_DEMAND', false),
-    ca: server(read, env, 'CA', caAddress) ?? {
-      url: new URL(xdsDefault),
-      rootCa: '',
-      alternativeName: undefined,
-      headers: {},
-    },
-    fakeCa,
+    ca: serverSettings(read, world, 'CA', caAddress, './') ?? noServer(xdsDefault),
+    ...certificateSettings(read, world, './'),
     certDir: read.optional('AMBIT_CERT_DIR'),
-    authToken: read.optional('AUTH_TOKEN') ?? (readFile(TOKEN_FILE) === undefined ? '' : TOKEN_FILE),
-    secretTtlMs: read.duration('SECRET_TTL', 86_400_000),
     localXds: localXds(read),
-    nodeMetadata: { ...(version === undefined ? {} : { ISTIO_VERSION: version }), ...nodeMetadata(read, env, mesh) },
+    nodeMetadata: {
+      ...(version === undefined ? {} : { ISTIO_VERSION: version }),
+      ...mesh.proxyMetadata,
+      ...nodeMetadata(read, world),
+    },
     inpodSocket: read.string('INPOD_UDS', '/var/run/ztunnel/ztunnel.sock'),
     workers: workerCount(read, env, mesh, cores),
     drainMs: drainDeadline(read),
@@ -106,8 +88,7 @@ export function loadConfig({ env, readFile, cores, version }: World): Config {
       statsPort: mesh.statsPort ?? 15020,
       readyPort: read.integer('AMBIT_READY_PORT', 15021, { min: 0, max: 65535 }),
     },
-    storeBytes: read.integer('AMBIT_STORE_BYTES', 256 << 20, { min: 1 << 20, max: 0x7f000000 }),
-    storeRecords: read.integer('AMBIT_STORE_RECORDS', 400_000, { min: 1000, max: 8_000_000 }),
+    ...storeSettings(read),
     crlPath: read.optional('CRL_PATH'),
     log,
     worker: workerSettings(read, readFile, mode, { clusterId, trustDomain, mesh, log }),
@@ -139,34 +120,6 @@ function dedicatedWorkload(read: ConfigReader): Config['dedicated'] {
   return { namespace: namespace ?? '', name: name ?? '', serviceAccount: serviceAccount ?? '' };
 }
 
-function server(
-  read: ConfigReader,
-  env: World['env'],
-  kind: 'XDS' | 'CA',
-  address: string,
-): ServerSettings | undefined {
-  if (address === '') return undefined;
-  const text = address.includes('://') ? address : `https://${address}`;
-  if (!URL.canParse(text)) {
-    read.problem(
-      `${kind}_ADDRESS`,
-      `${JSON.stringify(address)} is no address`,
-      'write for example https://istiod.istio-system.svc:15012',
-    );
-    return undefined;
-  }
-  const prefix = `${kind}_HEADER_`;
-  const headers = Object.entries(env).flatMap(([key, value]) =>
-    key.startsWith(prefix) && value !== undefined ? [[key.slice(prefix.length).toLowerCase(), value]] : [],
-  );
-  return {
-    url: new URL(text),
-    rootCa: read.string(`${kind}_ROOT_CA`, ROOT_FILE),
-    alternativeName: read.optional(`ALT_${kind}_HOSTNAME`),
-    headers: Object.fromEntries(headers),
-  };
-}
-
 function localXds(read: ConfigReader): Config['localXds'] {
   const path = read.optional('LOCAL_XDS_PATH');
   const text = read.optional('LOCAL_XDS');
@@ -174,22 +127,6 @@ function localXds(read: ConfigReader): Config['localXds'] {
     read.problem('LOCAL_XDS', 'and LOCAL_XDS_PATH are both set', 'set one of them');
   if (path !== undefined) return { path };
   return text === undefined ? undefined : { text };
-}
-
-function nodeMetadata(read: ConfigReader, env: World['env'], mesh: MeshFileSettings): Record<string, unknown> {
-  const metadata: Record<string, unknown> = { ...mesh.proxyMetadata };
-  for (const [key, value] of Object.entries(env)) {
-    if (value === undefined) continue;
-    if (key.startsWith('ISTIO_META_')) metadata[key.slice('ISTIO_META_'.length)] = value;
-    else if (key.startsWith('ISTIO_METAJSON_')) {
-      try {
-        metadata[key.slice('ISTIO_METAJSON_'.length)] = JSON.parse(value);
-      } catch {
-        read.problem(key, 'is no JSON', 'write a JSON value');
-      }
-    }
-  }
-  return metadata;
 }
 
 // A quarter of the cores, two at least: the data plane of a node must not take what its pods need.
@@ -224,13 +161,7 @@ export function issuerSettings(config: Config): IssuerSettings {
   return { fakeCa, ca, certDir, authToken, secretTtlMs, clusterId: worker.clusterId, impersonate: mode === 'shared' };
 }
 
-/** The settings as the start line and `/config_dump` show them; headers may hold secrets and are left out. */
+/** The settings as the start line and `/config_dump` show them. */
 export function printableConfig(config: Config): Record<string, unknown> {
-  const address = (of: ServerSettings | undefined): string | null => of?.url.href ?? null;
-  const secretless = {
-    ...config,
-    authToken: config.authToken === '' ? null : 'set',
-    localXds: config.localXds ?? null,
-  };
-  return { ...secretless, xds: address(config.xds), ca: config.fakeCa ? 'FAKE_CA' : address(config.ca) };
+  return { ...printable(config), localXds: config.localXds ?? null };
 }

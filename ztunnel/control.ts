@@ -1,22 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// The messages between ztunnel's main process and its data-plane processes ("workers").
-//
-// Main knows the outside (xDS, CA, ZDS, admin); a worker knows sockets. They share memory for what is big or hot (mesh
-// records, counters, log ring, flight recorder) and exchange these messages, one JSON text a datagram, for everything else.
-// Descriptors travel beside the datagram. A message that a process does not know is a bug of ours, never of a peer's, since
-// both ends start from the same build; it ends the worker.
+// What ztunnel's main process tells its data-plane processes ("workers") and hears from them, beside what every proxy does
+// (lib/proxy/control.ts). Main knows the outside (xDS, CA, ZDS, admin); a worker knows sockets. Descriptors travel beside the
+// datagram.
 //
 //   main                              worker
-//   settings ───────────────────────▶        once, first
-//            ◀─────────────────────── ready
 //   pod-add (+ netns descriptor) ────▶       listeners are opened in that namespace
 //            ◀─────────────────────── pod-added | pod-failed
-//            ◀─────────────────────── identity-wanted    a connection waits for a certificate
-//   identity | identity-failed ─────▶
 //            ◀─────────────────────── wanted             a connection waits for an unknown address or name
 //   mesh ───────────────────────────▶        the shared store moved on: judge live inbound connections again
 //   drain ──────────────────────────▶
-//            ◀─────────────────────── drained            nothing is left; main may end the worker
+import type { CommonToMain, CommonToWorker } from '#lib/proxy/control.ts';
 
 /** One enrolled pod, as the CNI agent announced it over ZDS. */
 export type PodInfo = {
@@ -144,19 +137,11 @@ export type RecentConnection = {
 };
 
 export type ToWorker =
+  | CommonToWorker
   | { readonly kind: 'settings'; readonly settings: WorkerSettings }
   /** With one descriptor, the pod's network namespace; without any, the process's own (dedicated mode). */
   | { readonly kind: 'pod-add'; readonly pod: PodInfo }
   | { readonly kind: 'pod-delete'; readonly uid: string }
-  /** PEM texts: chain is leaf first without root. A later message for the same identity replaces it (rotation). */
-  | {
-      readonly kind: 'identity';
-      readonly identity: string;
-      readonly chain: string;
-      readonly key: string;
-      readonly roots: string;
-    }
-  | { readonly kind: 'identity-failed'; readonly identity: string; readonly reason: string }
   /** No workload of it is left here. */
   | { readonly kind: 'identity-gone'; readonly identity: string }
   /** All revocation lists, DER in base64, in the place of those before. */
@@ -173,20 +158,12 @@ export type ToWorker =
   | { readonly kind: 'profile'; readonly request: number; readonly ms: number; readonly frequency: number };
 
 export type ToMain =
-  | { readonly kind: 'ready' }
+  | CommonToMain
   | { readonly kind: 'pod-added'; readonly uid: string }
   | { readonly kind: 'pod-failed'; readonly uid: string; readonly reason: string }
   | { readonly kind: 'pod-deleted'; readonly uid: string }
-  | { readonly kind: 'identity-wanted'; readonly identity: string }
   /** `network/ip` or `namespace/hostname` that no record knows; main asks WDS on demand where that is on. */
   | { readonly kind: 'wanted'; readonly name: string }
-  /** The series behind a counter slot, sent before its first count (`lib/loop`'s shared counters). */
-  | {
-      readonly kind: 'series';
-      readonly slot: number;
-      readonly name: string;
-      readonly labels: Readonly<Record<string, string>>;
-    }
   /** Parts of one answer share `request`; `last` closes it. */
   | {
       readonly kind: 'connections';
@@ -196,8 +173,7 @@ export type ToMain =
     }
   | { readonly kind: 'recent'; readonly request: number; readonly list: readonly RecentConnection[] }
   /** The text of a `.cpuprofile` file. */
-  | { readonly kind: 'profile'; readonly request: number; readonly profile: string }
-  | { readonly kind: 'drained' };
+  | { readonly kind: 'profile'; readonly request: number; readonly profile: string };
 
 /** Connections in one `connections` message, so that a datagram stays under 64 KiB. */
 export const CONNECTIONS_PER_MESSAGE = 128;

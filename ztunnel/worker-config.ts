@@ -2,6 +2,7 @@
 // The part of the settings that data-plane processes need; they get it as their first message.
 import type { ConfigReader } from '#lib/kit/config.ts';
 import { parseCidr } from '#lib/mesh/cidr.ts';
+import { loadLimits } from '#lib/proxy/settings.ts';
 import type { WorkerSettings } from './control.ts';
 import { accessLogOf, type LogSettings } from './log-config.ts';
 import type { MeshFileSettings } from './mesh-config.ts';
@@ -79,10 +80,7 @@ export function workerSettings(
     proofsPerSecond: read.integer('AMBIT_PROOFS_PER_SECOND', 10, { min: 0, max: 10_000 }),
     onDemand: read.boolean('XDS_ON_DEMAND', false),
     unknownPolicyWaitMs: read.duration('AMBIT_UNKNOWN_POLICY_WAIT', 5000),
-    byteBudget: read.integer('AMBIT_BYTE_BUDGET', 256 << 20, { min: 16 << 20 }),
-    maxConnections: read.optional('AMBIT_MAX_CONNECTIONS')
-      ? read.integer('AMBIT_MAX_CONNECTIONS', 10_000, { min: 1 })
-      : null,
+    ...loadLimits(read),
     podLimits: {
       connections: read.integer('AMBIT_POD_CONNECTIONS_PER_SECOND', 0, { min: 0 }),
       handshakes: read.integer('AMBIT_POD_HANDSHAKES_PER_SECOND', 0, { min: 0 }),

@@ -2,7 +2,9 @@
 // What the node proxy and the waypoint have in common as programs: their commands, what they read of the world, and how a signal ends them.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Clock } from '#lib/kit/clock.ts';
 import { AmbitError } from '#lib/kit/error.ts';
+import type { Logger } from '#lib/kit/log.ts';
 import { runMain } from '#lib/kit/main.ts';
 
 export interface ProxyApp {
@@ -13,7 +15,19 @@ export interface ProxyApp {
   whenEnded(): Promise<number>;
 }
 
-/** What an app is made of besides its own configuration. */
+/** What an app is made of. */
+export interface AppOptions<Config> {
+  readonly config: Config;
+  readonly clock: Clock;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly log: Logger;
+  readonly version: string;
+  /** Environment of data-plane processes. */
+  readonly workerEnv: Readonly<Record<string, string>>;
+}
+
+/** What an app is given besides its own configuration. */
 export interface Surroundings {
   readonly env: NodeJS.ProcessEnv;
   readonly version: string;

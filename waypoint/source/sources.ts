@@ -7,11 +7,11 @@ import { AmbitError } from '#lib/kit/error.ts';
 import type { Logger } from '#lib/kit/log.ts';
 import { formatProblem } from '#lib/kit/result.ts';
 import { ADDRESS_TYPE } from '#lib/model/wds/state.ts';
-import { type ServerSettings, serverEndpoint } from '#lib/proxy/source/server-access.ts';
+import { meshStream } from '#lib/proxy/source/mesh-stream.ts';
+import type { ServerSettings } from '#lib/proxy/source/server-access.ts';
 import type { MeshState } from '#lib/proxy/state/mesh-state.ts';
 import type { XdsCounts } from '#lib/proxy/telemetry/xds-counts.ts';
-import { DeltaClient } from '#lib/xds/client.ts';
-import { makeNode } from '#lib/xds/node.ts';
+import type { DeltaClient } from '#lib/xds/client.ts';
 import type { Config } from '../config.ts';
 import type { L7State } from './l7-state.ts';
 import { readLocalWaypoint } from './local-file.ts';
@@ -41,37 +41,19 @@ export async function openSources(config: Config, parts: Parts): Promise<Sources
     if (config.localFile === undefined) log.warn('neither a control plane nor a local file: there is nothing to serve');
     return { synced: flushed(), close: async () => {} };
   }
-  const client = xdsClient(config, config.xds, parts);
+  const client = stream(config, config.xds, parts);
   client.start();
   return { synced: client.whenSynced().then(flushed), close: () => client.stop() };
 }
 
-function xdsClient(config: Config, server: ServerSettings, { clock, counts, l7, log, mesh }: Parts): DeltaClient {
-  const { nodeMetadata, pod, worker } = config;
-  const identity = {
-    type: 'waypoint',
-    ip: pod.ip === '' ? '1.1.1.1' : pod.ip,
-    name: pod.name,
-    namespace: pod.namespace,
-  };
-  const metadata = { NODE_NAME: worker.nodeName, ...nodeMetadata } as Parameters<typeof makeNode>[2];
-  return new DeltaClient({
-    endpoint: serverEndpoint(server, { authToken: config.authToken, clusterId: worker.clusterId }),
-    node: makeNode(identity, 'cluster.local', metadata),
-    clock,
-    log: log.child('xds'),
-    onConnected: (connected) => counts.connection(connected),
-    subscriptions: [
-      { typeUrl: ADDRESS_TYPE, mode: 'wildcard' as const, apply: mesh.applyAddresses },
-      ...l7.types.map(({ apply, typeUrl }) => ({ typeUrl, mode: 'wildcard' as const, apply })),
-    ].map(({ apply, mode, typeUrl }) => ({
-      typeUrl,
-      mode,
-      handle: (resources: Parameters<typeof apply>[0], removed: readonly string[]) => {
-        counts.message(typeUrl, resources);
-        return apply(resources, removed);
-      },
-    })),
+function stream(config: Config, server: ServerSettings, { clock, counts, l7, log, mesh }: Parts): DeltaClient {
+  const { authToken, nodeMetadata, pod, worker } = config;
+  const { clusterId, nodeName } = worker;
+  const types = [{ typeUrl: ADDRESS_TYPE, apply: mesh.applyAddresses }, ...l7.types];
+  return meshStream({
+    ...{ server, clock, log, counts },
+    asker: { type: 'waypoint', pod, nodeName, nodeMetadata, authToken, clusterId },
+    subscriptions: types.map(({ apply, typeUrl }) => ({ typeUrl, mode: 'wildcard', handle: apply })),
   });
 }
 

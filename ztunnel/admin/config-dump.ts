@@ -16,6 +16,20 @@ export interface DumpParts {
   readonly version: Readonly<Record<string, string>>;
 }
 
+/** Of this program, in the fields that Istio's tools look for. */
+export function versionOf(version: string, nodeMetadata: Readonly<Record<string, unknown>>): DumpParts['version'] {
+  return {
+    version,
+    gitRevision: 'unknown',
+    buildStatus: 'unknown',
+    buildProfile: 'release',
+    rustVersion: 'none',
+    nodeVersion: process.version,
+    istioVersion: String(nodeMetadata['ISTIO_VERSION'] ?? 'unknown'),
+    cryptoProvider: `OpenSSL ${process.versions.openssl}`,
+  };
+}
+
 export function configDump({ state: { mesh }, secrets, pods, connections, config, version }: DumpParts): unknown {
   const workloads = [...mesh.workloads()].sort((a, b) => compare(a.uid, b.uid));
   const services = [...mesh.services()].sort(

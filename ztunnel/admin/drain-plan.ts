@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What ending this proxy now would cut: a forecast, not a promise. A connection that has lived longer than the drain deadline will most
 // likely outlive it too and be cut; a younger one will most likely end by itself.
-import type { Connections } from './servers.ts';
+import type { LiveConnection } from '../data-plane.ts';
 
 export interface DrainPlan {
   /** What is open after so long is cut. */
@@ -19,7 +19,7 @@ export interface DrainPlan {
   }[];
 }
 
-export function drainPlan(live: Connections['live'], deadlineMs: number): DrainPlan {
+export function drainPlan(live: readonly LiveConnection[], deadlineMs: number): DrainPlan {
   const cut = live
     .filter(({ ageMs }) => ageMs >= deadlineMs)
     .sort((a, b) => b.ageMs - a.ageMs)

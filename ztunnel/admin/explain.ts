@@ -3,6 +3,7 @@
 // a recorder that keeps every step. Pure over a view; the CLI asks both ends' proxies and joins the answers.
 import { fail, ok, type Result } from '#lib/kit/result.ts';
 import { authorize } from '#lib/mesh/authorize.ts';
+import { parseCidr } from '#lib/mesh/cidr.ts';
 import type { OutboundOptions } from '#lib/mesh/flow.ts';
 import { resolveInbound } from '#lib/mesh/inbound.ts';
 import { type Ip, parseIp } from '#lib/mesh/ip.ts';
@@ -12,11 +13,31 @@ import { accessText, inboundText, outboundText } from '#lib/mesh/reason.ts';
 import type { OutboundVerdict } from '#lib/mesh/verdict.ts';
 import type { MeshListing } from '#lib/mesh/view.ts';
 import { describeWorkload, identityOf, type Workload } from '#lib/mesh/workload.ts';
+import type { WorkerSettings } from '../control.ts';
 import { answerQuestion, type DnsOptions } from '../dns/answer.ts';
 
 export interface ExplainOptions {
   readonly outbound: OutboundOptions;
   readonly dns: DnsOptions;
+}
+
+/** What decides as the data plane with those settings does. */
+export function explainOptions(settings: WorkerSettings): ExplainOptions {
+  const { network, unknownAddress, dns, clusterDomain, ipv6 } = settings;
+  return {
+    outbound: {
+      network,
+      clusterRanges: unknownAddress.clusterRanges.flatMap((range) => parseCidr(range) ?? []),
+      unknownCluster: unknownAddress.outcome,
+    },
+    dns: {
+      clusterDomain,
+      network,
+      ipv6,
+      preferredNamespace: dns.preferredServiceNamespace ?? undefined,
+      searchDomains: dns.searchDomains ?? undefined,
+    },
+  };
 }
 
 interface Part {

@@ -3,11 +3,11 @@
 import type { Clock } from '#lib/kit/clock.ts';
 import type { Logger } from '#lib/kit/log.ts';
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from '#lib/model/wds/state.ts';
-import { type ServerSettings, serverEndpoint } from '#lib/proxy/source/server-access.ts';
+import { meshStream } from '#lib/proxy/source/mesh-stream.ts';
+import type { ServerSettings } from '#lib/proxy/source/server-access.ts';
 import type { MeshState } from '#lib/proxy/state/mesh-state.ts';
 import type { XdsCounts } from '#lib/proxy/telemetry/xds-counts.ts';
-import { DeltaClient } from '#lib/xds/client.ts';
-import { makeNode } from '#lib/xds/node.ts';
+import type { DeltaClient } from '#lib/xds/client.ts';
 import type { Config } from '../config.ts';
 import { LocalMesh } from './local-mesh.ts';
 
@@ -35,7 +35,7 @@ export async function openSources(config: Config, parts: Parts): Promise<Sources
     if (config.localXds === undefined) parts.log.warn('neither a control plane nor a local file: the mesh stays empty');
     return { synced: parts.state.flushed(), want: () => {}, close: async () => local?.close() };
   }
-  const client = xdsClient(config, config.xds, parts);
+  const client = stream(config, config.xds, parts);
   client.start();
   return {
     synced: client.whenSynced().then(() => parts.state.flushed()),
@@ -47,44 +47,23 @@ export async function openSources(config: Config, parts: Parts): Promise<Sources
   };
 }
 
-function xdsClient(
-  config: Config,
-  server: ServerSettings,
-  { state, log, clock, counts, onAbsent }: Parts,
-): DeltaClient {
-  const { pod, worker, nodeMetadata } = config;
-  const identity = {
-    type: 'ztunnel',
-    ip: pod.ip === '' ? '1.1.1.1' : pod.ip,
-    name: pod.name,
-    namespace: pod.namespace,
-  };
-  const metadata = { NODE_NAME: worker.nodeName, ...nodeMetadata } as Parameters<typeof makeNode>[2];
-  return new DeltaClient({
-    endpoint: serverEndpoint(server, { authToken: config.authToken, clusterId: worker.clusterId }),
-    node: makeNode(identity, 'cluster.local', metadata),
-    clock,
-    log: log.child('xds'),
-    onConnected: (connected) => counts.connection(connected),
+function stream(config: Config, server: ServerSettings, { state, log, clock, counts, onAbsent }: Parts): DeltaClient {
+  const { authToken, nodeMetadata, pod, worker, xdsOnDemand } = config;
+  const { clusterId, nodeName } = worker;
+  return meshStream({
+    ...{ server, clock, log, counts },
+    asker: { type: 'ztunnel', pod, nodeName, nodeMetadata, authToken, clusterId },
     subscriptions: [
       {
         typeUrl: ADDRESS_TYPE,
-        mode: config.xdsOnDemand ? 'on-demand' : 'wildcard',
+        mode: xdsOnDemand ? 'on-demand' : 'wildcard',
         handle: (resources, removed) => {
-          counts.message(ADDRESS_TYPE, resources);
           const rejected = state.applyAddresses(resources, removed);
-          if (config.xdsOnDemand) removed.forEach(onAbsent);
+          if (xdsOnDemand) removed.forEach(onAbsent);
           return rejected;
         },
       },
-      {
-        typeUrl: AUTHORIZATION_TYPE,
-        mode: 'wildcard',
-        handle: (resources, removed) => {
-          counts.message(AUTHORIZATION_TYPE, resources);
-          return state.applyAuthorizations(resources, removed);
-        },
-      },
+      { typeUrl: AUTHORIZATION_TYPE, mode: 'wildcard', handle: state.applyAuthorizations },
     ],
   });
 }

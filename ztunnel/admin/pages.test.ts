@@ -6,6 +6,7 @@ import { systemClock } from '#lib/kit/clock.ts';
 import { createLogger } from '#lib/kit/log.ts';
 import { Readiness } from '#lib/kit/readiness.ts';
 import { StoreWriter } from '#lib/loop/shared/store-writer.ts';
+import { serveProxy } from '#lib/proxy/admin/servers.ts';
 import { MeshState } from '#lib/proxy/state/mesh-state.ts';
 import { Exposition } from '#lib/proxy/telemetry/exposition.ts';
 import { loadConfig } from '../config.ts';
@@ -13,7 +14,7 @@ import type { RecentConnection } from '../control.ts';
 import { FAMILIES } from '../telemetry/families.ts';
 import { drainPlan } from './drain-plan.ts';
 import { LogControl } from './logging.ts';
-import { type Connections, serveAdmin } from './servers.ts';
+import { adminPages, type Connections } from './pages.ts';
 
 const log = createLogger({ scope: 'test', level: 'off' });
 
@@ -47,8 +48,7 @@ async function servers() {
   const exposition = new Exposition(FAMILIES);
   exposition.value('istio_build', { component: 'ztunnel', tag: 'x' }, () => 1);
   let quits = 0;
-  const all = await serveAdmin(config, {
-    ...{ readiness, exposition },
+  const pages = adminPages({
     state: new MeshState({
       ...{ nodeName: '', log, store: new StoreWriter({ maxRecords: 1000, dataBytes: 1 << 20 }) },
       ...{ onCommit: () => {}, onIdentity: () => {}, onIdentityGone: () => {} },
@@ -59,13 +59,16 @@ async function servers() {
         ...{ clusterDomain: 'cluster.local', network: '', ipv6: true },
         ...{ preferredNamespace: undefined, searchDomains: undefined },
       },
-    } as Parameters<typeof serveAdmin>[1]['explainOptions'],
+    } as Parameters<typeof adminPages>[0]['explainOptions'],
     dump: async () => ({ workloads: [] }),
     logging: new LogControl(createLogger({ scope: 'x', write: () => {} }), { level: 'info', scopes: {} }, () => {})
       .handle,
     connections: async () => CONNECTIONS,
     profiles: { clock: systemClock, ofProcess: async () => undefined },
     drainPlan: async () => drainPlan(CONNECTIONS.live, 25_000),
+  });
+  const all = await serveProxy({
+    ...{ ports: config.admin, ipv6: true, pages, readiness, exposition, notReady: 500 },
     quit: () => quits++,
   });
   const [admin, stats, ready] = [all[0]!, all.at(-2)!, all.at(-1)!].map(({ port }) => port) as [number, number, number];

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+// The main process's view of its data-plane processes: starts and watches them, gives them certificates, reads their metrics and
+// lines. What else a program tells its processes and hears from them is the program's; a process that is started, first or again,
+// is told everything before anything else.
+import type { WorkloadCertificate } from '#lib/identity/certificate.ts';
+import { describeError } from '#lib/kit/error.ts';
+import type { Logger } from '#lib/kit/log.ts';
+import { close } from '#lib/linux/calls.ts';
+import { decodeJson } from '#lib/loop/channel.ts';
+import { FdWatch } from '#lib/loop/fd-watch.ts';
+import type { LineKind } from '#lib/loop/shared/log-ring.ts';
+import { type WorkerEnd, type WorkerProcess, Workers, type WorkersHandler } from '#lib/loop/workers.ts';
+import type { CommonToMain, CommonToWorker, IdentityMessage } from './control.ts';
+import type { CertificateListener, Certificates } from './identity/certificates.ts';
+import type { Exposition } from './telemetry/exposition.ts';
+import { WORKER_ENV } from './worker/flags.ts';
+
+/** What a program adds: messages of its own, `In` towards the processes and `Out` from them. */
+export interface PoolProgram<Out extends { readonly kind: string }> {
+  /** A process was started: tell it settings and what else it must know, first of all. */
+  onStart(worker: WorkerProcess): void;
+  onMessage(worker: WorkerProcess, message: Exclude<Out, CommonToMain>): void;
+  /** A process is gone; another takes its place unless all of them end. */
+  onGone(worker: WorkerProcess): void;
+}
+
+/** What both programs give alike. */
+export interface PoolParts {
+  readonly count: number;
+  readonly env: Readonly<Record<string, string>>;
+  readonly drainMs: number;
+  readonly storeFd: number;
+  readonly log: Logger;
+  readonly exposition: Exposition;
+  readonly certificates: Certificates;
+  readonly onLine: (kind: LineKind, line: string) => void;
+}
+
+export interface PoolOptions<Out extends { readonly kind: string }> extends PoolParts {
+  /** Script of the data-plane processes. */
+  readonly script: string;
+  /** Flags for Node. */
+  readonly flags: readonly string[];
+  readonly counterSlots: number;
+  readonly program: PoolProgram<Out>;
+}
+
+/** Lines of a busy second, between two looks of a busy main process. */
+const LOG_BYTES = 4 << 20;
+
+export class WorkerPool<In extends { readonly kind: string }, Out extends { readonly kind: string }>
+  implements WorkersHandler, CertificateListener
+{
+  /** Processes that ended by themselves so far. */
+  restarts = 0;
+  /** Descriptors that the main process waits for beside its event loop's own. */
+  readonly watch = new FdWatch();
+  readonly #options: PoolOptions<Out>;
+  readonly #workers: Workers;
+  readonly #ready = new Set<number>();
+  readonly #allReady = Promise.withResolvers<void>();
+
+  constructor(options: PoolOptions<Out>) {
+    this.#options = options;
+    const { count, counterSlots, drainMs, env, flags, log, script, storeFd } = options;
+    this.#workers = new Workers({
+      ...{ count, script, log, drainMs, counterSlots, execArgv: flags, watch: this.watch },
+      env: { ...WORKER_ENV, ...env },
+      memory: { store: storeFd },
+      logBytes: LOG_BYTES,
+      handler: this,
+    });
+    options.certificates.tell(this);
+  }
+
+  start(): void {
+    this.#workers.start();
+  }
+
+  /** Resolves when every process has once said that it is ready. */
+  whenReady(): Promise<void> {
+    return this.#allReady.promise;
+  }
+
+  processes(): readonly WorkerProcess[] {
+    return this.#workers.list();
+  }
+
+  indexes(): number[] {
+    return this.#workers.list().map(({ index }) => index);
+  }
+
+  tell(worker: WorkerProcess, message: In, fds: readonly number[] = []): void {
+    worker.sendJson(message, fds);
+  }
+
+  broadcast(message: In, fds: readonly number[] = []): void {
+    this.#workers.broadcastJson(message, fds);
+  }
+
+  /** Every certificate there is, for a process that starts. */
+  tellCertificates(worker: WorkerProcess): void {
+    for (const certificate of this.#options.certificates.available()) worker.sendJson(identityMessage(certificate));
+  }
+
+  /** A certificate is new: connections from now on use it, those that are open keep theirs. */
+  onCertificate(certificate: WorkloadCertificate): void {
+    this.#workers.broadcastJson(identityMessage(certificate));
+  }
+
+  onNoCertificate(identity: string, reason: string): void {
+    this.#workers.broadcastJson({ kind: 'identity-failed', identity, reason } satisfies CommonToWorker);
+  }
+
+  /** Resolves when all processes are gone, which the program has told them to be within `deadlineMs`. */
+  async stop(deadlineMs: number): Promise<void> {
+    await this.#workers.stop(deadlineMs + 2000);
+  }
+
+  // === WorkersHandler ===
+
+  onStart(worker: WorkerProcess): void {
+    this.#options.program.onStart(worker);
+  }
+
+  onMessage(worker: WorkerProcess, bytes: Uint8Array, fds: number[]): void {
+    for (const fd of fds) close(fd);
+    const message = decodeJson(bytes) as CommonToMain | Exclude<Out, CommonToMain>;
+    if (isCommon(message)) this.#onCommon(worker, message);
+    else this.#options.program.onMessage(worker, message);
+  }
+
+  onLine(_worker: WorkerProcess, kind: LineKind, line: string): void {
+    this.#options.onLine(kind, line);
+  }
+
+  onEnd(worker: WorkerProcess, end: WorkerEnd): void {
+    this.#options.exposition.retire(worker.counters);
+    if (!end.expected) this.restarts++;
+    this.#ready.delete(worker.index);
+    this.#options.program.onGone(worker);
+  }
+
+  #onCommon(worker: WorkerProcess, message: CommonToMain): void {
+    switch (message.kind) {
+      case 'ready':
+        this.#ready.add(worker.index);
+        if (this.#ready.size === this.#options.count) this.#allReady.resolve();
+        break;
+      case 'identity-wanted':
+        void this.#wanted(worker, message.identity);
+        break;
+      case 'series':
+        this.#options.exposition.slot(worker.counters, message.slot, message.name, message.labels);
+        break;
+      case 'drained':
+        break;
+    }
+  }
+
+  async #wanted(worker: WorkerProcess, identity: string): Promise<void> {
+    try {
+      // A new one reaches all processes by onCertificate; this one may only have missed it.
+      worker.sendJson(identityMessage(await this.#options.certificates.get(identity)));
+    } catch (error) {
+      const failed: CommonToWorker = { kind: 'identity-failed', identity, reason: describeError(error) };
+      worker.sendJson(failed);
+    }
+  }
+}
+
+const COMMON: ReadonlySet<string> = new Set<CommonToMain['kind']>(['ready', 'identity-wanted', 'series', 'drained']);
+
+function isCommon(message: { readonly kind: string }): message is CommonToMain {
+  return COMMON.has(message.kind);
+}
+
+function identityMessage({ identity, chainPem, keyPem, rootsPem }: WorkloadCertificate): IdentityMessage {
+  return { kind: 'identity', identity, chain: chainPem, key: keyPem, roots: rootsPem };
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// ztunnel's pages for those on its machine.
+import { json, type Route, text } from '#lib/kit/admin.ts';
+import { formatProblem } from '#lib/kit/result.ts';
+import { indexPage } from '#lib/proxy/admin/servers.ts';
+import type { MeshState } from '#lib/proxy/state/mesh-state.ts';
+import type { RecentConnection } from '../control.ts';
+import type { LiveConnection } from '../data-plane.ts';
+import { type ExplainOptions, explain } from './explain.ts';
+import { type ProfileParts, profileRoutes } from './profile.ts';
+
+/** What `/debug/connections` answers. */
+export interface Connections {
+  readonly live: readonly LiveConnection[];
+  readonly recent: readonly RecentConnection[];
+}
+
+export interface PageParts {
+  readonly state: MeshState;
+  readonly explainOptions: ExplainOptions;
+  readonly dump: () => Promise<unknown>;
+  readonly logging: Route;
+  /** Connections that live, and those that ended last. */
+  readonly connections: () => Promise<Connections>;
+  readonly profiles: ProfileParts;
+  /** What ending now would cut. */
+  readonly drainPlan: () => Promise<unknown>;
+}
+
+const INDEX = [
+  '<a href="config_dump">config_dump</a>: mesh, certificates, captured pods and their connections',
+  'logging (POST): log levels',
+  'debug/explain?from=NAMESPACE/POD&amp;to=HOST:PORT: verdict and proof for a connection that has not happened',
+  'debug/connections?workload=NAMESPACE/POD&amp;failed=true: connections that live, and those that ended last with their proofs',
+  'debug/drain: what ending now would cut',
+  "debug/pprof/profile?seconds=10&amp;frequency=100&amp;process=main, debug/pprof/heap: profiles in V8's formats",
+];
+
+export function adminPages({
+  state,
+  dump,
+  logging,
+  explainOptions,
+  ...parts
+}: PageParts): Readonly<Record<string, Route>> {
+  return {
+    '/': indexPage('ztunnel', INDEX),
+    '/config_dump': async () => json(await dump()),
+    '/logging': logging,
+    '/debug/connections': async ({ query }) => json(filtered(await parts.connections(), query)),
+    '/debug/drain': async () => json(await parts.drainPlan()),
+    ...profileRoutes(parts.profiles),
+    '/debug/explain': ({ query }) => {
+      const [from, to] = [query.get('from'), query.get('to')];
+      if (from === null || to === null) return text('needs from=NAMESPACE/POD and to=HOST:PORT\n', 400);
+      const result = explain(state.mesh, from, to, explainOptions);
+      return result.ok ? json(result.value) : json({ error: result.problems.map(formatProblem).join('; ') }, 404);
+    },
+  };
+}
+
+function filtered({ live, recent }: Connections, query: URLSearchParams): Connections {
+  const workload = query.get('workload');
+  const failed = query.get('failed') === 'true';
+  const wanted = ({ error, srcWorkload, dstWorkload }: RecentConnection): boolean =>
+    (workload === null || srcWorkload === workload || dstWorkload === workload) && (!failed || error !== '');
+  return {
+    live: failed ? [] : live.filter((one) => workload === null || one.workload === workload),
+    recent: recent.filter(wanted),
+  };
+}
