@@ -322,6 +322,7 @@ export class App {
         log: log.child('ca'),
         namespace: config.namespace,
         identity: config.podName,
+        leaseSeconds: config.leaseSeconds,
         name: config.rootConfigMap,
         namespaces: informers.namespaces,
         configMaps: informers.rootConfigMaps,

@@ -17,6 +17,7 @@ const DEFAULT_DEBOUNCE_AFTER_MS = 100;
 const DEFAULT_DEBOUNCE_MAX_MS = 10_000;
 const HOUR_MS = 3_600_000;
 /** Old connections are closed so that clients spread over replicas again. */
+const DEFAULT_LEASE_MS = 30_000;
 const DEFAULT_CONNECTION_AGE_MS = HOUR_MS / 2;
 
 export interface HostPort {
@@ -102,6 +103,8 @@ export interface IstiodConfig {
   readonly writeStatus: boolean;
   /** Where versions of the configuration are kept; empty for nowhere. */
   readonly historyFolder: string;
+  /** How long a replica's right to write lasts without being renewed. */
+  readonly leaseSeconds: number;
   readonly historyVersions: number;
   /** Whether what Gateways need is run for them. */
   readonly deployGateways: boolean;
@@ -258,6 +261,7 @@ export function readConfig(
     rootConfigMap: env.string('PILOT_CA_CERT_CONFIGMAP', 'istio-ca-root-cert'),
     meshConfigMap: env.string('AMBIT_MESH_CONFIGMAP', 'istio'),
     historyFolder: env.string('AMBIT_HISTORY_FOLDER', ''),
+    leaseSeconds: env.duration('AMBIT_LEASE_DURATION', DEFAULT_LEASE_MS) / 1000,
     historyVersions: env.integer('AMBIT_HISTORY_VERSIONS', 1_000, { min: 2 }),
     writeStatus: env.boolean('AMBIENT_ENABLE_STATUS', true),
     deployGateways: env.boolean('PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER', true),

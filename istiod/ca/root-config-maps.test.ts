@@ -29,6 +29,7 @@ async function setUp() {
   const maps = new RootConfigMaps({
     ...common,
     namespace: 'istio-system',
+    leaseSeconds: 30,
     identity: 'istiod-1',
     name: NAME,
     namespaces,

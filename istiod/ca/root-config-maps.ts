@@ -25,6 +25,7 @@ export interface RootConfigMapsOptions {
   /** Where the lease lies, by which replicas agree, and the name of this replica in it. */
   readonly namespace: string;
   readonly identity: string;
+  readonly leaseSeconds: number;
   /** Of the config maps. */
   readonly name: string;
   readonly namespaces: Informer<Namespace>;
@@ -47,9 +48,9 @@ export class RootConfigMaps {
       concurrency: 4,
       reconcile: (namespace) => this.#reconcile(namespace),
     });
-    const { client, clock, identity, log, namespace } = options;
+    const { client, clock, identity, leaseSeconds, log, namespace } = options;
     const lead = (): void => this.refresh();
-    this.#leader = new Leader({ client, clock, log, namespace, name: LEASE, identity, lead });
+    this.#leader = new Leader({ client, clock, log, namespace, name: LEASE, identity, leaseSeconds, lead });
   }
 
   /** Call it once both informers are synced, or the first pass would write what is right already. */

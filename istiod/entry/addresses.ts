@@ -8,7 +8,7 @@ import type { Logger } from '#lib/kit/log.ts';
 import type { KubeClient } from '#lib/kube/client.ts';
 import type { Informer } from '#lib/kube/informer.ts';
 import { SERVICE_ENTRY } from '#lib/kube/kind.ts';
-import { Leader } from '#lib/kube/leader.ts';
+import { Leader, type Term } from '#lib/kube/leader.ts';
 import type { GenericObject } from '#lib/kube/object.ts';
 import { WorkQueue } from '#lib/kube/work-queue.ts';
 import type { ServiceEntry } from '#lib/model/object/entry.ts';
@@ -22,7 +22,7 @@ export interface EntryAddressesOptions {
   readonly client: KubeClient;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly config: Pick<IstiodConfig, 'namespace' | 'podName' | 'revision'>;
+  readonly config: Pick<IstiodConfig, 'namespace' | 'podName' | 'revision' | 'leaseSeconds'>;
   readonly entries: Informer<GenericObject>;
 }
 
@@ -36,12 +36,13 @@ export function createEntryAddresses(options: EntryAddressesOptions): Leader {
     namespace: config.namespace,
     name: LEASE,
     identity: config.podName,
-    lead: (signal) => giveAddresses(options, signal),
+    leaseSeconds: config.leaseSeconds,
+    lead: (term) => giveAddresses(options, term),
   });
 }
 
-/** Keeps the statuses right until `signal` aborts. */
-export function giveAddresses(options: EntryAddressesOptions, signal: AbortSignal): void {
+/** Keeps the statuses right until the term ends. */
+export function giveAddresses(options: EntryAddressesOptions, { holds, signal }: Term): void {
   const { client, clock, config, entries, log } = options;
   const allocator = new AddressAllocator();
   const ours = (entry: GenericObject | undefined): ServiceEntry | undefined => {
@@ -54,6 +55,7 @@ export function giveAddresses(options: EntryAddressesOptions, signal: AbortSigna
     clock,
     log,
     concurrency: 4,
+    holds,
     reconcile: async (key) => {
       const entry = entries.get(key);
       if (entry === undefined || ours(entry) === undefined) return;

@@ -7,6 +7,7 @@ import type { KubeClient } from '#lib/kube/client.ts';
 import { isKubeError } from '#lib/kube/error.ts';
 import type { Informer } from '#lib/kube/informer.ts';
 import { GATEWAY_CLASS } from '#lib/kube/kind.ts';
+import type { Term } from '#lib/kube/leader.ts';
 import type { GenericObject } from '#lib/kube/object.ts';
 import { type GatewayProfile, profiles } from '#lib/model/gateway/classes.ts';
 
@@ -24,8 +25,8 @@ export class ClassCreator {
     this.#options = options;
   }
 
-  /** Creates what is missing now, and again what is deleted, until `signal` aborts. */
-  lead(signal: AbortSignal): void {
+  /** Creates what is missing now, and again what is deleted, until the term ends. */
+  lead({ holds, signal }: Term): void {
     const { classes, ownClassesOnly } = this.#options;
     for (const profile of profiles(ownClassesOnly)) {
       if (classes.get(profile.className) === undefined) void this.#create(profile);
@@ -33,7 +34,7 @@ export class ClassCreator {
     const stop = classes.subscribe((changes) => {
       for (const change of changes) {
         const profile = profiles(ownClassesOnly).find(({ className }) => className === change.key);
-        if (change.op === 'delete' && profile !== undefined) void this.#create(profile);
+        if (change.op === 'delete' && profile !== undefined && holds()) void this.#create(profile);
       }
     });
     signal.addEventListener('abort', stop);

@@ -10,6 +10,7 @@ import type { Logger } from '#lib/kit/log.ts';
 import type { KubeClient } from '#lib/kube/client.ts';
 import type { EventRecorder } from '#lib/kube/events.ts';
 import { GATEWAY } from '#lib/kube/kind.ts';
+import type { Term } from '#lib/kube/leader.ts';
 import { type GenericObject, objectKey } from '#lib/kube/object.ts';
 import { WorkQueue } from '#lib/kube/work-queue.ts';
 import type { GatewayPlan } from '#lib/model/gateway/gateways.ts';
@@ -49,14 +50,15 @@ export class Deployer {
     this.#queue?.add(gateway);
   }
 
-  /** Begins to write, until `signal` aborts. */
-  lead(signal: AbortSignal): void {
+  /** Begins to write, until the term ends. */
+  lead({ holds, signal }: Term): void {
     const { clock, log, plans } = this.#options;
     const queue = new WorkQueue({
       name: 'what runs for a Gateway',
       clock,
       log,
       concurrency: 2,
+      holds,
       reconcile: (gateway) => this.#reconcile(gateway),
     });
     this.#queue = queue;

@@ -56,9 +56,10 @@ export class GatewayController {
       namespace: config.namespace,
       name: config.revision === '' ? LEASE : `${LEASE}-${config.revision}`,
       identity: config.podName,
-      lead: (signal) => {
-        if (config.createGatewayClasses) classes.lead(signal);
-        if (config.deployGateways) deployer.lead(signal);
+      leaseSeconds: config.leaseSeconds,
+      lead: (term) => {
+        if (config.createGatewayClasses) classes.lead(term);
+        if (config.deployGateways) deployer.lead(term);
       },
     });
   }

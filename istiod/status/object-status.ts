@@ -8,6 +8,7 @@ import type { Logger } from '#lib/kit/log.ts';
 import type { KubeClient } from '#lib/kube/client.ts';
 import { isKubeError } from '#lib/kube/error.ts';
 import type { Informer } from '#lib/kube/informer.ts';
+import type { Term } from '#lib/kube/leader.ts';
 import { type GenericObject, objectKey } from '#lib/kube/object.ts';
 import { WorkQueue } from '#lib/kube/work-queue.ts';
 
@@ -51,14 +52,15 @@ export class ObjectStatusWriter {
     this.#queue?.add(`${kind} ${key}`);
   }
 
-  /** Begins to write, until `signal` aborts. */
-  lead(signal: AbortSignal): void {
+  /** Begins to write, until the term ends. */
+  lead({ holds, signal }: Term): void {
     const { clock, log, targets } = this.#options;
     const queue = new WorkQueue({
       name: 'the status of an object',
       clock,
       log,
       concurrency: 4,
+      holds,
       reconcile: (id) => this.#write(id),
     });
     this.#queue = queue;

@@ -84,9 +84,10 @@ export function createStatus({ client, clock, config, informers, log, targets }:
     namespace: config.namespace,
     name: LEASE,
     identity: config.podName,
-    lead: (signal) => {
-      writer.lead(signal);
-      objects.lead(signal);
+    leaseSeconds: config.leaseSeconds,
+    lead: (term) => {
+      writer.lead(term);
+      objects.lead(term);
     },
   });
   return { writer, objects, leader };

@@ -62,7 +62,8 @@ async function setUp(status?: Record<string, unknown>) {
     ...cluster,
     writer,
     conditions,
-    term,
+    term: { signal: term.signal, holds: () => true },
+    endTerm: () => term.abort(),
     writes: () => cluster.api.requests.filter(({ method }) => method === 'PATCH'),
     events: () => cluster.api.all<EventObject>('/api/v1/events'),
     async [Symbol.asyncDispose]() {
@@ -77,7 +78,7 @@ test('a replica that does not lead writes nothing; one that begins to lead write
   await using env = await setUp();
   env.writer.report(ID, report('AuthorizationPolicy', { conditions: [ACCEPTED] }));
   equal(env.writes().length, 0);
-  env.writer.lead(env.term.signal);
+  env.writer.lead(env.term);
   await until('the condition', () => env.conditions().length === 1);
   equal(env.conditions()[0]?.['reason'], 'Accepted');
   equal(env.writes()[0]?.query.get('fieldManager'), 'm');
@@ -86,8 +87,8 @@ test('a replica that does not lead writes nothing; one that begins to lead write
 
 test('after the end of its term a replica writes nothing more', async () => {
   await using env = await setUp();
-  env.writer.lead(env.term.signal);
-  env.term.abort();
+  env.writer.lead(env.term);
+  env.endTerm();
   env.writer.report(ID, report('AuthorizationPolicy', { conditions: [ACCEPTED] }));
   await new Promise((resolve) => setImmediate(resolve));
   equal(env.writes().length, 0);
@@ -97,14 +98,14 @@ test('a condition of ours from an earlier time that no longer holds is taken awa
   await using env = await setUp({
     conditions: [{ ...ACCEPTED, lastTransitionTime: '2026-01-01T00:00:00Z', observedGeneration: 1 }],
   });
-  env.writer.lead(env.term.signal);
+  env.writer.lead(env.term);
   await until('its end', () => env.conditions().length === 0);
   equal(env.writes()[0]?.query.get('fieldManager'), 'm');
 });
 
 test('a problem that a condition tells is not told again by an Event; one of a kind without conditions is', async () => {
   await using env = await setUp();
-  env.writer.lead(env.term.signal);
+  env.writer.lead(env.term);
   const message = 'spec.action: "FORBID" is not known; write DENY';
   const refused = { ...ACCEPTED, status: 'False', reason: 'Invalid', message } as const;
   env.writer.report(ID, report('AuthorizationPolicy', { conditions: [refused], problems: [PROBLEM] }));

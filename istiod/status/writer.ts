@@ -10,6 +10,7 @@ import { isKubeError } from '#lib/kube/error.ts';
 import type { EventRecorder } from '#lib/kube/events.ts';
 import type { Informer } from '#lib/kube/informer.ts';
 import type { Kind } from '#lib/kube/kind.ts';
+import type { Term } from '#lib/kube/leader.ts';
 import { type Condition, type GenericObject, type KubeObject, objectKey } from '#lib/kube/object.ts';
 import { WorkQueue } from '#lib/kube/work-queue.ts';
 import { type ObjectReport, problemsText, type ReportedCondition } from '#lib/model/report/report.ts';
@@ -79,14 +80,15 @@ export class StatusWriter {
     this.#queue?.add(id);
   }
 
-  /** Begins to write, until `signal` aborts. */
-  lead(signal: AbortSignal): void {
+  /** Begins to write, until the term ends. */
+  lead({ holds, signal }: Term): void {
     const { clock, log, targets } = this.#options;
     const queue = new WorkQueue({
       name: 'the status of an object',
       clock,
       log,
       concurrency: 4,
+      holds,
       reconcile: (id) => this.#write(id),
     });
     this.#queue = queue;

@@ -60,9 +60,11 @@ export class KubeClient {
     kind: Kind<T>,
     address: ResourceAddress,
     signal?: AbortSignal,
+    timeoutMs = DEFAULT_TIMEOUT_MS,
   ): Promise<T | undefined> {
+    const options = { signal, timeoutMs };
     try {
-      return await this.#json<T>('GET', resourcePath(kind, address), `get ${label(kind, address)}`, { signal });
+      return await this.#json<T>('GET', resourcePath(kind, address), `get ${label(kind, address)}`, options);
     } catch (error) {
       if (isKubeError(error, 'KUBE_NOT_FOUND')) return undefined;
       throw error;
@@ -134,9 +136,17 @@ export class KubeClient {
   }
 
   /** Replaces the object; its resourceVersion, when present, must be the stored one. */
-  async update<T extends KubeObject>(kind: Kind<T>, object: T, subresource?: string): Promise<T> {
+  async update<T extends KubeObject>(
+    kind: Kind<T>,
+    object: T,
+    subresource?: string,
+    timeoutMs = DEFAULT_TIMEOUT_MS,
+  ): Promise<T> {
     const path = resourcePath(kind, addressOf(object, subresource));
-    return await this.#json<T>('PUT', path, `update ${labelOf(kind, object)}`, { body: typed(kind, object) });
+    return await this.#json<T>('PUT', path, `update ${labelOf(kind, object)}`, {
+      body: typed(kind, object),
+      timeoutMs,
+    });
   }
 
   /** Server-side apply: the fields given become this manager's, those it no longer gives are removed. */

@@ -1,24 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 import { deepEqual, equal } from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { type Clock, systemClock } from '#lib/kit/clock.ts';
 import { createLogger } from '#lib/kit/log.ts';
+import { Door } from '#lib/testkit/door.ts';
 import { fakeCluster } from '#lib/testkit/kube-client.ts';
 import { until } from '#lib/testkit/until.ts';
 import type { KubeClient } from './client.ts';
-import { judgeLease, Leader } from './leader.ts';
+import { connectKube } from './connect.ts';
+import { judgeLease, Leader, type LeaderOptions, type Term } from './leader.ts';
 import type { Lease } from './object.ts';
 
 const LEASES = '/apis/coordination.k8s.io/v1/leases';
 const log = createLogger({ scope: 'l', level: 'off' });
-/** Runs a thousand times as fast. */
+/** Runs twenty times as fast. */
 const hurried: Clock = {
   ...systemClock,
-  monotonic: () => systemClock.monotonic() * 1000,
-  sleep: (ms, signal) => systemClock.sleep(ms / 1000, signal),
+  monotonic: () => systemClock.monotonic() * 20,
+  sleep: (ms, signal) => systemClock.sleep(ms / 20, signal),
+  after: (ms, fn) => systemClock.after(ms / 20, fn),
 };
 
-function leader(client: KubeClient, identity: string, events: string[]) {
+function leader(client: KubeClient, identity: string, events: string[], more: Partial<LeaderOptions> = {}) {
   return new Leader({
     client,
     clock: hurried,
@@ -26,11 +32,16 @@ function leader(client: KubeClient, identity: string, events: string[]) {
     namespace: 'istio-system',
     name: 'task',
     identity,
-    lead: (signal) => {
+    lead: ({ signal }) => {
       events.push(`${identity} leads`);
       signal.addEventListener('abort', () => events.push(`${identity} ends`));
     },
+    ...more,
   });
+}
+
+function serverOf(kubeconfig: string): string {
+  return (JSON.parse(kubeconfig) as { clusters: { cluster: { server: string } }[] }).clusters[0]!.cluster.server;
 }
 
 function lease(holderIdentity: string, renewTime: string): Lease {
@@ -70,6 +81,52 @@ test('a leader that vanished is replaced once its lease has run out', async () =
   heir.start();
   await until('the heir', () => heir.leading);
   await heir.stop();
+});
+
+test('a leader that was stopped for longer than its lease knows it before it acts again', async () => {
+  await using env = await fakeCluster();
+  let stoppedMs = 0;
+  const clock: Clock = { ...systemClock, monotonic: () => systemClock.monotonic() + stoppedMs };
+  const terms: Term[] = [];
+  const lead = (term: Term): void => void terms.push(term);
+  const only = new Leader({
+    client: env.client,
+    clock,
+    log,
+    namespace: 'istio-system',
+    name: 'task',
+    identity: 'a',
+    lead,
+  });
+  only.start();
+  await until('leadership', () => terms.length === 1);
+  equal(terms[0]?.holds(), true);
+  // As after SIGCONT: time has passed, no timer has run yet.
+  stoppedMs = 31_000;
+  equal(terms[0]?.holds(), false);
+  equal(terms[0]?.signal.aborted, true);
+  equal(only.leading, false);
+  await only.stop();
+});
+
+test('a leader whose API server falls silent steps down in time', async () => {
+  await using env = await fakeCluster();
+  await using door = await Door.open(Number(new URL(serverOf(env.api.kubeconfig)).port));
+  const folder = mkdtempSync(join(tmpdir(), 'ambit-leader-'));
+  const kubeconfig = join(folder, 'kubeconfig');
+  writeFileSync(kubeconfig, env.api.kubeconfig.replace(serverOf(env.api.kubeconfig), `http://127.0.0.1:${door.port}`));
+  const client = connectKube({ kubeconfig });
+  const events: string[] = [];
+  const only = leader(client, 'a', events, { clock: systemClock, leaseSeconds: 0.6 });
+  only.start();
+  await until('leadership', () => only.leading);
+  door.stall();
+  await until('its end', () => events.includes('a ends'));
+  door.resume();
+  await until('its return', () => only.leading);
+  await only.stop();
+  await client.close();
+  rmSync(folder, { recursive: true });
 });
 
 test('a leader that cannot reach the API server steps down', async () => {

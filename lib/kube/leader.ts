@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One of many replicas does a task: whoever holds the Lease. A holder that cannot renew steps down before its lease
-// runs out, so that two never act at the same time (given clocks that run equally fast).
+// runs out, so that two never act at the same time (given clocks that run equally fast). A program that was stopped for
+// longer learns of it before it acts: whoever is about to write asks whether the term still holds.
 //
 //   waiting ──the lease is free, or mine──▶ leading ──not renewed in time, or taken──▶ waiting
 
@@ -13,10 +14,20 @@ import type { Lease } from './object.ts';
 
 /** A lease that is not renewed for this long is free. */
 const LEASE_SECONDS = 30;
-const RENEW_EVERY_MS = 10_000;
+
+/** Shares of a lease's duration. */
+const RENEW_EVERY = 1 / 3;
 /** A holder that could not renew for this long stops. */
-const STEP_DOWN_MS = 20_000;
-const RETRY_EVERY_MS = 5_000;
+const STEP_DOWN = 2 / 3;
+const RETRY_EVERY = 1 / 6;
+
+/** A time of leadership. */
+export interface Term {
+  /** Aborts when it ends. */
+  readonly signal: AbortSignal;
+  /** Whether the lease is surely still held: asked before each write. */
+  holds(): boolean;
+}
 
 export interface LeaderOptions {
   readonly client: KubeClient;
@@ -26,8 +37,10 @@ export interface LeaderOptions {
   readonly name: string;
   /** The pod's name: a restarted container of the same pod goes on at once. */
   readonly identity: string;
-  /** Runs while leading; the signal aborts when leadership ends. */
-  readonly lead: (signal: AbortSignal) => void;
+  /** How long a lease holds that is not renewed; 30 by default. */
+  readonly leaseSeconds?: number;
+  /** Begins to act, until the term ends. */
+  readonly lead: (term: Term) => void;
 }
 
 /** What may be done about a lease as it is found. Pure. */
@@ -46,17 +59,26 @@ export function judgeLease(
 
 export class Leader {
   readonly #options: LeaderOptions;
+  readonly #leaseMs: number;
   readonly #stop = new AbortController();
   #leading: AbortController | undefined;
+  /** When the last renewal that succeeded was asked for. */
+  #renewedAt = 0;
+  #cancelStepDown: () => void = () => {};
   #seen = { renewTime: '', atMs: 0 };
   #done: Promise<void> = Promise.resolve();
 
   constructor(options: LeaderOptions) {
     this.#options = options;
+    this.#leaseMs = (options.leaseSeconds ?? LEASE_SECONDS) * 1000;
   }
 
+  /** Whether it surely leads; a term that was not renewed in time ends here at the latest. */
   get leading(): boolean {
-    return this.#leading !== undefined;
+    if (this.#leading === undefined) return false;
+    if (this.#options.clock.monotonic() - this.#renewedAt < this.#leaseMs * STEP_DOWN) return true;
+    this.#endTerm('the lease could not be renewed');
+    return false;
   }
 
   start(): void {
@@ -75,51 +97,64 @@ export class Leader {
   async #run(): Promise<void> {
     const { clock, log, name } = this.#options;
     const { signal } = this.#stop;
-    let renewedAt = clock.monotonic();
     while (!signal.aborted) {
       try {
-        if (await this.#tryToHold()) renewedAt = clock.monotonic();
-        else this.#endTerm('another replica holds the lease');
+        if (!(await this.#tryToHold())) this.#endTerm('another replica holds the lease');
       } catch (error) {
         log.debug('cannot renew a lease', { lease: name, error: describeError(error) });
-        if (clock.monotonic() - renewedAt > STEP_DOWN_MS) this.#endTerm('the lease could not be renewed');
       }
-      await clock.sleep(this.leading ? RENEW_EVERY_MS : RETRY_EVERY_MS, signal).catch(() => undefined);
+      const share = this.leading ? RENEW_EVERY : RETRY_EVERY;
+      await clock.sleep(this.#leaseMs * share, signal).catch(() => undefined);
     }
   }
 
   async #tryToHold(): Promise<boolean> {
-    const { client, clock, identity, log, name, namespace } = this.#options;
-    const found = await client.get(LEASE, { namespace, name }, this.#stop.signal);
+    const { client, clock, identity, name, namespace } = this.#options;
+    const { signal } = this.#stop;
+    // An API server that is silent must not keep us from asking it again.
+    const timeoutMs = this.#leaseMs * RETRY_EVERY;
+    const found = await client.get(LEASE, { namespace, name }, signal, timeoutMs);
+    const asked = clock.monotonic();
     const renewTime = found?.spec?.renewTime ?? '';
-    if (renewTime !== this.#seen.renewTime || this.#seen.atMs === 0)
-      this.#seen = { renewTime, atMs: clock.monotonic() };
-    const verdict = judgeLease(found, identity, { renewTime, sinceMs: clock.monotonic() - this.#seen.atMs });
+    if (renewTime !== this.#seen.renewTime || this.#seen.atMs === 0) this.#seen = { renewTime, atMs: asked };
+    const verdict = judgeLease(found, identity, { renewTime, sinceMs: asked - this.#seen.atMs });
     if (verdict === 'taken') return false;
     const now = microTime(clock.now());
     const transitions = found?.spec?.leaseTransitions ?? 0;
     const spec = {
       holderIdentity: identity,
-      leaseDurationSeconds: LEASE_SECONDS,
+      leaseDurationSeconds: Math.ceil(this.#leaseMs / 1000),
       acquireTime: verdict === 'mine' ? (found?.spec?.acquireTime ?? now) : now,
       renewTime: now,
       leaseTransitions: verdict === 'mine' ? transitions : transitions + 1,
     };
     if (found === undefined) await client.create(LEASE, { metadata: { namespace, name }, spec });
     // The version found goes along: of two replicas that try at once, one is told of the conflict.
-    else await client.update(LEASE, { ...found, spec });
-    if (this.#leading === undefined && !this.#stop.signal.aborted) {
-      this.#leading = new AbortController();
-      log.info('leading', { lease: `${namespace}/${name}`, identity });
-      this.#options.lead(this.#leading.signal);
-    }
+    else await client.update(LEASE, { ...found, spec }, undefined, timeoutMs);
+    this.#hold(asked);
     return true;
+  }
+
+  /** The lease is ours from the moment `asked` on. */
+  #hold(asked: number): void {
+    const { clock, identity, lead, log, name, namespace } = this.#options;
+    const leftMs = asked + this.#leaseMs * STEP_DOWN - clock.monotonic();
+    if (this.#stop.signal.aborted || leftMs <= 0) return;
+    this.#renewedAt = asked;
+    this.#cancelStepDown();
+    this.#cancelStepDown = clock.after(leftMs, () => void this.leading);
+    if (this.#leading !== undefined) return;
+    const term = new AbortController();
+    this.#leading = term;
+    log.info('leading', { lease: `${namespace}/${name}`, identity });
+    lead({ signal: term.signal, holds: () => this.leading && this.#leading === term });
   }
 
   #endTerm(reason: string): void {
     const term = this.#leading;
     if (term === undefined) return;
     this.#leading = undefined;
+    this.#cancelStepDown();
     this.#options.log.info('no longer leading', { lease: this.#options.name, reason });
     term.abort();
   }

@@ -18,6 +18,8 @@ export interface WorkQueueOptions {
   readonly concurrency: number;
   /** Brings the world in line with what is wanted for `key`; throws to be called again later. */
   readonly reconcile: (key: string, signal: AbortSignal) => Promise<void>;
+  /** Asked before each key; when it says no, nothing is done any more. */
+  readonly holds?: () => boolean;
 }
 
 export class WorkQueue {
@@ -71,9 +73,10 @@ export class WorkQueue {
   }
 
   async #work(key: string): Promise<void> {
-    const { log, name, reconcile } = this.#options;
+    const { holds, log, name, reconcile } = this.#options;
     try {
-      await reconcile(key, this.#stop.signal);
+      if (holds?.() === false) this.stop();
+      else await reconcile(key, this.#stop.signal);
       this.#failures.delete(key);
     } catch (error) {
       if (!this.#stop.signal.aborted) {
