@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Each part of the control plane killed, paused and cut off: nothing is lost, node proxies go on with their last state,
 // certificates are still to be had, and all is well again within 10 s of the part's return. Real istiods as processes,
-// an API server in this one, node proxies' own clients.
+// one of them behind a line of its own; an API server in this process; node proxies' own clients. Throughout, what one
+// replica may write is written by the holder of its lease only.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -10,12 +11,14 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { CaClient } from '#lib/identity/ca-client.ts';
-import type { Pod } from '#lib/kube/object.ts';
+import type { Lease, Pod } from '#lib/kube/object.ts';
+import { Door, type Place } from '#lib/testkit/door.ts';
 import { connect, NAMESPACES, populate, rootIn } from '#lib/testkit/istiod.ts';
+import type { SeenRequest } from '#lib/testkit/kube-api.ts';
 import { type FakeCluster, fakeCluster } from '#lib/testkit/kube-client.ts';
 import { until } from '#lib/testkit/until.ts';
 import { channelCredentials, channelOptions } from '#lib/xds/client.ts';
-import { Door } from '../harness/door.ts';
+import { Island } from '../harness/island.ts';
 import { type Istiod, startIstiod } from '../load/istiod-programs.ts';
 
 const ISSUER = 'https://kubernetes.default.svc';
@@ -24,7 +27,10 @@ const RECOVERY_MS = 10_000;
 const CART = 'spiffe://cluster.local/ns/shop/sa/cart';
 
 let cluster: FakeCluster;
+/** The ways of the two replicas to the API server. */
 let api: Door;
+let islandApi: Door;
+let island: Island;
 let front: Door;
 /** A token of the node proxy, never seen before: nobody can remember having judged it. */
 let mint: () => Promise<string>;
@@ -32,10 +38,33 @@ let first: Istiod;
 let second: Istiod;
 let proxy: ReturnType<typeof connect>;
 const folder = mkdtempSync(join(tmpdir(), 'ambit-faults-'));
-const kubeconfig = join(folder, 'kubeconfig');
+/** Short, since nobody wants to wait for the end of a long one. */
+const LEASE = '3s';
+const LEASES = '/apis/coordination.k8s.io/v1/leases';
+const ROOT_LEASE = 'ambit-namespace-controller';
+const TROUBLE: string[] = [];
 
-const replica = (name: string): Promise<Istiod> =>
-  startIstiod(kubeconfig, 60_000, { POD_NAME: name, ISTIOD_CUSTOM_HOST: 'localhost' });
+/** A replica that shows its name as its token: on loopback, or on the island. */
+async function replica(name: string, place?: Island): Promise<Istiod> {
+  const server = place === undefined ? `127.0.0.1:${api.port}` : `${place.near}:${islandApi.port}`;
+  const config = JSON.parse(cluster.api.kubeconfig) as Config;
+  const clusters = config.clusters.map((one) => ({ ...one, cluster: { server: `http://${server}` } }));
+  const kubeconfig = join(folder, name);
+  writeFileSync(kubeconfig, JSON.stringify({ ...config, clusters, users: [{ name: 'fake', user: { token: name } }] }));
+  const env = { POD_NAME: name, ISTIOD_CUSTOM_HOST: 'localhost', AMBIT_LEASE_DURATION: LEASE };
+  return place === undefined
+    ? await startIstiod(kubeconfig, 60_000, env)
+    : await startIstiod(kubeconfig, 60_000, env, { host: place.far, words: place.words });
+}
+
+const holder = (): string => cluster.api.find<Lease>(LEASES, 'istio-system', ROOT_LEASE)?.spec?.holderIdentity ?? '';
+
+/** Lets every request pass, and notes root certificates that somebody else than the leader writes. */
+function watchWriters({ method, path, token }: SeenRequest): undefined {
+  if (method !== 'GET' && path.endsWith('/configmaps/istio-ca-root-cert') && token !== holder()) {
+    TROUBLE.push(`${token} wrote ${path} while ${holder()} held the lease`);
+  }
+}
 
 before(async () => {
   cluster = await fakeCluster();
@@ -57,12 +86,13 @@ before(async () => {
     cluster.api.tokens.set(token, cluster.api.tokens.get('zt')!);
     return token;
   };
+  cluster.api.refuse = watchWriters;
   const server = new URL((JSON.parse(cluster.api.kubeconfig) as Config).clusters[0]!.cluster.server);
   api = await Door.open(Number(server.port));
-  writeFileSync(kubeconfig, cluster.api.kubeconfig.replace(server.host, `127.0.0.1:${api.port}`));
-  first = await replica('istiod-a');
-  second = await replica('istiod-b');
-  front = await Door.open(first.securePort, second.securePort);
+  island = await Island.make();
+  islandApi = await Door.openAt(island.near, Number(server.port));
+  [first, second] = await Promise.all([replica('istiod-a'), replica('istiod-b', island)]);
+  front = await Door.open(first.securePort, onIsland());
   await until('the root', () => rootIn(cluster, 'istio-system') !== undefined);
   proxy = connect(cluster, front.port, { token: await mint() });
   await until('the first state', () => holds('cart-1'));
@@ -73,6 +103,8 @@ after(async () => {
   await Promise.all([first?.stop('SIGKILL'), second?.stop('SIGKILL')]);
   await front?.[Symbol.asyncDispose]();
   await api?.[Symbol.asyncDispose]();
+  await islandApi?.[Symbol.asyncDispose]();
+  await island?.[Symbol.asyncDispose]();
   await cluster?.[Symbol.asyncDispose]();
   rmSync(folder, { recursive: true, force: true });
 });
@@ -89,6 +121,8 @@ function put(name: string, ip: string): void {
   });
 }
 
+const onIsland = (): Place => ({ host: island.far, port: second.securePort });
+const rootOf = (namespace: string): boolean => rootIn(cluster, namespace) !== undefined;
 const holds = (pod: string): boolean => proxy.held.has(`Kubernetes//Pod/shop/${pod}`);
 
 async function certificate(): Promise<void> {
@@ -118,11 +152,12 @@ test('the API server killed: state stays, certificates are issued, and what it m
   await certificate();
 });
 
-test('the API server cut off: certificates are issued, and afterwards nothing is missing', async () => {
-  api.stall();
+test('the API server stopped in its tracks: certificates are issued, and afterwards nothing is missing', async () => {
+  // What a stopped process looks like from outside: bytes are taken, connections too, and nothing comes.
+  for (const door of [api, islandApi]) door.stall();
   await certificate();
   put('cart-3', '10.1.0.11');
-  api.resume();
+  for (const door of [api, islandApi]) door.resume();
   await until('the pod made meanwhile', () => holds('cart-3'), RECOVERY_MS);
 });
 
@@ -136,28 +171,65 @@ test('a replica paused: its proxies keep their state and learn everything when i
   await until('the pod made meanwhile', () => holds('cart-4'), RECOVERY_MS);
 });
 
-test('the leader killed: its proxies go to the other replica, lose nothing, and it leads again when it is back', async () => {
-  const held = [...proxy.held.keys()].sort();
-  await first.stop('SIGKILL');
+test('the leader stopped: the other leads, and the one that goes on again writes nothing before it leads anew', async () => {
+  await until('a leader', () => holder() !== '');
+  const [leader, name] = holder() === 'istiod-a' ? [first, 'istiod-a'] : [second, 'istiod-b'];
+  leader.signal('SIGSTOP');
+  await until('the other to lead', () => holder() !== name, 30_000);
+  // What the stopped one would write as soon as it is told of it, if it still thought that it led.
+  for (const namespace of ['stopped-1', 'stopped-2']) cluster.api.put(NAMESPACES, { metadata: { name: namespace } });
   put('cart-5', '10.1.0.13');
+  leader.signal('SIGCONT');
+  await until('its successor’s work', () => rootOf('stopped-1') && rootOf('stopped-2'), RECOVERY_MS);
   await until('the pod made meanwhile', () => holds('cart-5'), RECOVERY_MS);
+  await until('it to know what it missed', async () => (await leader.get('/debug/ambientz')).includes('cart-5'));
+  assert.match(leader.output(), /no longer leading/);
+  assert.deepEqual(TROUBLE, []);
+});
+
+test('a replica whose packets vanish: its proxies keep their state, it leads no more, and all is well when they pass', async () => {
+  await using door = await Door.open(onIsland());
+  await using there = connect(cluster, door.port, { token: await mint() });
+  const has = (pod: string): boolean => there.held.has(`Kubernetes//Pod/shop/${pod}`);
+  await until('the first state', () => has('cart-5'));
+  const held = there.held.size;
+  await island.cut();
+  put('cart-6', '10.1.0.14');
+  await until('a leader ashore', () => holder() === 'istiod-a', 30_000);
+  cluster.api.put(NAMESPACES, { metadata: { name: 'cut-off' } });
+  await until('the leader’s work', () => rootOf('cut-off'), RECOVERY_MS);
+  await certificate();
+  assert.equal(there.held.size, held);
+  await island.join();
+  await until('the pod made meanwhile', () => has('cart-6') && holds('cart-6'), RECOVERY_MS);
+  assert.deepEqual(TROUBLE, []);
+});
+
+test('the leader killed: its proxies go to the other replica, lose nothing, and what it did is done again soon', async () => {
+  const held = [...proxy.held.keys()].sort();
+  const [leader, other] = holder() === 'istiod-a' ? [first, onIsland()] : [second, first.securePort];
+  front.lead(other);
+  await leader.stop('SIGKILL');
+  put('cart-7', '10.1.0.15');
+  await until('the pod made meanwhile', () => holds('cart-7'), RECOVERY_MS);
   assert.deepEqual(
     held.filter((name) => !proxy.held.has(name)),
     [],
   );
   await certificate();
   cluster.api.put(NAMESPACES, { metadata: { name: 'later' } });
-  first = await replica('istiod-a');
-  front.lead(second.securePort, first.securePort);
-  await until('the writer’s work', () => rootIn(cluster, 'later') !== undefined, RECOVERY_MS);
+  if (leader === first) first = await replica('istiod-a');
+  else second = await replica('istiod-b', island);
+  await until('the writer’s work', () => rootOf('later'), RECOVERY_MS);
+  assert.deepEqual(TROUBLE, []);
 });
 
 test('a rolling update: a replica that ends hands its proxies over, and no change is missed', async () => {
   const lost = proxy.lines.length;
   front.lead(first.securePort);
   await second.stop();
-  put('cart-6', '10.1.0.14');
-  await until('the pod made meanwhile', () => holds('cart-6'), RECOVERY_MS);
-  assert.ok(proxy.held.size >= 6);
+  put('cart-8', '10.1.0.16');
+  await until('the pod made meanwhile', () => holds('cart-8'), RECOVERY_MS);
+  assert.ok(proxy.held.size >= 8);
   assert.ok(proxy.lines.slice(lost).some((line) => line.includes('connected to the control plane')));
 });

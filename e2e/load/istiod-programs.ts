@@ -72,7 +72,7 @@ export async function startClients(target: string): Promise<Clients> {
 
 export interface Istiod {
   readonly grpc: string;
-  /** Port of the TLS listener on loopback. */
+  /** Port of the TLS listener. */
   readonly securePort: number;
   /** From the start of the process until `/ready` said so. */
   readonly readyMs: number;
@@ -89,13 +89,16 @@ export async function startIstiod(
   kubeconfig: string,
   withinMs: number,
   environment: Readonly<Record<string, string>> = {},
+  place: { readonly host: string; readonly words: readonly string[] } = { host: '127.0.0.1', words: [] },
 ): Promise<Istiod> {
   const [http, grpc, secure, monitoring] = await freePorts(4);
-  const at = (port: number | undefined): string => `127.0.0.1:${port}`;
+  const at = (port: number | undefined): string => `${place.host}:${port}`;
   const started = performance.now();
+  const [file, ...words] = [...place.words, join(ROOT, 'bin/istiod')];
   const program = background(
-    join(ROOT, 'bin/istiod'),
+    file!,
     [
+      ...words,
       'discovery',
       ...['--httpAddr', at(http), '--grpcAddr', at(grpc), '--secureGRPCAddr', at(secure)],
       ...['--monitoringAddr', at(monitoring), '--httpsAddr', '127.0.0.1:0', '--kubeconfig', kubeconfig],

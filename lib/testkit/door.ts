@@ -3,22 +3,30 @@
 // partition) and lead elsewhere (as a Service does when a replica goes).
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
+/** A port on loopback, or one elsewhere. */
+export type Place = number | { readonly host: string; readonly port: number };
+
 export class Door implements AsyncDisposable {
   readonly #server: Server;
   readonly #pairs = new Set<readonly [Socket, Socket]>();
   #port = 0;
-  #targets: readonly number[];
+  #targets: readonly Place[];
   #stalled = false;
 
-  private constructor(targets: readonly number[]) {
+  private constructor(targets: readonly Place[]) {
     this.#targets = targets;
     this.#server = createServer((client) => this.#enter(client, 0));
   }
 
   /** Opens on a free port; connections go to the first target that accepts. */
-  static async open(...targets: number[]): Promise<Door> {
+  static open(...targets: Place[]): Promise<Door> {
+    return Door.openAt('127.0.0.1', ...targets);
+  }
+
+  /** Opens at an address of this machine. */
+  static async openAt(host: string, ...targets: Place[]): Promise<Door> {
     const door = new Door(targets);
-    await new Promise<void>((resolve) => door.#server.listen(0, '127.0.0.1', resolve));
+    await new Promise<void>((resolve) => door.#server.listen(0, host, resolve));
     door.#port = (door.#server.address() as { port: number }).port;
     return door;
   }
@@ -28,7 +36,7 @@ export class Door implements AsyncDisposable {
   }
 
   /** New connections go there; what is open stays. */
-  lead(...targets: number[]): void {
+  lead(...targets: Place[]): void {
     this.#targets = targets;
   }
 
@@ -50,12 +58,12 @@ export class Door implements AsyncDisposable {
 
   #enter(client: Socket, at: number): void {
     client.on('error', () => client.destroy());
-    const port = this.#targets[at];
-    if (port === undefined) {
+    const place = this.#targets[at];
+    if (place === undefined) {
       client.destroy();
       return;
     }
-    const server = connect(port, '127.0.0.1');
+    const server = connect(typeof place === 'number' ? { host: '127.0.0.1', port: place } : place);
     server.once('error', () => this.#enter(client, at + 1));
     server.once('connect', () => {
       server.removeAllListeners('error').on('error', () => server.destroy());

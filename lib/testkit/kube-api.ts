@@ -38,6 +38,8 @@ export interface SeenRequest {
   readonly method: string;
   readonly path: string;
   readonly query: URLSearchParams;
+  /** The token that it came with; '' without one. */
+  readonly token: string;
 }
 
 export class FakeKubeApi {
@@ -194,7 +196,8 @@ export class FakeKubeApi {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<undefined> {
     const url = new URL(request.url ?? '/', 'http://fake');
-    const seen = { method: request.method ?? 'GET', path: url.pathname, query: url.searchParams };
+    const token = (request.headers.authorization ?? '').replace(/^Bearer /, '');
+    const seen = { method: request.method ?? 'GET', path: url.pathname, query: url.searchParams, token };
     this.requests.push(seen);
     const chunks: Buffer[] = [];
     for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
