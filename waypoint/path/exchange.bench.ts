@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+// Processor time of one request through the waypoint without the kernel: real connections, exchange, routes and counters
+// between two links that only take bytes. node --max-semi-space-size=16 waypoint/path/exchange.bench.ts [SECONDS]
+import { randomFillSync } from 'node:crypto';
+import { Arena } from '#lib/linux/arena.ts';
+import { Loop } from '#lib/loop/loop.ts';
+import { Counters } from '#lib/loop/shared/counters.ts';
+import { policySet } from '#lib/mesh/http/authorize-request.ts';
+import { compileTable } from '#lib/mesh/http/compiled-table.ts';
+import { ANY_REQUEST, BLANK_RULE, backendTo } from '#lib/mesh/http/route-table.ts';
+import { MapMesh } from '#lib/mesh/map-mesh.ts';
+import { HttpBench } from '#lib/net/http/bench.ts';
+import { H1Server } from '#lib/net/http/h1-server.ts';
+import { Link, NOBODY } from '#lib/net/http/link.ts';
+import { ip, service, workload } from '#lib/testkit/mesh.ts';
+import type { WorkerSettings } from '../control.ts';
+import { ExchangeService } from '../listener/service.ts';
+import { Clusters } from '../upstream/clusters.ts';
+import { Member } from '../upstream/member.ts';
+import { RequestIds } from '../worker/request-ids.ts';
+import type { Runtime } from '../worker/runtime.ts';
+import { Telemetry } from '../worker/telemetry.ts';
+import { Door } from './door.ts';
+import { Origin } from './origin.ts';
+
+class FakeLink extends Link {
+  sent = 0;
+  transmit(_arena: Arena, _start: number, length: number): void {
+    this.sent += length;
+  }
+  pause(): void {}
+  resume(): void {}
+  finish(): void {}
+  close(): void {}
+  abort(): void {}
+}
+
+const seconds = Number(process.argv[2] ?? 2);
+const REQUEST = 'GET /service-0/items HTTP/1.1\r\nHost: 127.0.0.1:21002\r\n\r\n';
+const BROWSER =
+  'GET /service-0/items?page=2 HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0 Safari/537.36\r\nAccept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8\r\nAccept-Language: en-US,en;q=0.5\r\nAccept-Encoding: gzip, deflate, br\r\nCookie: session=0123456789abcdef; theme=dark\r\nX-Request-Id: 4bf92f35-77b3-4da6-a3ce-929d0e0e4736\r\n\r\n';
+const RESPONSE = `HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Sun, 22 Nov 2026 08:20:46 GMT\r\nContent-Type: text/plain\r\nContent-Length: 1024\r\nLast-Modified: Sun, 22 Nov 2026 08:20:00 GMT\r\nConnection: keep-alive\r\nETag: "6921747e-400"\r\nAccept-Ranges: bytes\r\n\r\n${'x'.repeat(1024)}`;
+
+const loop = new Loop();
+const bench = new HttpBench(loop);
+const mesh = new MapMesh();
+mesh.putService(service({ name: 'app', hostname: 'app.x', ports: { 80: 8080 } }));
+mesh.putWorkload(
+  workload({ name: 'app', ips: ['127.0.0.1'], protocol: 'none', serves: { 'default/app.x': { 80: 8080 } } }),
+);
+const table = compileTable(
+  {
+    name: 'routes',
+    http: [
+      {
+        clientNamespace: '',
+        exclusiveHosts: false,
+        rules: [{ ...BLANK_RULE, backends: [backendTo({ service: 'default/app.x', port: 80, subset: '' })] }],
+        hosts: [
+          {
+            hosts: ['*'],
+            entries: [
+              {
+                rule: 0,
+                match: { ...ANY_REQUEST, path: { kind: 'segments', value: '/service-0', ignoreCase: false } },
+              },
+            ],
+          },
+        ],
+      },
+    ],
+    tls: [],
+    tcp: [],
+  },
+  undefined,
+);
+const settings = { identity: 'spiffe://cluster.local/ns/x/sa/y', network: '', clusterId: 'Kubernetes' };
+const l7 = {
+  version: 1,
+  settings: {
+    name: 'x/y',
+    listeners: [],
+    pathNormalisation: 'base',
+    defaultRetry: undefined,
+    headers: undefined,
+    providers: [],
+    forwardClientIdentity: false,
+    trustedProxies: 0,
+  },
+  access: () => policySet([]),
+  authenticator: () => undefined,
+  telemetry: () => undefined,
+  listenerTable: () => table,
+  trafficPolicy: () => undefined,
+  labels: () => ({}),
+};
+const self = workload({ name: 'waypoint' });
+const half: object = {
+  settings: settings as WorkerSettings,
+  loop,
+  bench,
+  mesh,
+  l7,
+  random: Math.random,
+  ids: new RequestIds((bytes) => void randomFillSync(bytes)),
+  timeouts: { idleMs: 0, headMs: 0, stallMs: 0 },
+  self: () => self,
+  now: () => performance.timeOrigin + performance.now(),
+  tracer: null,
+  connections: { delete() {} },
+  telemetry: new Telemetry({
+    counters: Counters.create(10_000),
+    log: { write: () => true } as never,
+    vitals: { setConnections() {} } as never,
+    toMain: () => {},
+    now: () => performance.timeOrigin + performance.now(),
+    accessLog: { enabled: process.argv.includes('log'), format: 'text' },
+    clusterId: 'Kubernetes',
+  }),
+};
+const runtime = half as Runtime;
+(runtime as { clusters: Clusters }).clusters = new Clusters(runtime);
+const servers: FakeLink[] = [];
+Member.prototype.dial = (outcome) => {
+  const link = new FakeLink(NOBODY);
+  servers.push(link);
+  outcome.onLink(link, '127.0.0.1:1');
+  return { cancel() {} };
+};
+
+const door = new Door(runtime, { kind: 'listener', table: 'routes', port: 80 });
+const at = { ip: ip('127.0.0.1'), text: '127.0.0.1:5' };
+const origin = new Origin(door, undefined, at, at, undefined);
+const client = new FakeLink(NOBODY);
+new H1Server(bench, client, new ExchangeService(runtime), { origin, onEnd: () => {} }, runtime.timeouts);
+const arena = Arena.allocate(8192);
+
+function one(request: number, response: number): void {
+  client.owner.onBytes(client, arena, 0, request);
+  bench.cork.flush();
+  const server = servers[0]!;
+  server.owner.onBytes(server, arena, 2048, 2048 + response);
+  bench.cork.flush();
+}
+
+for (const [name, text] of [
+  ['wrk', REQUEST],
+  ['a browser', BROWSER],
+] as const) {
+  arena.bytes.write(text, 0, 'latin1');
+  arena.bytes.write(RESPONSE, 2048, 'latin1');
+  for (let i = 0; i < 50_000; i++) one(text.length, RESPONSE.length);
+  if (client.sent < 50_000 * 1000) throw new Error(`only ${client.sent} bytes were answered`);
+  const rounds: number[] = [];
+  const end = performance.now() + seconds * 1000;
+  while (performance.now() < end) {
+    const before = process.cpuUsage();
+    for (let i = 0; i < 20_000; i++) one(text.length, RESPONSE.length);
+    const { system, user } = process.cpuUsage(before);
+    rounds.push((user + system) / 20);
+  }
+  rounds.sort((a, b) => a - b);
+  console.log(`${name}: ${Math.round(rounds[0]!)} ns a request, median ${Math.round(rounds[rounds.length >> 1]!)}`);
+}
+process.exit();
