@@ -74,7 +74,7 @@ class Checking implements Waiting, InquiryOwner {
     const exchange = this.#exchange;
     const { head } = exchange.stream;
     // The authoriser is told by which name the logs will know the request.
-    if (exchange.requestId === '') exchange.requestId = head.get('x-request-id') ?? exchange.runtime.ids.next();
+    if (exchange.requestId === '') exchange.nameIt();
     if (this.#wanted > 0) this.#awaitContent();
     else this.#ask();
     if (this.#ruling !== undefined) return this.#ruling;

@@ -105,7 +105,7 @@ const half: object = {
   ids: new RequestIds((bytes) => void randomFillSync(bytes)),
   timeouts: { idleMs: 0, headMs: 0, stallMs: 0 },
   self: () => self,
-  now: () => performance.timeOrigin + performance.now(),
+  now: () => performance.timeOrigin + loop.now,
   tracer: null,
   connections: { delete() {} },
   telemetry: new Telemetry({
@@ -113,7 +113,7 @@ const half: object = {
     log: { write: () => true } as never,
     vitals: { setConnections() {} } as never,
     toMain: () => {},
-    now: () => performance.timeOrigin + performance.now(),
+    now: () => performance.timeOrigin + loop.now,
     accessLog: { enabled: process.argv.includes('log'), format: 'text' },
     clusterId: 'Kubernetes',
   }),

@@ -10,6 +10,7 @@ import type { HeaderChanges } from '#lib/mesh/http/route-table.ts';
 import { detailsOf, type ForwardVerdict, flagOf, type RouteVerdict } from '#lib/mesh/http/route-verdict.ts';
 import type { ServerStream, ServerUser, Trailers } from '#lib/net/http/exchange.ts';
 import { trailerBlock } from '#lib/net/http/trailers.ts';
+import type { FieldLine } from '#lib/wire/http/field-line.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { Member } from '../upstream/member.ts';
 import type { Runtime } from '../worker/runtime.ts';
@@ -60,7 +61,6 @@ export class Exchange implements ServerUser {
   member: Member | null = null;
   attempts = 0;
   localAddress = '';
-  requestId = '';
   /** What the client saw; 0 while there is nothing. */
   status = 0;
   grpc: boolean;
@@ -86,6 +86,7 @@ export class Exchange implements ServerUser {
 
   readonly #filters: readonly RequestFilter[];
   readonly #path: string | undefined;
+  #ownId: FieldLine | null = null;
   #stage = 0;
   #waiting: Waiting | null = null;
   #forwarding: Forwarding | null = null;
@@ -107,6 +108,17 @@ export class Exchange implements ServerUser {
     const { h1 } = head;
     this.bodyless = h1 === null ? head.ended : h1.contentLength <= 0 && !h1.chunked;
     this.trace = runtime.tracer === null ? null : runtime.tracer.begin(this);
+  }
+
+  /** The client's own or ours; '' for none. */
+  get requestId(): string {
+    return this.#ownId === null ? (this.stream.head.get('x-request-id') ?? '') : this.#ownId.value;
+  }
+
+  /** Gives the request an id of ours, once. */
+  nameIt(): FieldLine {
+    this.#ownId ??= this.runtime.ids.next();
+    return this.#ownId;
   }
 
   /** Judges the request and sets it going. */

@@ -29,6 +29,11 @@ import { versionFor } from './version.ts';
 
 const NO_TARGET = /[^!-~\x80-\xff]|#/;
 
+/** Whether a target is not the client's own, which was read strictly, and cannot be written. */
+function isUnfit(text: string, own: string): boolean {
+  return text !== own && NO_TARGET.test(text);
+}
+
 export class Forwarding implements ClientUser, ClientWaiter, DeadlineOwner {
   readonly #exchange: Exchange;
   #retry: Retry | null = null;
@@ -75,7 +80,7 @@ export class Forwarding implements ClientUser, ClientWaiter, DeadlineOwner {
     }
     this.#inCluster = true;
     cluster.budget?.requestBegins(exchange.begunAt);
-    if (NO_TARGET.test(verdict.path) || NO_TARGET.test(verdict.authority)) {
+    if (isUnfit(verdict.path, request.path) || isUnfit(verdict.authority, request.authority)) {
       this.#refuse(BAD_REWRITE);
       return;
     }
@@ -216,7 +221,7 @@ export class Forwarding implements ClientUser, ClientWaiter, DeadlineOwner {
       const text = head.get('grpc-status');
       if (text !== undefined) exchange.grpcStatus = Number(text);
     }
-    if (cluster !== null && member !== null) cluster.report(member, { kind: 'status', status });
+    if (cluster !== null && member !== null && cluster.watches) cluster.report(member, { kind: 'status', status });
     exchange.trace?.tryEnds(exchange, '');
     if (status >= 400 || exchange.grpcStatus > 0) {
       const grpcStatus = exchange.grpcStatus < 0 ? undefined : exchange.grpcStatus;

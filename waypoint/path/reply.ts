@@ -6,6 +6,7 @@ import { HeaderBlock } from '#lib/wire/h2/headers.ts';
 import { HeaderField } from '#lib/wire/h2/hpack/field.ts';
 import type { HeadEdits } from '#lib/wire/http/edits.ts';
 import { MessageHead } from '#lib/wire/http/message.ts';
+import { FieldKind } from '#lib/wire/http1/field-kind.ts';
 
 const GRPC_OF_STATUS: Readonly<Record<number, number>> = {
   400: 13,
@@ -20,6 +21,7 @@ const GRPC_OF_STATUS: Readonly<Record<number, number>> = {
 const UNKNOWN = 2;
 
 export function isGrpc(head: MessageHead): boolean {
+  if (!head.has(FieldKind.contentType)) return false;
   const type = head.get('content-type');
   if (type === undefined || !type.startsWith('application/grpc')) return false;
   const next = type.charCodeAt(16);

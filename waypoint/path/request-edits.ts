@@ -2,13 +2,15 @@
 // What changes in a request's head on its way to the server.
 import type { ForwardVerdict } from '#lib/mesh/http/route-verdict.ts';
 import { HeadEdits } from '#lib/wire/http/edits.ts';
+import { FieldKind } from '#lib/wire/http1/field-kind.ts';
 import type { Exchange } from './exchange.ts';
 import { applyChanges } from './header-changes.ts';
+import { attemptCount, FORWARDED_HTTP } from './own-lines.ts';
 
 /** `verdict` is null for a workload, to which there are no routes. */
 export function requestEdits(exchange: Exchange, verdict: ForwardVerdict | null): HeadEdits {
   const edits = new HeadEdits();
-  const { origin, request, runtime } = exchange;
+  const { origin, request } = exchange;
   const { head } = exchange.stream;
   const { headers } = origin.door.settings;
   if (request.path !== head.path) edits.path = request.path;
@@ -23,13 +25,8 @@ export function requestEdits(exchange: Exchange, verdict: ForwardVerdict | null)
   }
   if (request.identified !== undefined) applyChanges(edits, [request.identified]);
   applyChanges(edits, exchange.changes);
-  if (head.get('x-forwarded-proto') === undefined) edits.put('x-forwarded-proto', 'http');
-  const id = head.get('x-request-id');
-  if (id !== undefined) exchange.requestId = id;
-  else if (headers?.noRequestId !== true) {
-    if (exchange.requestId === '') exchange.requestId = runtime.ids.next();
-    edits.put('x-request-id', exchange.requestId);
-  }
+  if (!head.has(FieldKind.forwardedProto)) edits.addLine(FORWARDED_HTTP);
+  if (!head.has(FieldKind.requestId) && headers?.noRequestId !== true) edits.addLine(exchange.nameIt());
   tellAttempt(exchange, edits, 1);
   const timeout = verdict?.rule.timeoutMs ?? 0;
   if (timeout > 0 && headers?.noDebug !== true) edits.set('x-envoy-expected-rq-timeout-ms', String(timeout));
@@ -43,7 +40,7 @@ export function requestEdits(exchange: Exchange, verdict: ForwardVerdict | null)
 export function tellAttempt({ origin }: Exchange, edits: HeadEdits, attempt: number): void {
   const { headers } = origin.door.settings;
   if (headers?.noAttemptCount !== true && headers?.noDebug !== true)
-    edits.set('x-envoy-attempt-count', String(attempt));
+    edits.setLine(attemptCount(attempt));
 }
 
 /** Whoever the client says it is to services is what the tunnel proved, or nobody. */
@@ -51,5 +48,5 @@ function clientIdentity({ origin, runtime, stream }: Exchange, edits: HeadEdits)
   const { door, identity } = origin;
   if (door.settings.forwardClientIdentity && identity !== undefined)
     edits.set('x-forwarded-client-cert', `By=${runtime.settings.identity};URI=${identity.uri}`);
-  else if (stream.head.get('x-forwarded-client-cert') !== undefined) edits.remove('x-forwarded-client-cert');
+  else if (stream.head.has(FieldKind.clientCert)) edits.remove('x-forwarded-client-cert');
 }

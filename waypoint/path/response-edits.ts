@@ -5,14 +5,15 @@ import { sessionHeader } from '#lib/mesh/upstream/affinity.ts';
 import { HeadEdits } from '#lib/wire/http/edits.ts';
 import type { Exchange } from './exchange.ts';
 import { applyChanges } from './header-changes.ts';
+import { SERVER, upstreamTime } from './own-lines.ts';
 
 /** Of a server's answer. `setCookie`: of consistent hashing, '' for none. */
 export function responseEdits(exchange: Exchange, setCookie: string): HeadEdits {
   const edits = new HeadEdits();
   const { upstreamMs, verdict } = exchange;
   const { headers } = exchange.origin.door.settings;
-  if (headers?.passServer !== true) edits.set('server', 'istio-envoy');
-  if (headers?.noDebug !== true && upstreamMs >= 0) edits.set('x-envoy-upstream-service-time', String(upstreamMs));
+  if (headers?.passServer !== true) edits.setLine(SERVER);
+  if (headers?.noDebug !== true && upstreamMs >= 0) edits.setLine(upstreamTime(upstreamMs));
   if (verdict !== null && verdict.responseHeaders.length > 0) applyChanges(edits, verdict.responseHeaders);
   applyChanges(edits, exchange.responseChanges);
   if (setCookie !== '') applyChanges(edits, [added('set-cookie', setCookie)]);
@@ -23,7 +24,7 @@ export function responseEdits(exchange: Exchange, setCookie: string): HeadEdits 
 /** Of an answer of the proxy itself. */
 export function replyEdits({ origin, responseChanges }: Exchange, changes: readonly HeaderChanges[]): HeadEdits {
   const edits = new HeadEdits();
-  if (origin.door.settings.headers?.passServer !== true) edits.put('server', 'istio-envoy');
+  if (origin.door.settings.headers?.passServer !== true) edits.addLine(SERVER);
   applyChanges(edits, changes);
   applyChanges(edits, responseChanges);
   return edits;

@@ -81,6 +81,11 @@ export class Cluster {
     return host === undefined || typeof host === 'string' ? undefined : this.#members.get(host);
   }
 
+  /** Whether anybody wants to know how tries end. */
+  get watches(): boolean {
+    return this.settings.outlier !== undefined;
+  }
+
   /** Tells how a try ended. */
   report(member: Member, result: HostResult): void {
     if (this.settings.outlier === undefined || member.host === null) return;

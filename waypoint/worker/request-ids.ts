@@ -1,30 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
-// Version 4 UUIDs (RFC 9562 section 5.4) for requests without an id, from random bytes taken in bulk.
-const HEX: readonly string[] = Array.from({ length: 256 }, (_, octet) => octet.toString(16).padStart(2, '0'));
-const BATCH = 256;
+// Version 4 UUIDs (RFC 9562 section 5.4) for requests without an id, as header lines: random bytes are taken in bulk, and the
+// lines of a batch written into one buffer, which lives as long as any of its requests.
+import { FieldLine } from '#lib/wire/http/field-line.ts';
+import { FieldKind } from '#lib/wire/http1/field-kind.ts';
+
+const NAME = 'x-request-id';
+const BATCH = 128;
 const BYTES = 16;
+const LINE = Buffer.from(`${NAME}: xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx\r\n`);
+/** Where the digits of each byte go in a line. */
+const PLACES = Array.from({ length: BYTES }, (_, i) => NAME.length + 2 + 2 * i + [4, 6, 8, 10].filter((n) => n <= i).length);
+const DIGITS = Buffer.from('0123456789abcdef');
 
 export class RequestIds {
   readonly #fill: (bytes: Uint8Array) => void;
   readonly #bytes = new Uint8Array(BATCH * BYTES);
-  #at = BATCH * BYTES;
+  #lines: Buffer = LINE;
+  #left = 0;
 
   /** `fill` fills with random bytes. */
   constructor(fill: (bytes: Uint8Array) => void) {
     this.#fill = fill;
   }
 
-  next(): string {
-    if (this.#at === BATCH * BYTES) {
-      this.#fill(this.#bytes);
-      this.#at = 0;
+  next(): FieldLine {
+    if (this.#left === 0) this.#write();
+    const start = --this.#left * LINE.length;
+    return new FieldLine(NAME, FieldKind.requestId, this.#lines, start, start + LINE.length);
+  }
+
+  #write(): void {
+    const bytes = this.#bytes;
+    this.#fill(bytes);
+    const lines = Buffer.allocUnsafeSlow(BATCH * LINE.length);
+    for (let id = 0; id < BATCH; id++) {
+      const from = id * BYTES;
+      const line = id * LINE.length;
+      bytes[from + 6] = (bytes[from + 6]! & 0x0f) | 0x40;
+      bytes[from + 8] = (bytes[from + 8]! & 0x3f) | 0x80;
+      LINE.copy(lines, line);
+      for (let i = 0; i < BYTES; i++) {
+        const octet = bytes[from + i]!;
+        const at = line + PLACES[i]!;
+        lines[at] = DIGITS[octet >> 4]!;
+        lines[at + 1] = DIGITS[octet & 15]!;
+      }
     }
-    const b = this.#bytes;
-    const i = this.#at;
-    this.#at += BYTES;
-    const h = (k: number): string => HEX[b[i + k]!]!;
-    const version = HEX[(b[i + 6]! & 0x0f) | 0x40]!;
-    const variant = HEX[(b[i + 8]! & 0x3f) | 0x80]!;
-    return `${h(0)}${h(1)}${h(2)}${h(3)}-${h(4)}${h(5)}-${version}${h(7)}-${variant}${h(9)}-${h(10)}${h(11)}${h(12)}${h(13)}${h(14)}${h(15)}`;
+    this.#lines = lines;
+    this.#left = BATCH;
   }
 }

@@ -84,8 +84,7 @@ export class Telemetry {
     if (slot >= 0) {
       const { counters } = this.#options;
       counters.add(slot, 1);
-      const now = performance.now();
-      observe(counters, slot + 1, Math.max(0, now - exchange.begunAt));
+      observe(counters, slot + 1, Math.max(0, exchange.runtime.loop.now - exchange.begunAt));
       observe(counters, slot + 1 + HISTOGRAM_SLOTS, stream.received);
       observe(counters, slot + 1 + 2 * HISTOGRAM_SLOTS, stream.sent);
     }

@@ -120,7 +120,8 @@ export class WaypointWorker implements WorkerProgram {
     const store = memory[STORE_MEMORY];
     if (store === undefined) throw new AmbitError('WORKER_MEMORY', `no shared memory by the name ${STORE_MEMORY}`);
     const reader = StoreReader.open(store);
-    const now = (): number => performance.timeOrigin + performance.now();
+    // The clock of the turn: what happens in one turn happens at once.
+    const now = (): number => performance.timeOrigin + loop.now;
     const bench = new HttpBench(loop, settings.byteBudget);
     const identities = new Identities(loop, (identity) => this.#send({ kind: 'identity-wanted', identity }));
     const dialOptions = { noDelay: true };

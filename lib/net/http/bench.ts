@@ -4,6 +4,7 @@
 import { Arena } from '#lib/linux/arena.ts';
 import type { Loop } from '#lib/loop/loop.ts';
 import { Framing, type WriteOptions } from '#lib/wire/http/to-http1.ts';
+import { HeadPool } from '#lib/wire/http1/head-pool.ts';
 import { RECEIVE_BYTES, Workbench } from '../workbench.ts';
 import { Cork } from './cork.ts';
 
@@ -11,6 +12,8 @@ export class HttpBench extends Workbench {
   readonly cork: Cork;
   /** For the first bytes of a connection, put together from several reads. */
   readonly first: Arena = Arena.allocate(RECEIVE_BYTES + 4096);
+  /** For the heads of requests that are under way. */
+  readonly heads = new HeadPool(2048);
   /** Filled in for each head that is written. */
   readonly writeOptions: WriteOptions = {
     framing: Framing.none,

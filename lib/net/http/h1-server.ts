@@ -76,7 +76,7 @@ export class H1Server implements LinkOwner, Http1Handler, ServerStream, HttpConn
     this.#service = service;
     this.context = context;
     this.#timeouts = timeouts;
-    this.#receiver = new Http1Receiver(true, this, limits);
+    this.#receiver = new Http1Receiver(true, this, limits, bench.heads);
     this.head = MessageHead.ofHttp1(this.#receiver.head);
     this.#waitingSince = bench.loop.now;
     link.owner = this;
@@ -263,6 +263,7 @@ export class H1Server implements LinkOwner, Http1Handler, ServerStream, HttpConn
     if (stallMs > 0 && this.#link.backlog > 0 && now - this.#link.progressAt >= stallMs) {
       this.#gone('client takes nothing of its answer');
     } else if (this.#waitingSince > 0) {
+      if (!this.#headBegun) this.head.h1?.release();
       const limit = this.#headBegun ? headMs : idleMs;
       if (limit === 0 || now - this.#waitingSince < limit) return;
       if (this.#headBegun) this.#service.onBadRequest(this, 408, 'the head of the request does not end');

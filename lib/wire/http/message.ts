@@ -2,6 +2,7 @@
 // The head of a request or response, whichever version of HTTP it was read from: what rules ask, and what is passed on. A
 // head of HTTP/1 stays bytes in place until somebody asks for a text.
 import type { HeaderBlock } from '../h2/headers.ts';
+import { KIND_NAMES } from '../http1/field-kind.ts';
 import { Http1Head } from '../http1/head.ts';
 
 export class MessageHead {
@@ -73,6 +74,11 @@ export class MessageHead {
 
   value(i: number): string {
     return this.h1 !== null ? this.h1.value(i) : this.h2!.fields[i]!.value;
+  }
+
+  /** Whether there is a field of that kind; see `FieldKind`. */
+  has(kind: number): boolean {
+    return this.h1 !== null ? (this.h1.kinds & (1 << kind)) !== 0 : this.h2!.get(KIND_NAMES[kind]!) !== undefined;
   }
 
   /** The first value under that lower-case name. */

@@ -106,8 +106,11 @@ function writeRest(
   const { h1 } = head;
   const drops = options.framing === Framing.length && options.length < 0 ? dropKinds : dropKinds | lengthDrop(options);
   let at = h1 !== null ? copyFields(buffer, start, h1, drops, edits) : writeFields(buffer, start, head, drops, edits);
-  const { adds } = edits;
-  for (let i = 0; i < adds.length; i += 2) at += write(buffer, `${adds[i]}: ${adds[i + 1]}\r\n`, at);
+  const { lines } = edits;
+  for (let i = 0; i < lines.length; i++) {
+    const line = lines[i]!;
+    at += line.buffer.copy(buffer, at, line.start, line.end);
+  }
   if (options.framing === Framing.chunked) at += write(buffer, CHUNKED, at);
   else if (options.framing === Framing.length && options.length >= 0)
     at += write(buffer, `content-length: ${options.length}\r\n`, at);

@@ -45,6 +45,5 @@ function fill(block: HeaderBlock, head: MessageHead, edits: HeadEdits, dropKinds
     if ((edits.drops.length > 0 && edits.drops.includes(name)) || options.includes(name)) continue;
     block.fields.push(h2 !== null ? h2.fields[i]! : new HeaderField(name, head.value(i), false));
   }
-  for (let i = 0; i < edits.adds.length; i += 2)
-    block.fields.push(new HeaderField(edits.adds[i]!, edits.adds[i + 1]!, false));
+  for (let i = 0; i < edits.lines.length; i++) block.fields.push(edits.lines[i]!.field);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The fields of a message as offsets into the bytes that they were read from; text is made when a rule asks for it.
-import { equalsLower } from './octets.ts';
+import { equalsLower, equalsOctets } from './octets.ts';
 
 /** Offsets kept of a field: name, its end, value, its end. */
 const PER_FIELD = 4;
@@ -52,6 +52,12 @@ export class FieldTable {
   isNamed(i: number, name: string): boolean {
     const at = i * PER_FIELD;
     return equalsLower(this.buffer, this.offsets[at]!, this.offsets[at + 1]!, name);
+  }
+
+  /** Whether field `i` has exactly that value. */
+  hasValue(i: number, value: string): boolean {
+    const at = i * PER_FIELD;
+    return equalsOctets(this.buffer, this.offsets[at + 2]!, this.offsets[at + 3]!, value);
   }
 
   /** Index of the first field of that lower-case name from `from` on; -1 if there is none. */

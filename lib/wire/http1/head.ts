@@ -5,6 +5,7 @@
 import { authorityOf, isAuthority, isConnectTarget, isHost } from './authority.ts';
 import { FieldKind, fieldKind } from './field-kind.ts';
 import { FieldTable, listOf } from './fields.ts';
+import { HeadPool } from './head-pool.ts';
 import { equalsLower, equalsOctets, headEnd, run, TARGET, TOKEN, VALUE } from './octets.ts';
 import { Http1Error } from './reason.ts';
 
@@ -53,18 +54,31 @@ export class Http1Head extends FieldTable {
   /** Index of Host; -1 if there is none, -2 if there are several. */
   #host = -1;
 
-  constructor(limits: HeadLimits = DEFAULT_HEAD_LIMITS) {
+  /** Texts of the last message: on one connection they mostly come again, and then no others are made. */
+  #lastMethod = '';
+  #lastTarget = '';
+  #lastHost = '';
+  readonly #pool: HeadPool;
+  /** Where the head lies once it is kept. */
+  #kept: Buffer | null = null;
+
+  constructor(limits: HeadLimits = DEFAULT_HEAD_LIMITS, pool: HeadPool = new HeadPool(0)) {
     super(NOTHING, limits.maxFields);
     this.#limits = limits;
+    this.#pool = pool;
   }
 
   get method(): string {
-    return this.buffer.toString('latin1', this.#start, this.#methodEnd);
+    if (!equalsOctets(this.buffer, this.#start, this.#methodEnd, this.#lastMethod))
+      this.#lastMethod = this.buffer.toString('latin1', this.#start, this.#methodEnd);
+    return this.#lastMethod;
   }
 
   /** The request target as it was sent. */
   get target(): string {
-    return this.buffer.toString('latin1', this.#targetStart, this.#targetEnd);
+    if (!equalsOctets(this.buffer, this.#targetStart, this.#targetEnd, this.#lastTarget))
+      this.#lastTarget = this.buffer.toString('latin1', this.#targetStart, this.#targetEnd);
+    return this.#lastTarget;
   }
 
   /** The target is a path, as it nearly always is. */
@@ -95,16 +109,18 @@ export class Http1Head extends FieldTable {
   /** Where the request is for: the host of an absolute target, else Host; empty in HTTP/1.0 without one. */
   get authority(): string {
     if (this.isConnect) return this.target;
-    if (this.hasPath || this.target === '*') return this.#host < 0 ? '' : this.value(this.#host);
+    if (this.hasPath || this.target === '*') return this.#hostValue();
     return authorityOf(this.target);
   }
 
   /** Copies the head, so that it outlives the bytes that it was read from. */
   keep() {
+    if (this.#kept !== null) return;
     const from = this.#start;
-    const copy = Buffer.allocUnsafe(this.end - from);
-    this.buffer.copy(copy, 0, from, this.end);
-    this.buffer = copy;
+    const room = this.end - from > this.#pool.size ? Buffer.allocUnsafeSlow(this.end - from) : this.#pool.take();
+    this.buffer.copy(room, 0, from, this.end);
+    this.#kept = room;
+    this.buffer = room;
     this.#start = 0;
     this.end -= from;
     this.#methodEnd -= from;
@@ -113,9 +129,15 @@ export class Http1Head extends FieldTable {
     this.moved(from);
   }
 
-  /** Lets go of the bytes. */
+  /** Lets go of bytes that were kept; nobody reads this head any more. */
+  release() {
+    if (this.#kept !== null) this.#reset(NOTHING, 0, 0);
+  }
+
+  /** Lets go of the bytes and texts. */
   forget() {
     this.#reset(NOTHING, 0, 0);
+    this.#lastMethod = this.#lastTarget = this.#lastHost = '';
   }
 
   /** Reads a request's head at `start`. Returns the offset behind it, 0 if it is not complete yet, or an error. */
@@ -151,6 +173,10 @@ export class Http1Head extends FieldTable {
   }
 
   #reset(buffer: Buffer, start: number, end: number) {
+    if (this.#kept !== null) {
+      this.#pool.give(this.#kept);
+      this.#kept = null;
+    }
     this.buffer = buffer;
     this.minor = 1;
     this.status = this.fields = this.kinds = 0;
@@ -159,6 +185,13 @@ export class Http1Head extends FieldTable {
     this.isConnect = this.hasOptions = false;
     this.#start = this.#methodEnd = this.#targetStart = this.#targetEnd = start;
     this.end = end;
+  }
+
+  #hostValue(): string {
+    const i = this.#host;
+    if (i < 0) return '';
+    if (!this.hasValue(i, this.#lastHost)) this.#lastHost = this.value(i);
+    return this.#lastHost;
   }
 
   #requestLine(buffer: Buffer, start: number, end: number): number {

@@ -4,6 +4,7 @@
 //
 //   head ──▶ fixed | chunk size ⇄ chunk data | until close | tunnel ──▶ over ──next──▶ head
 import { DEFAULT_HEAD_LIMITS, type HeadLimits, Http1Head } from './head.ts';
+import type { HeadPool } from './head-pool.ts';
 import { Http1Error } from './reason.ts';
 
 /** Called synchronously from `receive`. */
@@ -59,10 +60,10 @@ export class Http1Receiver {
   #method = '';
 
   /** `server` reads requests, the other role responses. */
-  constructor(server: boolean, handler: Http1Handler, limits: HeadLimits = DEFAULT_HEAD_LIMITS) {
+  constructor(server: boolean, handler: Http1Handler, limits: HeadLimits = DEFAULT_HEAD_LIMITS, pool?: HeadPool) {
     this.#server = server;
     this.#handler = handler;
-    this.#head = new Http1Head(limits);
+    this.#head = new Http1Head(limits, pool);
     this.#trailers = new Http1Head({ maxFields: 32, maxBytes: MAX_TRAILERS });
     this.#maxHead = limits.maxBytes;
   }
