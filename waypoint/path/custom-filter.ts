@@ -72,7 +72,6 @@ class Checking implements Waiting, InquiryOwner {
 
   begin(): Ruling {
     const exchange = this.#exchange;
-    const { head } = exchange.stream;
     // The authoriser is told by which name the logs will know the request.
     if (exchange.requestId === '') exchange.nameIt();
     if (this.#wanted > 0) this.#awaitContent();

@@ -5,7 +5,6 @@
 //   judged ⇄ waiting (a filter) ──▶ forwarded ──▶ answered ──▶ over
 import type { Arena } from '#lib/linux/arena.ts';
 import type { RequestAccessVerdict } from '#lib/mesh/http/access-policy.ts';
-import { normalisePath } from '#lib/mesh/http/path-normalise.ts';
 import type { HeaderChanges } from '#lib/mesh/http/route-table.ts';
 import { detailsOf, type ForwardVerdict, flagOf, type RouteVerdict } from '#lib/mesh/http/route-verdict.ts';
 import type { ServerStream, ServerUser, Trailers } from '#lib/net/http/exchange.ts';
@@ -102,7 +101,7 @@ export class Exchange implements ServerUser {
     door.refresh();
     this.#filters = door.filters;
     const raw = head.path;
-    this.#path = normalisePath(raw, door.settings.pathNormalisation);
+    this.#path = origin.lastPath.normalised(raw, door.settings.pathNormalisation);
     this.request = new Request(head, this.#path ?? raw, origin);
     this.grpc = isGrpc(head);
     const { h1 } = head;

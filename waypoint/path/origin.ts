@@ -6,6 +6,7 @@ import type { Party } from '#lib/proxy/telemetry/party.ts';
 import type { Member } from '../upstream/member.ts';
 import type { RequestSeries } from '../worker/telemetry.ts';
 import type { Door } from './door.ts';
+import { LastPath } from './last-path.ts';
 
 export class Origin {
   readonly door: Door;
@@ -18,6 +19,8 @@ export class Origin {
   readonly destinationText: string;
   /** Who the client is, from the mesh. */
   readonly party: Party | undefined;
+  /** What was found out about the last request's path: the next one mostly has the same. */
+  readonly lastPath = new LastPath();
   /** Series of requests from here, by where they went. */
   readonly series = new Map<Member | null, Map<string, RequestSeries>>();
 

@@ -39,8 +39,7 @@ export function requestEdits(exchange: Exchange, verdict: ForwardVerdict | null)
 /** Tells the server which try this is. */
 export function tellAttempt({ origin }: Exchange, edits: HeadEdits, attempt: number): void {
   const { headers } = origin.door.settings;
-  if (headers?.noAttemptCount !== true && headers?.noDebug !== true)
-    edits.setLine(attemptCount(attempt));
+  if (headers?.noAttemptCount !== true && headers?.noDebug !== true) edits.setLine(attemptCount(attempt));
 }
 
 /** Whoever the client says it is to services is what the tunnel proved, or nobody. */

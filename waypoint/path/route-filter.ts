@@ -16,8 +16,18 @@ export class RouteFilter implements RequestFilter {
   }
 
   judge(exchange: Exchange): Ruling {
-    const { request, runtime } = exchange;
-    exchange.routed = route(this.#table, request, runtime.random, NO_PROOF, runtime.now());
+    const { origin, request, runtime } = exchange;
+    const table = this.#table;
+    if (!table.byPath) {
+      exchange.routed = route(table, request, runtime.random, NO_PROOF, runtime.now());
+      return PASS;
+    }
+    let verdict = origin.lastPath.verdict(table, request);
+    if (verdict === null) {
+      verdict = route(table, request, runtime.random, NO_PROOF, runtime.now());
+      origin.lastPath.remember(table, request, verdict);
+    }
+    exchange.routed = verdict;
     return PASS;
   }
 }

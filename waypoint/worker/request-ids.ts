@@ -9,7 +9,10 @@ const BATCH = 128;
 const BYTES = 16;
 const LINE = Buffer.from(`${NAME}: xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx\r\n`);
 /** Where the digits of each byte go in a line. */
-const PLACES = Array.from({ length: BYTES }, (_, i) => NAME.length + 2 + 2 * i + [4, 6, 8, 10].filter((n) => n <= i).length);
+const PLACES = Array.from(
+  { length: BYTES },
+  (_, i) => NAME.length + 2 + 2 * i + [4, 6, 8, 10].filter((n) => n <= i).length,
+);
 const DIGITS = Buffer.from('0123456789abcdef');
 
 export class RequestIds {

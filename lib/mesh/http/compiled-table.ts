@@ -18,6 +18,7 @@ import {
   backendTo,
   type HeaderChanges,
   type HttpEntry,
+  type HttpMatch,
   type HttpRoutes,
   type HttpRule,
   type RouteTable,
@@ -70,14 +71,7 @@ export class CompiledEntry {
     this.#without = match.withoutHeaders.map((one) => new NamedPattern(one));
     this.query = match.query.map((one) => new NamedPattern(one));
     this.#claims = match.claims.map((one) => new NamedPattern(one));
-    this.#plain =
-      this.method === undefined &&
-      this.#scheme === undefined &&
-      this.#authority === undefined &&
-      this.#path === undefined &&
-      this.headers.length + this.#without.length + this.query.length + this.#claims.length === 0 &&
-      match.port === 0 &&
-      match.sourceNamespace === '';
+    this.#plain = kind !== 'regex' && isPathMatch(match);
   }
 
   /** What cannot be matched; '' when all is well. */
@@ -119,6 +113,28 @@ export class CompiledEntry {
     for (const one of this.#claims) if (!claimHolds(request.claims, one)) return false;
     return this.#path === undefined || this.#path.test(length === path.length ? path : path.slice(0, length));
   }
+}
+
+/** Whether nothing but the path counts. */
+function isPathMatch({
+  authority,
+  claims,
+  headers,
+  method,
+  port,
+  query,
+  scheme,
+  sourceNamespace,
+  withoutHeaders,
+}: HttpMatch): boolean {
+  return (
+    method === undefined &&
+    scheme === undefined &&
+    authority === undefined &&
+    headers.length + withoutHeaders.length + query.length + claims.length === 0 &&
+    port === 0 &&
+    sourceNamespace === ''
+  );
 }
 
 function optional(match: StringMatch | undefined): Pattern | undefined {
@@ -209,6 +225,8 @@ export interface CompiledRoutes {
 export interface CompiledTable {
   readonly table: RouteTable;
   readonly http: readonly CompiledRoutes[];
+  /** The same client gets the same verdict for the same authority and path: nothing else is looked at, nothing drawn. */
+  readonly byPath: boolean;
   /** For clients that no group of routes is for; undefined at a gateway. */
   readonly implicit: CompiledRule | undefined;
   /** Entries and rules that cannot work as they stand, for the log. */
@@ -220,6 +238,7 @@ export function compileTable(table: RouteTable, service: Target | undefined): Co
   const problems: string[] = [];
   return {
     table,
+    byPath: table.http.every(isByPath),
     http: table.http.map((routes) => compileRoutes(routes, problems)),
     implicit: service === undefined ? undefined : implicitRule(service),
     problems,
@@ -230,6 +249,16 @@ export function compileTable(table: RouteTable, service: Target | undefined): Co
 export function implicitTable(service: string, port: number): CompiledTable {
   const target: Target = { service, port, subset: '' };
   return compileTable({ name: '', http: [], tls: [], tcp: [] }, target);
+}
+
+function isByPath({ hosts, rules }: HttpRoutes): boolean {
+  return rules.every(isFixed) && hosts.every(({ entries }) => entries.every(({ match }) => isPathMatch(match)));
+}
+
+/** Whether the rule does the same to every request. */
+function isFixed({ backends, cors, fault, mirrors, session }: HttpRule): boolean {
+  const mirrored = mirrors.length > 0 || backends.some((backend) => backend.mirrors.length > 0);
+  return backends.length <= 1 && cors === undefined && fault === undefined && session === undefined && !mirrored;
 }
 
 function implicitRule(target: Target): CompiledRule {

@@ -228,5 +228,5 @@ export class H1Client implements LinkOwner, Http1Handler, ClientStream {
 
 /** Whether the request asks for another protocol by Upgrade (RFC 9110 section 7.8). */
 export function isUpgrade(head: MessageHead): boolean {
-  return head.h1 !== null && head.h1.upgrade && head.h1.connectionOptions().includes('upgrade');
+  return head.h1?.upgrade === true && head.h1.connectionOptions().includes('upgrade');
 }

@@ -25,7 +25,8 @@ export const HOP_KINDS: number =
   (1 << FieldKind.te);
 const HOST_KIND = 1 << FieldKind.host;
 const LENGTH_KIND = 1 << FieldKind.contentLength;
-const CRLF = '\r\n';
+const CR = 13;
+const LF = 10;
 const CHUNKED = 'transfer-encoding: chunked\r\n';
 const UPGRADE = 'connection: upgrade\r\n';
 const CLOSE = 'connection: close\r\n';
@@ -65,9 +66,10 @@ export function writeHttp1Request(
 ): number {
   const { h1 } = head;
   let at = start;
-  if (h1 !== null && edits.path === null && h1.hasPath && h1.minor === 1) {
-    at += h1.buffer.copy(buffer, at, h1.start, h1.lineStart(0));
-  } else {
+  // Where it can be passed on as it is, the start line is part of the first run of lines.
+  let from = -1;
+  if (h1 !== null && edits.path === null && h1.hasPath && h1.minor === 1) from = h1.start;
+  else {
     const path = edits.path ?? (h1?.isConnect ? h1.target : head.path);
     at += write(buffer, `${head.method} ${path} HTTP/1.1\r\n`, at);
   }
@@ -75,9 +77,11 @@ export function writeHttp1Request(
   let drops = edits.dropKinds | HOP_KINDS;
   if (edits.authority !== null || !hasHost) {
     drops |= HOST_KIND;
+    if (from >= 0) at += h1!.buffer.copy(buffer, at, from, h1!.lineStart(0));
+    from = -1;
     at += write(buffer, `host: ${edits.authority ?? head.authority}\r\n`, at);
   }
-  return writeRest(buffer, at, head, edits, drops, options);
+  return writeRest(buffer, at, head, edits, drops, options, from);
 }
 
 /** Writes a response's head at `at`; returns the offset behind it. `edits.path` and `authority` mean nothing here. */
@@ -90,11 +94,13 @@ export function writeHttp1Response(
 ): number {
   const { h1 } = head;
   let at = start;
-  if (h1 !== null && h1.minor === 1 && h1.fields > 0) at += h1.buffer.copy(buffer, at, h1.start, h1.lineStart(0));
+  let from = -1;
+  if (h1 !== null && h1.minor === 1 && h1.fields > 0) from = h1.start;
   else at += write(buffer, statusLineOf(head.status), at);
-  return writeRest(buffer, at, head, edits, edits.dropKinds | HOP_KINDS, options);
+  return writeRest(buffer, at, head, edits, edits.dropKinds | HOP_KINDS, options, from);
 }
 
+/** Writes the fields; `from` is where the start line begins if it is to be copied with them, -1 if it is written already. */
 function writeRest(
   buffer: Buffer,
   start: number,
@@ -102,10 +108,12 @@ function writeRest(
   edits: HeadEdits,
   dropKinds: number,
   options: WriteOptions,
+  from: number,
 ): number {
   const { h1 } = head;
   const drops = options.framing === Framing.length && options.length < 0 ? dropKinds : dropKinds | lengthDrop(options);
-  let at = h1 !== null ? copyFields(buffer, start, h1, drops, edits) : writeFields(buffer, start, head, drops, edits);
+  let at =
+    h1 !== null ? copyFields(buffer, start, h1, drops, edits, from) : writeFields(buffer, start, head, drops, edits);
   const { lines } = edits;
   for (let i = 0; i < lines.length; i++) {
     const line = lines[i]!;
@@ -119,7 +127,9 @@ function writeRest(
     at += write(buffer, `${UPGRADE}upgrade: ${protocol ?? 'websocket'}\r\n`, at);
   } else if (options.close) at += write(buffer, CLOSE, at);
   else if (options.keepAlive) at += write(buffer, KEEP_ALIVE, at);
-  return at + write(buffer, CRLF, at);
+  buffer[at] = CR;
+  buffer[at + 1] = LF;
+  return at + 2;
 }
 
 /** Content-Length goes when it is written anew, or when the content is in chunks; an answer to HEAD keeps it. */
@@ -128,12 +138,20 @@ function lengthDrop({ framing, length }: WriteOptions): number {
 }
 
 /** Copies lines as they came, in runs of those that stay. */
-function copyFields(buffer: Buffer, start: number, head: Http1Head, drops: number, edits: HeadEdits): number {
+function copyFields(
+  buffer: Buffer,
+  start: number,
+  head: Http1Head,
+  drops: number,
+  edits: HeadEdits,
+  first: number,
+): number {
   const named = head.hasOptions ? [...edits.drops, ...head.connectionOptions()] : edits.drops;
   const source = head.buffer;
   let at = start;
-  let from = head.fields === 0 ? 0 : head.lineStart(0);
-  let to = from;
+  const lines = head.fields === 0 ? head.lineEnd(-1) : head.lineStart(0);
+  let from = first < 0 ? lines : first;
+  let to = lines;
   for (let i = 0; i < head.fields; i++) {
     const end = head.lineEnd(i);
     const kind = head.kind(i);

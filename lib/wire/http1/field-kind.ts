@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fields that mean something to HTTP itself or to a proxy, told apart once while a head is read. Their length leaves at
-// most a few candidates, so most fields cost a look at their length.
-import { equalsLower } from './octets.ts';
+// Fields that mean something to HTTP itself or to a proxy, told apart once while a head is read. Length and first letter
+// leave one candidate at most, so most fields cost one look.
 
 export const FieldKind = {
   other: 0,
@@ -56,22 +55,26 @@ export const KIND_NAMES: readonly string[] = [
   'x-forwarded-client-cert',
 ];
 
-const BY_LENGTH: readonly (readonly number[])[] = Array.from({ length: 30 }, (_, length) =>
-  KIND_NAMES.flatMap((name, kind) => (kind > 0 && name.length === length ? [kind] : [])),
-);
 const KINDS = new Map(KIND_NAMES.map((name, kind) => [name, kind]));
+const LENGTHS = 32;
+const LETTERS = 32;
+/** By length and first letter, which no two of the names share. */
+const CANDIDATES = new Uint8Array(LENGTHS * LETTERS);
+const NAMES: readonly Uint8Array[] = KIND_NAMES.map((name) => Buffer.from(name));
+KIND_NAMES.forEach((name, kind) => {
+  if (kind > 0) CANDIDATES[name.length * LETTERS + (name.charCodeAt(0) & 31)] = kind;
+});
 
-/** The kind of the field whose name is `buffer[start, end)`. */
+/** The kind of the field whose name, a token, is `buffer[start, end)`. */
 export function fieldKind(buffer: Buffer, start: number, end: number): number {
   const length = end - start;
-  if (length >= BY_LENGTH.length) return FieldKind.other;
-  const candidates = BY_LENGTH[length]!;
-  for (let i = 0; i < candidates.length; i++) {
-    const kind = candidates[i]!;
-    const name = KIND_NAMES[kind]!;
-    if ((buffer[start]! | 0x20) === name.charCodeAt(0) && equalsLower(buffer, start, end, name)) return kind;
-  }
-  return FieldKind.other;
+  if (length >= LENGTHS) return FieldKind.other;
+  const kind = CANDIDATES[length * LETTERS + (buffer[start]! & 31)]!;
+  if (kind === FieldKind.other) return FieldKind.other;
+  const name = NAMES[kind]!;
+  // In a token this bit makes small letters of capitals, and nothing else one of these names' octets.
+  for (let i = 0; i < length; i++) if ((buffer[start + i]! | 0x20) !== name[i]) return FieldKind.other;
+  return kind;
 }
 
 /** The kind of the field of that lower-case name. */
