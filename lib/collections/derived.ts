@@ -7,12 +7,12 @@ import type { Collection, Equals, Fetch, Index, NodeDescription } from './collec
 import { assertOlder, type Dependent, type Placed, type Scheduler, type Upstream, type Watchers } from './node.ts';
 import { Store } from './store.ts';
 
-/** Something an item read: where its name is on the list. */
-interface Dependency {
-  readonly watchers: Watchers;
-  /** undefined: everything. */
-  readonly key: string | undefined;
-}
+/** What an item read: pairs of the lists its name is on and the keys it is there under (undefined: everything). Flat,
+ * since of all that the engine keeps there is most of this. */
+type Dependencies = readonly (Watchers | string | undefined)[];
+
+/** An item reads some things several times; on lists up to this long (entries, two a pair) they are looked for. */
+const SCANNED = 64;
 
 /** Outputs of the many items that put out one value under their own key: not worth a list for each. */
 const OWN_KEY: readonly string[] = Object.freeze(['(its own key)']);
@@ -23,9 +23,8 @@ class Item implements Dependent {
   readonly key: string;
   readonly #owner: { invalidated(key: string): void };
   /** Shared while empty: most items read nothing but their input. */
-  dependencies: readonly Dependency[] | Dependency[] = NONE;
+  dependencies: Dependencies = NONE;
   outputs: readonly string[] = NONE;
-  #before: readonly Dependency[] = NONE;
 
   constructor(key: string, owner: { invalidated(key: string): void }) {
     this.key = key;
@@ -35,47 +34,63 @@ class Item implements Dependent {
   invalidate(): void {
     this.#owner.invalidated(this.key);
   }
+}
 
-  /** It is about to be computed. */
-  begin(): void {
-    this.#before = this.dependencies;
-    this.dependencies = NONE;
+/** What the item being computed reads, beside what it read the last time. */
+class Reads {
+  #item: Item | undefined;
+  #now: (Watchers | string | undefined)[] = [];
+
+  begin(item: Item): void {
+    this.#item = item;
+    this.#now = [];
   }
 
   /** It reads something. What it reads as the last time, in the same place, stays on the list as it is. */
-  depend(watchers: Watchers, key: string | undefined): void {
-    const known = this.#before[this.dependencies.length];
-    let dependency = known;
-    if (known === undefined || known.watchers !== watchers || known.key !== key) {
-      if (key === undefined) watchers.addToAll(this);
-      else watchers.add(key, this);
-      dependency = { watchers, key };
+  add(watchers: Watchers, key: string | undefined): void {
+    const now = this.#now;
+    const item = this.#item!;
+    const at = now.length;
+    if (item.dependencies[at] !== watchers || item.dependencies[at + 1] !== key) {
+      if (at <= SCANNED && hasPair(now, watchers, key)) return;
+      if (key === undefined) watchers.addToAll(item);
+      else watchers.add(key, item);
     }
-    if (this.dependencies === NONE) this.dependencies = [dependency!];
-    else (this.dependencies as Dependency[]).push(dependency!);
+    now.push(watchers, key);
   }
 
   /** It has been computed: what it reads no more lets go of it. */
   end(): void {
-    const before = this.#before;
-    const now = this.dependencies;
-    this.#before = NONE;
+    const item = this.#item!;
+    const now = this.#now;
+    const before = item.dependencies;
     let kept: Map<Watchers, Set<string | undefined>> | undefined;
-    for (let i = 0; i < before.length; i++) {
-      const old = before[i]!;
-      if (now[i] === old) continue;
-      const { key, watchers } = old;
+    let same = before.length === now.length;
+    for (let i = 0; i < before.length; i += 2) {
+      const watchers = before[i] as Watchers;
+      const key = before[i + 1] as string | undefined;
+      if (now[i] === watchers && now[i + 1] === key) continue;
+      same = false;
       kept ??= keysByList(now);
       if (kept.get(watchers)?.has(key) === true) continue;
-      if (key === undefined) watchers.removeFromAll(this);
-      else watchers.remove(key, this);
+      if (key === undefined) watchers.removeFromAll(item);
+      else watchers.remove(key, item);
     }
+    // A copy has no room to grow, which a list that was filled one by one has.
+    if (!same) item.dependencies = now.length === 0 ? NONE : now.slice();
   }
 }
 
-function keysByList(dependencies: readonly Dependency[]): Map<Watchers, Set<string | undefined>> {
+function hasPair(list: Dependencies, watchers: Watchers, key: string | undefined): boolean {
+  for (let i = 0; i < list.length; i += 2) if (list[i] === watchers && list[i + 1] === key) return true;
+  return false;
+}
+
+function keysByList(dependencies: Dependencies): Map<Watchers, Set<string | undefined>> {
   const lists = new Map<Watchers, Set<string | undefined>>();
-  for (const { key, watchers } of dependencies) {
+  for (let i = 0; i < dependencies.length; i += 2) {
+    const watchers = dependencies[i] as Watchers;
+    const key = dependencies[i + 1] as string | undefined;
     const keys = lists.get(watchers);
     if (keys === undefined) lists.set(watchers, new Set([key]));
     else keys.add(key);
@@ -100,6 +115,8 @@ export class Derived<T> extends Store<T> {
   readonly #rivals = new Map<string, Map<string, T>>();
   #computed = 0;
   readonly #inputs: string[] = [];
+  readonly #reads = new Reads();
+  readonly #reading: Fetch = new Reading(this, this.#reads);
 
   constructor(name: string, order: number, scheduler: Scheduler, equals: Equals<T>, compute: Compute<T>) {
     super(name, order, scheduler, equals);
@@ -120,7 +137,9 @@ export class Derived<T> extends Store<T> {
 
   override describe(nameOf: (watchers: Watchers) => string): NodeDescription {
     const read = new Set<Watchers>();
-    for (const { dependencies } of this.#items.values()) for (const { watchers } of dependencies) read.add(watchers);
+    for (const { dependencies } of this.#items.values()) {
+      for (let i = 0; i < dependencies.length; i += 2) read.add(dependencies[i] as Watchers);
+    }
     const reads = [...read].map(nameOf).sort();
     return { ...this.counts(), kind: 'derived', computed: this.#computed, inputs: [...this.#inputs], reads };
   }
@@ -139,14 +158,14 @@ export class Derived<T> extends Store<T> {
 
   #recompute(key: string): void {
     const item = this.#items.get(key) ?? this.#restored(key);
-    item.begin();
+    this.#reads.begin(item);
     this.#computed++;
     let outputs: Outputs<T>;
     try {
-      outputs = this.#compute(key, new Reading(this, item));
-      item.end();
+      outputs = this.#compute(key, this.#reading);
+      this.#reads.end();
     } catch (error) {
-      item.end();
+      this.#reads.end();
       // The last good value stays: losing a policy to a bug of ours would open what it closed.
       this.#items.set(key, item);
       this.scheduler.failed(this.name, key, error);
@@ -231,14 +250,14 @@ function keysOf(outputs: Outputs<unknown>, key: string): readonly string[] {
 /** The engine's side of a collection or an index, as handed out by its graph. */
 type Readable = Upstream & { readonly name: string };
 
-/** The {@link Fetch} of one computation. */
+/** The {@link Fetch} of a collection's computations. */
 class Reading implements Fetch {
   readonly #reader: Placed;
-  readonly #item: Item;
+  readonly #reads: Reads;
 
-  constructor(reader: Placed, item: Item) {
+  constructor(reader: Placed, reads: Reads) {
     this.#reader = reader;
-    this.#item = item;
+    this.#reads = reads;
   }
 
   get<V>(from: Collection<V>, key: string): V | undefined {
@@ -260,6 +279,6 @@ class Reading implements Fetch {
     const readable = from as unknown as Readable;
     assertOlder(this.#reader, readable);
     if (readable.constant) return;
-    this.#item.depend(readable.watchers, key);
+    this.#reads.add(readable.watchers, key);
   }
 }

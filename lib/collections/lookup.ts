@@ -2,6 +2,7 @@
 //
 // An index over one collection, kept up to date item by item.
 
+import { FewByKey } from '#lib/kit/few.ts';
 import type { Collection, Index, NodeDescription } from './collection.ts';
 import { assertOlder, Node, type Scheduler, type Upstream, Watchers } from './node.ts';
 
@@ -12,8 +13,8 @@ export class Lookup<T> extends Node implements Index<T>, Upstream {
   readonly constant: boolean = false;
   readonly #over: Collection<T>;
   readonly #keysOf: (value: T, key: string) => Iterable<string>;
-  /** Index key → key of the item, or keys when there are several. */
-  readonly #members = new Map<string, string | Set<string>>();
+  /** Keys of items by index key. */
+  readonly #members = new FewByKey<string>();
   readonly #keysOfItem = new Map<string, readonly string[]>();
   /** Ordered lists, made when first asked for. */
   readonly #lists = new Map<string, readonly T[]>();
@@ -41,10 +42,11 @@ export class Lookup<T> extends Node implements Index<T>, Upstream {
   lookup(key: string): readonly T[] {
     const known = this.#lists.get(key);
     if (known !== undefined) return known;
-    const members = this.#members.get(key);
-    if (members === undefined) return NOTHING;
-    const keys = typeof members === 'string' ? [members] : [...members].sort();
-    const list = keys.map((item) => this.#over.get(item) as T);
+    if (!this.#members.has(key)) return NOTHING;
+    const list = this.#members
+      .of(key)
+      .sort()
+      .map((item) => this.#over.get(item) as T);
     this.#lists.set(key, list);
     return list;
   }
@@ -80,11 +82,11 @@ export class Lookup<T> extends Node implements Index<T>, Upstream {
       const after = value === undefined ? NOTHING : this.#keysFor(value, item, before);
       for (const key of before) {
         touched.add(key);
-        this.#remove(key, item);
+        this.#members.delete(key, item);
       }
       for (const key of after) {
         touched.add(key);
-        this.#add(key, item);
+        this.#members.add(key, item);
       }
       if (after.length === 0) this.#keysOfItem.delete(item);
       else this.#keysOfItem.set(item, after);
@@ -94,19 +96,6 @@ export class Lookup<T> extends Node implements Index<T>, Upstream {
       for (const changed of this.#downstream) changed(key);
       this.watchers.invalidate(key);
     }
-  }
-
-  #add(key: string, item: string): void {
-    const members = this.#members.get(key);
-    if (members === undefined) this.#members.set(key, item);
-    else if (typeof members === 'string') this.#members.set(key, new Set([members, item]));
-    else members.add(item);
-  }
-
-  #remove(key: string, item: string): void {
-    const members = this.#members.get(key);
-    if (members === item) this.#members.delete(key);
-    else if (typeof members === 'object' && members.delete(item) && members.size === 0) this.#members.delete(key);
   }
 
   #keysFor(value: T, item: string, before: readonly string[]): readonly string[] {

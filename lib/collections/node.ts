@@ -4,6 +4,7 @@
 // in that order brings the whole graph up to date with every function called at most once an item and batch.
 
 import { AmbitError } from '#lib/kit/error.ts';
+import { FewByKey } from '#lib/kit/few.ts';
 import type { NodeDescription } from './collection.ts';
 
 /** The side of the graph that nodes need. */
@@ -50,15 +51,12 @@ export interface Dependent {
 
 /** Who read which keys of one collection or index. */
 export class Watchers {
-  /** Most keys have one reader: that stands by itself, without a set around it. */
-  readonly #byKey = new Map<string, Dependent | Set<Dependent>>();
+  /** Most keys have one reader. */
+  readonly #byKey = new FewByKey<Dependent>();
   readonly #ofAll = new Set<Dependent>();
 
   add(key: string, dependent: Dependent): void {
-    const known = this.#byKey.get(key);
-    if (known === undefined) this.#byKey.set(key, dependent);
-    else if (known instanceof Set) known.add(dependent);
-    else if (known !== dependent) this.#byKey.set(key, new Set([known, dependent]));
+    this.#byKey.add(key, dependent);
   }
 
   addToAll(dependent: Dependent): void {
@@ -66,9 +64,7 @@ export class Watchers {
   }
 
   remove(key: string, dependent: Dependent): void {
-    const known = this.#byKey.get(key);
-    if (known === dependent) this.#byKey.delete(key);
-    else if (known instanceof Set && known.delete(dependent) && known.size === 0) this.#byKey.delete(key);
+    this.#byKey.delete(key, dependent);
   }
 
   removeFromAll(dependent: Dependent): void {
@@ -76,9 +72,7 @@ export class Watchers {
   }
 
   invalidate(key: string): void {
-    const known = this.#byKey.get(key);
-    if (known instanceof Set) for (const dependent of known) dependent.invalidate();
-    else known?.invalidate();
+    this.#byKey.each(key, invalidateOne);
     for (const dependent of this.#ofAll) dependent.invalidate();
   }
 
@@ -86,6 +80,10 @@ export class Watchers {
   get size(): number {
     return this.#byKey.size + this.#ofAll.size;
   }
+}
+
+function invalidateOne(dependent: Dependent): void {
+  dependent.invalidate();
 }
 
 /** A node whose changed keys are another node's work list. */

@@ -52,6 +52,9 @@ export function createPolicies(graph: Graph, sources: PolicySources): PolicyColl
   const bySelector = graph.index('authorization policies by selector', converted, ({ policy, selector }) =>
     policy === undefined || selector === undefined ? [] : [selectorKey(policy.namespace, selector)],
   );
+  const selecting = namespacesOf(graph, 'authorization policies', converted, ({ policy, selector }) =>
+    policy === undefined || selector === undefined ? undefined : policy.namespace,
+  );
   const own = graph.map('authorization policies sent', converted, (one) => one.policy);
   const peers = createPeerPolicies(graph, peerAuthentications, settings);
   const allowed = graph.flatMap('waypoint policies', waypoints, (waypoint, _key, fetch): [string, Policy][] => {
@@ -65,7 +68,8 @@ export function createPolicies(graph: Graph, sources: PolicySources): PolicyColl
     policies: graph.union('policies', [own, peers.policies, allowed]),
     boundTo: ({ labels, namespace, waypoint }, fetch) => {
       const { autoAllowWaypoints, rootNamespace } = settingsIn(settings, fetch);
-      const keys = selecting(bySelector, namespace, rootNamespace, labels, fetch);
+      const scopes = namespace === rootNamespace ? [] : inUse(selecting, namespace, fetch);
+      const keys = keysSelecting(bySelector, [...scopes, rootNamespace], labels, fetch);
       const implicit = waypoint !== undefined && autoAllowWaypoints ? [waypointPolicyKey(waypoint)] : [];
       return [...keys, ...peers.keysOf(namespace, rootNamespace, labels, fetch), ...implicit];
     },
@@ -81,16 +85,34 @@ function convertOrClose(object: AuthorizationPolicy, settings: MeshSettings): Co
   }
 }
 
-/** Keys of selector policies of the own and the root namespace that match, sorted. */
-function selecting(
+/** Namespaces in which there are objects that `namespaceOfOne` names one for. Most have none: their pods need not look
+ * for each of their labels, and need not be remembered as having looked. */
+function namespacesOf<T>(
+  graph: Graph,
+  name: string,
+  objects: Collection<T>,
+  namespaceOfOne: (one: T) => string | undefined,
+): Collection<true> {
+  const byNamespace = graph.index(`${name} that select, by namespace`, objects, (one) => {
+    const namespace = namespaceOfOne(one);
+    return namespace === undefined ? [] : [namespace];
+  });
+  return graph.group(`namespaces with ${name} that select`, byNamespace, () => true as const);
+}
+
+function inUse(selecting: Collection<true>, namespace: string, fetch: Fetch): string[] {
+  return fetch.get(selecting, namespace) === undefined ? [] : [namespace];
+}
+
+/** Keys of selector policies of these namespaces that match, sorted. */
+function keysSelecting(
   bySelector: Index<ConvertedPolicy>,
-  namespace: string,
-  rootNamespace: string,
+  scopes: readonly string[],
   labels: Labels,
   fetch: Fetch,
 ): string[] {
   const keys = new Set<string>();
-  for (const scope of new Set([namespace, rootNamespace])) {
+  for (const scope of scopes) {
     for (const candidate of candidateKeys(scope, labels)) {
       for (const { policy, selector } of fetch.lookup(bySelector, candidate)) {
         if (policy !== undefined && selector !== undefined && selects(selector, labels)) keys.add(policy.key);
@@ -117,6 +139,9 @@ function createPeerPolicies(
     const selector = selectorOf(object);
     return selector === undefined ? [] : [selectorKey(namespaceOf(object), selector)];
   });
+  const selecting = namespacesOf(graph, 'peer authentications', objects, (object) =>
+    selectorOf(object) === undefined ? undefined : namespaceOf(object),
+  );
   const all = graph.index('peer authentications', objects, () => [EVERY]);
   const inherited = (namespace: string, rootNamespace: string, fetch: Fetch): MtlsMode =>
     inheritedMode(
@@ -139,8 +164,9 @@ function createPeerPolicies(
   return {
     policies: graph.union('peer authentication policies', [converted, keyed]),
     keysOf: (namespace, rootNamespace, labels, fetch) => {
-      const candidates = namespace === rootNamespace ? [] : candidateKeys(namespace, labels);
-      const matching = candidates
+      const scopes = namespace === rootNamespace ? [] : inUse(selecting, namespace, fetch);
+      const matching = scopes
+        .flatMap((scope) => candidateKeys(scope, labels))
         .flatMap((candidate) => fetch.lookup(bySelector, candidate))
         .filter((object) => selects(selectorOf(object) ?? {}, labels));
       return peerPolicyKeys(oldest(matching), inherited(namespace, rootNamespace, fetch), rootNamespace);

@@ -31,7 +31,11 @@ export function podAddresses(pod: Pod): readonly Ip[] {
   if (phase === 'Failed' || phase === 'Succeeded') return [];
   const listed = pod.status?.podIPs?.map((one) => one.ip ?? '') ?? [];
   const texts = listed.length > 0 ? listed : [pod.status?.podIP ?? ''];
-  return texts.map(parseIp).filter((ip) => ip !== undefined);
+  // A filtered list keeps room for more; a copy has none, which counts where a hundred thousand are kept.
+  return texts
+    .map(parseIp)
+    .filter((ip) => ip !== undefined)
+    .slice();
 }
 
 export function podUid(pod: Pod, clusterId: string): string {
