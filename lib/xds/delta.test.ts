@@ -63,7 +63,16 @@ async function startServer(
   delta.serve({ typeUrl: ADDRESS_TYPE, view: () => ({ log, resolve }) });
   const server = new Server({ 'grpc.max_receive_message_length': -1 });
   const service = delta.service('plaintext');
-  server.addService(service.definition, service.implementation);
+  const { deltaAggregatedResources } = service.definition;
+  let copied = 0;
+  const counting = {
+    ...deltaAggregatedResources,
+    responseSerialize: (frame: Buffer) => {
+      copied++;
+      return deltaAggregatedResources.responseSerialize(frame);
+    },
+  };
+  server.addService({ deltaAggregatedResources: counting }, service.implementation);
   const bound = await new Promise<number>((resolve, reject) =>
     server.bindAsync(`127.0.0.1:${port}`, serverCredentials(identity), (error, at) =>
       error === null ? resolve(at) : reject(error),
@@ -73,6 +82,8 @@ async function startServer(
     delta,
     events,
     port: bound,
+    /** Messages that the transport has made a copy of. */
+    copied: () => copied,
     set(...entries: ReturnType<typeof entry>[]) {
       log.update(entries, []);
       delta.push();
@@ -165,6 +176,18 @@ test('twenty thousand resources come in one response', async () => {
   await using client = startClient(server.port);
   await client.client.whenSynced();
   deepEqual(client.batches, [20_000]);
+});
+
+test('what many clients are told is sent to each as it is, without a copy in the transport', async () => {
+  const log = new ResourceLog();
+  log.update([entry('a', 1)], []);
+  await using server = await startServer(log);
+  await using stack = new AsyncDisposableStack();
+  const clients = Array.from({ length: 3 }, () => stack.use(startClient(server.port)));
+  await Promise.all(clients.map(({ client }) => client.whenSynced()));
+  server.set(entry('b', 1));
+  await until('the change', () => clients.every(({ batches }) => batches.length === 2));
+  equal(server.copied(), 0);
 });
 
 test('of many clients that come at once, those who must wait for the first snapshots of others get theirs too', async () => {

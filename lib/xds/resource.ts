@@ -78,7 +78,10 @@ export interface ResponseParts {
   readonly fields: readonly Uint8Array[];
 }
 
-/** The bytes of a DeltaDiscoveryResponse. */
+/** What gRPC puts before a message: whether it is compressed, and its length (gRPC over HTTP/2, Length-Prefixed-Message). */
+export const FRAME_PREFIX = 5;
+
+/** A DeltaDiscoveryResponse as a gRPC frame: {@link FRAME_PREFIX} bytes, then the message. */
 export function encodeResponse(parts: ResponseParts): Buffer {
   const writer = new BinaryWriter();
   const text = (field: number, value: string) => writer.tag(field, WireType.LengthDelimited).string(value);
@@ -89,5 +92,7 @@ export function encodeResponse(parts: ResponseParts): Buffer {
   writer.tag(FIELD.controlPlane, WireType.LengthDelimited).fork();
   text(1, parts.controlPlane);
   writer.join();
-  return Buffer.concat([writer.finish(), ...parts.fields]);
+  const frame = Buffer.concat([Buffer.alloc(FRAME_PREFIX), writer.finish(), ...parts.fields]);
+  frame.writeUInt32BE(frame.length - FRAME_PREFIX, 1);
+  return frame;
 }

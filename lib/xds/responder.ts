@@ -2,13 +2,16 @@
 // Responses about one log. Clients that ask for everything and are equally far get the very same bytes under the same
 // nonce (a nonce only has to be unique within a stream), so that a thousand clients cost one encoding.
 
-import { encodeResponse, fieldWithAliases, type ResourceEntry } from './resource.ts';
+import { encodeResponse, FRAME_PREFIX, fieldWithAliases, type ResourceEntry, type ResponseParts } from './resource.ts';
 import type { ResourceLog } from './resource-log.ts';
 
 export interface ServerResponse {
   readonly typeUrl: string;
   readonly nonce: string;
+  /** The message. */
   readonly bytes: Buffer;
+  /** The message as gRPC sends it, its length before it; `bytes` is a part of it. */
+  readonly frame: Buffer;
   readonly resources: number;
   readonly removed: number;
 }
@@ -58,8 +61,7 @@ export class Responder {
     const { log, typeUrl } = this;
     const parts = { typeUrl, nonce: nonce(), systemVersion: String(log.generation), controlPlane, removed };
     const fields = entries.map((entry) => (withAliases ? fieldWithAliases(entry) : entry.field));
-    const bytes = encodeResponse({ ...parts, fields });
-    return { typeUrl, nonce: parts.nonce, bytes, resources: entries.length, removed: removed.length };
+    return encoded({ ...parts, fields });
   }
 
   #sharesOf(generation: number): boolean {
@@ -98,7 +100,19 @@ export class Responders {
   nothing(typeUrl: string, held: readonly string[]): ServerResponse {
     const nonce = this.#options.nonce();
     const { controlPlane } = this.#options;
-    const bytes = encodeResponse({ typeUrl, nonce, systemVersion: '0', controlPlane, removed: held, fields: [] });
-    return { typeUrl, nonce, bytes, resources: 0, removed: held.length };
+    return encoded({ typeUrl, nonce, systemVersion: '0', controlPlane, removed: held, fields: [] });
   }
+}
+
+function encoded(parts: ResponseParts): ServerResponse {
+  const frame = encodeResponse(parts);
+  const { fields, nonce, removed, typeUrl } = parts;
+  return {
+    typeUrl,
+    nonce,
+    frame,
+    bytes: frame.subarray(FRAME_PREFIX),
+    resources: fields.length,
+    removed: removed.length,
+  };
 }

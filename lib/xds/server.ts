@@ -12,6 +12,7 @@ import {
   type DeltaDiscoveryResponse,
 } from '#lib/proto/gen/discovery_pb.ts';
 import { grpcService } from '#lib/proto/grpc.ts';
+import { FRAME_PREFIX } from './resource.ts';
 import { Responders, type ServerResponse } from './responder.ts';
 import { type Peer, type RequestNote, type ResourceSource, ServerStream, type TypeStatus } from './server-stream.ts';
 
@@ -79,18 +80,28 @@ export interface StreamStatus {
 type Call = ServerDuplexStream<DeltaDiscoveryRequest, Buffer>;
 type Definition = ReturnType<typeof deltaService>;
 
-/** The service with responses passed through as bytes, since they are encoded already. */
+/** The service with responses passed through, since they are encoded and framed already; see {@link passFrames}. */
 function deltaService() {
   const service = grpcService(AggregatedDiscoveryService);
   return {
     deltaAggregatedResources: {
       ...service.deltaAggregatedResources,
-      responseSerialize: (bytes: Buffer): Buffer => bytes,
+      responseSerialize: (frame: Buffer): Buffer => frame.subarray(FRAME_PREFIX),
       responseDeserialize: service.deltaAggregatedResources.responseDeserialize as (
         bytes: Buffer,
       ) => DeltaDiscoveryResponse,
     },
   };
+}
+
+/**
+ * Has the transport send frames as they are. It would copy each message behind five bytes of its own, once for each
+ * client: 500 clients and 1,000 changes a second are 160 MB/s of such copies, and V8 collects the whole heap each time
+ * 64 MB of them have come together. A grpc-js that does it in another way finds the message without its prefix.
+ */
+function passFrames(call: Call): void {
+  const { call: inner } = call as unknown as { readonly call?: { serializeMessage?: (frame: Buffer) => Buffer } };
+  if (typeof inner?.serializeMessage === 'function') inner.serializeMessage = (frame) => frame;
 }
 
 interface Connection {
@@ -194,6 +205,7 @@ export class DeltaServer {
       blocked: false,
     };
     this.#connections.add(connection);
+    passFrames(call);
     const cancelHello = clock.after(HELLO_MS, () => {
       if (connection.phase === 'new') this.#fail(connection, Code.DEADLINE_EXCEEDED, 'no request came on this stream');
     });
@@ -333,7 +345,7 @@ export class DeltaServer {
   #write(connection: Connection, peer: Peer, response: ServerResponse): void {
     const { clock, observer } = this.#options;
     const started = clock.monotonic();
-    const { length } = response.bytes;
+    const { length } = response.frame;
     if (connection.starting !== undefined) {
       connection.starting += length;
       this.#startingBytes += length;
@@ -344,7 +356,7 @@ export class DeltaServer {
       this.#startingBytes -= length;
       this.#startNext();
     };
-    if (!connection.call.write(response.bytes, taken)) connection.blocked = true;
+    if (!connection.call.write(response.frame, taken)) connection.blocked = true;
     observer.sent(peer, response, clock.monotonic() - started);
   }
 
