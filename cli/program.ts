@@ -10,6 +10,7 @@ import { programCommands } from './command/programs.ts';
 import { proxyConfigCommand } from './command/proxy-config.ts';
 import { proxyStatusCommand } from './command/proxy-status.ts';
 import { remoteSecretCommand } from './command/remote-secret.ts';
+import { tagCommand } from './command/tag.ts';
 import { validateCommand } from './command/validate.ts';
 import { versionCommand } from './command/version.ts';
 import { waypointCommand } from './command/waypoint.ts';
@@ -30,6 +31,7 @@ const COMMANDS: readonly CommandFactory[] = [
   proxyStatusCommand,
   proxyConfigCommand,
   waypointCommand,
+  tagCommand,
   remoteSecretCommand,
   versionCommand,
 ];

@@ -187,7 +187,15 @@ export class App {
       health,
     });
     const targets = { ...gatewayTargets(informers, model), ...routeTargets(informers, model, config.ownClassesOnly) };
-    const status = createStatus({ client, clock, config, informers, targets, log: log.child('status') });
+    const status = createStatus({
+      client,
+      clock,
+      config,
+      informers,
+      targets,
+      ownership: () => model.ownership,
+      log: log.child('status'),
+    });
     model.onReport((id, report) => status.writer.report(id, report));
     followGateways(model, status.objects);
     followRoutes(model, status.objects);
@@ -228,6 +236,7 @@ export class App {
       clock,
       config,
       entries: informers.serviceEntries,
+      goesFirst: () => model.ownership.unnamed,
       log: log.child('entry'),
     });
     let history: History | undefined;
@@ -327,6 +336,7 @@ export class App {
         namespaces: informers.namespaces,
         configMaps: informers.rootConfigMaps,
         rootPem: () => authority.signer.rootPem,
+        goesFirst: () => model.ownership.unnamed,
       });
       authority.onRootChange(() => rootMaps?.refresh());
       rootMaps.start();

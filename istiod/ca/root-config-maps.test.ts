@@ -35,6 +35,7 @@ async function setUp() {
     namespaces,
     configMaps,
     rootPem: () => root,
+    goesFirst: () => true,
   });
   namespaces.start();
   configMaps.start();

@@ -32,6 +32,8 @@ export interface RootConfigMapsOptions {
   /** Of the config maps of that name only. */
   readonly configMaps: Informer<ConfigMap>;
   readonly rootPem: () => string;
+  /** Whether this replica's revision goes first: one writes for all. */
+  readonly goesFirst: () => boolean;
 }
 
 export class RootConfigMaps {
@@ -48,9 +50,9 @@ export class RootConfigMaps {
       concurrency: 4,
       reconcile: (namespace) => this.#reconcile(namespace),
     });
-    const { client, clock, identity, leaseSeconds, log, namespace } = options;
+    const { client, clock, goesFirst, identity, leaseSeconds, log, namespace } = options;
     const lead = (): void => this.refresh();
-    this.#leader = new Leader({ client, clock, log, namespace, name: LEASE, identity, leaseSeconds, lead });
+    this.#leader = new Leader({ client, clock, log, namespace, name: LEASE, identity, leaseSeconds, goesFirst, lead });
   }
 
   /** Call it once both informers are synced, or the first pass would write what is right already. */

@@ -25,8 +25,11 @@ test('a host without addresses is given some in its status, and loses them when 
     api.put(PATH, serviceEntry('api', { hosts: ['api.test'], resolution: 'DNS' }) as never);
     entries.start();
     await entries.whenSynced();
-    const config = { namespace: 'istio-system', podName: 'istiod-1', revision: '', leaseSeconds: 30 };
-    giveAddresses({ client, clock: systemClock, log, config, entries }, { signal: ending.signal, holds: () => true });
+    const config = { namespace: 'istio-system', podName: 'istiod-1', leaseSeconds: 30 };
+    giveAddresses(
+      { client, clock: systemClock, log, config, entries, goesFirst: () => true },
+      { signal: ending.signal, holds: () => true },
+    );
     const given = () => api.find<GenericObject>(PATH, 'shop', 'api')?.status?.['addresses'] as unknown[] | undefined;
     await until('addresses', () => (given()?.length ?? 0) > 0);
     deepEqual(given(), [

@@ -12,7 +12,6 @@ import { Leader, type Term } from '#lib/kube/leader.ts';
 import type { GenericObject } from '#lib/kube/object.ts';
 import { WorkQueue } from '#lib/kube/work-queue.ts';
 import type { ServiceEntry } from '#lib/model/object/entry.ts';
-import { REVISION } from '#lib/model/object/names.ts';
 import { AddressAllocator, inOrder } from '#lib/model/service/allocator.ts';
 import type { IstiodConfig } from '../config.ts';
 
@@ -22,8 +21,10 @@ export interface EntryAddressesOptions {
   readonly client: KubeClient;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly config: Pick<IstiodConfig, 'namespace' | 'podName' | 'revision' | 'leaseSeconds'>;
+  readonly config: Pick<IstiodConfig, 'namespace' | 'podName' | 'leaseSeconds'>;
   readonly entries: Informer<GenericObject>;
+  /** Whether this replica's revision goes first: one gives addresses to the entries of all, since addresses are unique. */
+  readonly goesFirst: () => boolean;
 }
 
 /** The leader that gives addresses; call it once the informer is synced. */
@@ -36,6 +37,7 @@ export function createEntryAddresses(options: EntryAddressesOptions): Leader {
     namespace: config.namespace,
     name: LEASE,
     identity: config.podName,
+    goesFirst: options.goesFirst,
     leaseSeconds: config.leaseSeconds,
     lead: (term) => giveAddresses(options, term),
   });
@@ -43,13 +45,8 @@ export function createEntryAddresses(options: EntryAddressesOptions): Leader {
 
 /** Keeps the statuses right until the term ends. */
 export function giveAddresses(options: EntryAddressesOptions, { holds, signal }: Term): void {
-  const { client, clock, config, entries, log } = options;
+  const { client, clock, entries, log } = options;
   const allocator = new AddressAllocator();
-  const ours = (entry: GenericObject | undefined): ServiceEntry | undefined => {
-    const revision = entry?.metadata.labels?.[REVISION];
-    const other = revision !== undefined && config.revision !== '' && revision !== config.revision;
-    return other ? undefined : (entry as ServiceEntry | undefined);
-  };
   const queue = new WorkQueue({
     name: 'the addresses of a ServiceEntry',
     clock,
@@ -58,7 +55,7 @@ export function giveAddresses(options: EntryAddressesOptions, { holds, signal }:
     holds,
     reconcile: async (key) => {
       const entry = entries.get(key);
-      if (entry === undefined || ours(entry) === undefined) return;
+      if (entry === undefined) return;
       const { name, namespace, resourceVersion } = entry.metadata;
       const has = (entry as ServiceEntry).status?.addresses ?? [];
       const wanted = allocator.wanted(key);
@@ -72,11 +69,11 @@ export function giveAddresses(options: EntryAddressesOptions, { holds, signal }:
       log.info('gave addresses to a ServiceEntry', { entry: key, addresses: wanted.map(({ value }) => value) });
     },
   });
-  const known = [...entries.values()].flatMap((entry) => ours(entry) ?? []);
+  const known = [...entries.values()] as ServiceEntry[];
   for (const [key, entry] of inOrder(known)) allocator.update(key, entry);
   const unsubscribe = entries.subscribe((changes) => {
     for (const change of changes) {
-      const entry = change.op === 'set' ? ours(change.object) : undefined;
+      const entry = change.op === 'set' ? (change.object as ServiceEntry) : undefined;
       for (const key of allocator.update(change.key, entry)) queue.add(key);
     }
   });

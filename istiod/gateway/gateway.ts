@@ -10,6 +10,7 @@ import { Leader } from '#lib/kube/leader.ts';
 import { objectKey as keyOf } from '#lib/kube/object.ts';
 import type { IstiodConfig } from '../config.ts';
 import type { ObjectStatusWriter, StatusTarget } from '../status/object-status.ts';
+import { leaseOf } from '../status/status.ts';
 import type { Informers } from '../watch/informers.ts';
 import type { MeshModel } from '../watch/mesh-model.ts';
 import { ClassCreator } from './classes.ts';
@@ -54,7 +55,7 @@ export class GatewayController {
       clock,
       log,
       namespace: config.namespace,
-      name: config.revision === '' ? LEASE : `${LEASE}-${config.revision}`,
+      name: leaseOf(LEASE, config.revision),
       identity: config.podName,
       leaseSeconds: config.leaseSeconds,
       lead: (term) => {

@@ -27,6 +27,8 @@ export interface ObjectStatusWriterOptions {
   readonly log: Logger;
   /** By kind's name. */
   readonly targets: Readonly<Record<string, StatusTarget>>;
+  /** Whether an object is ours to write on, and not another revision's. */
+  readonly owns: (object: GenericObject) => boolean;
 }
 
 export class ObjectStatusWriter {
@@ -74,11 +76,11 @@ export class ObjectStatusWriter {
   }
 
   async #write(id: string): Promise<void> {
-    const { client, clock, targets } = this.#options;
+    const { client, clock, owns, targets } = this.#options;
     const space = id.indexOf(' ');
     const target = targets[id.slice(0, space)];
     const object = target?.informer.get(id.slice(space + 1));
-    if (target === undefined || object === undefined) return;
+    if (target === undefined || object === undefined || !owns(object)) return;
     const version = object.metadata.resourceVersion ?? '';
     // Written already: the watch will bring it, and this is called again.
     if (this.#basedOn.get(id) === version) return;

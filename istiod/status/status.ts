@@ -18,12 +18,15 @@ import {
   WORKLOAD_GROUP,
 } from '#lib/kube/kind.ts';
 import { Leader } from '#lib/kube/leader.ts';
+import type { KubeObject } from '#lib/kube/object.ts';
+import { REVISION } from '#lib/model/object/names.ts';
 import {
   ENTRY_MANAGER,
   SERVICE_MANAGER,
   WAYPOINT_POLICY_MANAGER,
   ZTUNNEL_POLICY_MANAGER,
 } from '#lib/model/report/report.ts';
+import { isOwn, type Ownership } from '#lib/model/revision.ts';
 import type { IstiodConfig } from '../config.ts';
 import type { Informers } from '../watch/informers.ts';
 import { ObjectStatusWriter, type StatusTarget } from './object-status.ts';
@@ -38,17 +41,24 @@ export interface StatusOptions {
   readonly log: Logger;
   readonly config: IstiodConfig;
   readonly informers: Informers;
+  readonly ownership: () => Ownership;
   /** Kinds whose status is more than conditions. */
   readonly targets: Readonly<Record<string, StatusTarget>>;
 }
 
-export function createStatus({ client, clock, config, informers, log, targets }: StatusOptions) {
+export function createStatus(options: StatusOptions) {
+  const { client, clock, config, informers, log, ownership, targets } = options;
+  const owns = ({ metadata }: KubeObject): boolean => {
+    const space = informers.namespaces.get(metadata.namespace ?? '');
+    return isOwn(ownership(), metadata.labels?.[REVISION], space?.metadata.labels?.[REVISION]);
+  };
   const events = new EventRecorder({ client, clock, log, component: 'istiod', instance: config.podName });
   const writer = new StatusWriter({
     client,
     clock,
     log,
     events,
+    owns,
     targets: {
       AuthorizationPolicy: conditionTarget(informers.authorizationPolicies, {
         ZtunnelAccepted: ZTUNNEL_POLICY_MANAGER,
@@ -76,13 +86,13 @@ export function createStatus({ client, clock, config, informers, log, targets }:
       WorkloadGroup: WORKLOAD_GROUP,
     },
   });
-  const objects = new ObjectStatusWriter({ client, clock, log, targets });
+  const objects = new ObjectStatusWriter({ client, clock, log, targets, owns });
   const leader = new Leader({
     client,
     clock,
     log,
     namespace: config.namespace,
-    name: LEASE,
+    name: leaseOf(LEASE, config.revision),
     identity: config.podName,
     leaseSeconds: config.leaseSeconds,
     lead: (term) => {
@@ -91,4 +101,9 @@ export function createStatus({ client, clock, config, informers, log, targets }:
     },
   });
   return { writer, objects, leader };
+}
+
+/** The lease of a task that each revision does for the objects it owns. */
+export function leaseOf(task: string, revision: string): string {
+  return revision === '' || revision === 'default' ? task : `${task}-${revision}`;
 }

@@ -50,6 +50,7 @@ async function setUp(status?: Record<string, unknown>) {
   const writer = new StatusWriter({
     ...common,
     events,
+    owns: ({ metadata }) => metadata.labels?.['istio.io/rev'] !== 'another',
     targets: { AuthorizationPolicy: conditionTarget(informer, { ZtunnelAccepted: 'm', WaypointAccepted: 'w' }) },
     kinds: { AuthorizationPolicy: AUTHORIZATION_POLICY, Pod: POD },
   });
@@ -61,6 +62,7 @@ async function setUp(status?: Record<string, unknown>) {
   return {
     ...cluster,
     writer,
+    informer,
     conditions,
     term: { signal: term.signal, holds: () => true },
     endTerm: () => term.abort(),
@@ -117,4 +119,16 @@ test('a problem that a condition tells is not told again by an Event; one of a k
     ['Pod'],
   );
   match(event?.message ?? '', /^Pod shop\/p: spec.action: "FORBID" is not known; write DENY$/);
+});
+
+test('nothing is written on an object of another revision, which has a control plane of its own', async () => {
+  await using env = await setUp();
+  const metadata = { name: 'p', namespace: 'shop', labels: { 'istio.io/rev': 'another' } };
+  env.api.put(POLICIES, { metadata });
+  await until('its label', () => env.informer.get('shop/p')?.metadata.labels !== undefined);
+  env.writer.lead(env.term);
+  env.writer.report(ID, report('AuthorizationPolicy', { conditions: [ACCEPTED] }));
+  env.writer.report('Pod shop/p', report('Pod', { problems: [PROBLEM] }));
+  await until('what is ours', () => env.events().length === 1);
+  deepEqual(env.writes(), []);
 });

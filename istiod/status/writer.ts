@@ -54,6 +54,8 @@ export interface StatusWriterOptions {
   readonly events: EventRecorder;
   /** By kind's name. A kind that is not among them is told of its problems by Events. */
   readonly targets: Readonly<Record<string, ConditionTarget>>;
+  /** Whether an object is ours to write on, and not another revision's. */
+  readonly owns: (object: KubeObject) => boolean;
   /** Kinds of objects that may have Events. */
   readonly kinds: Readonly<Record<string, Kind<KubeObject>>>;
 }
@@ -109,6 +111,8 @@ export class StatusWriter {
     const report = this.#reports.get(id);
     const target = this.#options.targets[kind];
     const object = target?.get(id.slice(space + 1));
+    const about = object ?? (report && { metadata: report.object });
+    if (about === undefined || !this.#options.owns(about)) return;
     if (target !== undefined && object !== undefined) {
       await this.#writeConditions(target, id, object, wantedConditions(target, report));
     }

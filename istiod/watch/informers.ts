@@ -17,6 +17,7 @@ import {
   HORIZONTAL_POD_AUTOSCALER,
   HTTP_ROUTE,
   type Kind,
+  MUTATING_WEBHOOK_CONFIGURATION,
   NAMESPACE,
   NODE,
   PEER_AUTHENTICATION,
@@ -30,13 +31,14 @@ import {
   SERVICE_ENTRY,
   TCP_ROUTE,
   TLS_ROUTE,
+  VALIDATING_WEBHOOK_CONFIGURATION,
   VIRTUAL_SERVICE,
   WORKLOAD_ENTRY,
   WORKLOAD_GROUP,
 } from '#lib/kube/kind.ts';
 import type { KubeObject, Node, Pod } from '#lib/kube/object.ts';
 import { DEFAULTS_FOR_CLASS } from '#lib/model/gateway/parameters.ts';
-import { GATEWAY_MANAGED } from '#lib/model/object/names.ts';
+import { DEFAULT_VALIDATOR, GATEWAY_MANAGED, TAG } from '#lib/model/object/names.ts';
 import type { IstiodMetrics } from '../metrics.ts';
 import type { SourceHealth } from './source-health.ts';
 
@@ -96,6 +98,11 @@ export function createInformers(options: InformersOptions) {
       selection: { labelSelector: DEFAULTS_FOR_CLASS, namespace: options.namespace },
     }),
     remoteSecrets: make(SECRET, { selection: { labelSelector: REMOTE_SECRET, namespace: options.namespace } }),
+    tagWebhooks: make(MUTATING_WEBHOOK_CONFIGURATION, { selection: { labelSelector: TAG }, trim: onlyMetadata }),
+    defaultValidators: make(VALIDATING_WEBHOOK_CONFIGURATION, {
+      selection: named(DEFAULT_VALIDATOR),
+      trim: onlyMetadata,
+    }),
     rootConfigMaps: make(CONFIG_MAP, { selection: named(options.rootConfigMap) }),
     meshConfig: make(CONFIG_MAP, { selection: named(options.meshConfigMap, options.namespace) }),
   };
@@ -151,6 +158,11 @@ function eventName(change: { readonly op: 'set' | 'delete'; readonly old?: unkno
   return change.old === undefined ? 'add' : 'update';
 }
 
+/** Of a webhook configuration only its labels are read; its bundles are large. */
+function onlyMetadata<T extends KubeObject>(object: T): T {
+  return { metadata: withoutManagedFields(object).metadata } as T;
+}
+
 function withoutManagedFields<T extends KubeObject>(object: T): T {
   const { managedFields: _, ...metadata } = object.metadata as T['metadata'] & { managedFields?: unknown };
   return { ...object, metadata };
@@ -162,11 +174,9 @@ export function trimPod(pod: Pod): Pod {
   const { metadata } = withoutManagedFields(pod);
   const { spec, status } = pod;
   const withPorts = (list: NonNullable<Pod['spec']>['containers']) =>
-    (list ?? []).flatMap(({ name, ports, restartPolicy }) =>
-      ports === undefined || ports.length === 0
-        ? []
-        : [{ name, ports, ...(restartPolicy === undefined ? {} : { restartPolicy }) }],
-    );
+    (list ?? [])
+      .filter(({ ports }) => ports !== undefined && ports.length > 0)
+      .map(({ name, ports = [], restartPolicy }) => ({ name, ports, ...(restartPolicy && { restartPolicy }) }));
   const ready = status?.conditions?.find(({ type }) => type === 'Ready');
   return {
     ...typeOf(pod),

@@ -12,6 +12,7 @@ import { createInputs, type ModelInputs } from '#lib/model/inputs.ts';
 import { DEFAULT_SETTINGS, type MeshSettings, SETTINGS } from '#lib/model/mesh-settings.ts';
 import { createModel, type Model } from '#lib/model/model.ts';
 import type { ObjectReport } from '#lib/model/report/report.ts';
+import { EVERYTHING, type Ownership } from '#lib/model/revision.ts';
 import type { IstiodConfig } from '../config.ts';
 import type { IstiodMetrics } from '../metrics.ts';
 import type { Push } from '../push/push.ts';
@@ -78,6 +79,11 @@ export class MeshModel {
 
   get settings(): MeshSettings {
     return this.#inputs.settings.get(SETTINGS) ?? this.#defaults;
+  }
+
+  /** What is ours to answer for. */
+  get ownership(): Ownership {
+    return this.model.ownership.get(SETTINGS) ?? EVERYTHING;
   }
 
   /** Where the ConfigMaps go that Gateways name as their parameters. */

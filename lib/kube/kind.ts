@@ -66,6 +66,13 @@ export const VALIDATING_WEBHOOK_CONFIGURATION = kindOf<WebhookConfiguration>(
   'validatingwebhookconfigurations',
   false,
 );
+export const MUTATING_WEBHOOK_CONFIGURATION = kindOf<WebhookConfiguration>(
+  'admissionregistration.k8s.io',
+  'v1',
+  'MutatingWebhookConfiguration',
+  'mutatingwebhookconfigurations',
+  false,
+);
 export const DEPLOYMENT = kindOf('apps', 'v1', 'Deployment', 'deployments');
 export const HORIZONTAL_POD_AUTOSCALER = kindOf(
   'autoscaling',

@@ -141,3 +141,34 @@ test('a leader that cannot reach the API server steps down', async () => {
   await until('its return', () => only.leading);
   await only.stop();
 });
+
+test('a holder gives the lease to a revision that goes first, and equals leave it with each other', async () => {
+  await using env = await fakeCluster();
+  const events: string[] = [];
+  const canary = leader(env.client, 'canary', events, { goesFirst: () => false });
+  const other = leader(env.client, 'other', events, { goesFirst: () => false });
+  const stable = leader(env.client, 'stable', events, { goesFirst: () => true });
+  const second = leader(env.client, 'second', events, { goesFirst: () => true });
+  canary.start();
+  await until('a leader', () => canary.leading);
+  other.start();
+  stable.start();
+  await until('the handover', () => stable.leading);
+  second.start();
+  const wanted = () => env.api.find<Lease>(LEASES, 'istio-system', 'task');
+  const from = wanted()?.spec?.renewTime;
+  await until('two renewals', () => wanted()?.spec?.renewTime !== from && stable.leading);
+  await Promise.all([stable.stop(), second.stop(), canary.stop(), other.stop()]);
+  deepEqual(events.slice(0, 4), ['canary leads', 'canary ends', 'stable leads', 'stable ends']);
+});
+
+test('a lease kept free for somebody who never comes is taken after its time', async () => {
+  await using env = await fakeCluster();
+  const metadata = { name: 'task', namespace: 'istio-system', annotations: { 'ambit.dev/wanted-by': 'gone' } };
+  env.api.put(LEASES, { metadata, spec: { holderIdentity: '', renewTime: 't', leaseDurationSeconds: 30 } });
+  const canary = leader(env.client, 'canary', [], { goesFirst: () => false });
+  canary.start();
+  await until('its term', () => canary.leading);
+  equal(env.api.find(LEASES, 'istio-system', 'task')?.metadata.annotations?.['ambit.dev/wanted-by'], undefined);
+  await canary.stop();
+});

@@ -4,6 +4,9 @@
 // longer learns of it before it acts: whoever is about to write asks whether the term still holds.
 //
 //   waiting ──the lease is free, or mine──▶ leading ──not renewed in time, or taken──▶ waiting
+//
+// Of several revisions of a program one may go first: its replicas ask a holder of another one for the lease, by an
+// annotation, and the holder gives it back at its next renewal. So here, too, two never act at the same time.
 
 import type { Clock } from '#lib/kit/clock.ts';
 import { describeError } from '#lib/kit/error.ts';
@@ -37,11 +40,18 @@ export interface LeaderOptions {
   readonly name: string;
   /** The pod's name: a restarted container of the same pod goes on at once. */
   readonly identity: string;
+  /** Whether this replica's revision goes first; the default is that all are equal. */
+  readonly goesFirst?: () => boolean;
   /** How long a lease holds that is not renewed; 30 by default. */
   readonly leaseSeconds?: number;
   /** Begins to act, until the term ends. */
   readonly lead: (term: Term) => void;
 }
+
+/** On a lease: `false` when its holder would give it to a revision that goes first. */
+const FIRST = 'ambit.dev/goes-first';
+/** On a lease: who of a revision that goes first asks for it. */
+const WANTED = 'ambit.dev/wanted-by';
 
 /** What may be done about a lease as it is found. Pure. */
 export function judgeLease(
@@ -117,8 +127,26 @@ export class Leader {
     const asked = clock.monotonic();
     const renewTime = found?.spec?.renewTime ?? '';
     if (renewTime !== this.#seen.renewTime || this.#seen.atMs === 0) this.#seen = { renewTime, atMs: asked };
-    const verdict = judgeLease(found, identity, { renewTime, sinceMs: asked - this.#seen.atMs });
-    if (verdict === 'taken') return false;
+    const sinceMs = asked - this.#seen.atMs;
+    const verdict = judgeLease(found, identity, { renewTime, sinceMs });
+    const first = this.#options.goesFirst?.() ?? true;
+    const { [FIRST]: holderFirst, [WANTED]: wanted, ...others } = found?.metadata.annotations ?? {};
+    if (verdict === 'taken') {
+      if (found !== undefined && this.#options.goesFirst !== undefined && first && holderFirst === 'false' && !wanted) {
+        const annotations = { ...others, [FIRST]: holderFirst, [WANTED]: identity };
+        await client.update(LEASE, annotated(found, annotations), undefined, timeoutMs);
+      }
+      return false;
+    }
+    // It is for somebody who goes first, unless that one has gone meanwhile.
+    const reserved = !first && wanted !== undefined && wanted !== identity;
+    if (reserved && verdict === 'free' && sinceMs < this.#leaseMs) return false;
+    if (reserved && verdict === 'mine' && found !== undefined) {
+      this.#endTerm(`${wanted} goes first`);
+      const given = { ...found.spec, holderIdentity: '', renewTime: microTime(clock.now()) };
+      await client.update(LEASE, { ...found, spec: given }, undefined, timeoutMs);
+      return false;
+    }
     const now = microTime(clock.now());
     const transitions = found?.spec?.leaseTransitions ?? 0;
     const spec = {
@@ -128,9 +156,11 @@ export class Leader {
       renewTime: now,
       leaseTransitions: verdict === 'mine' ? transitions : transitions + 1,
     };
-    if (found === undefined) await client.create(LEASE, { metadata: { namespace, name }, spec });
+    const annotations = this.#options.goesFirst === undefined ? others : { ...others, [FIRST]: String(first) };
+    const next = annotated(found ?? { metadata: { namespace, name } }, annotations);
+    if (found === undefined) await client.create(LEASE, { ...next, spec });
     // The version found goes along: of two replicas that try at once, one is told of the conflict.
-    else await client.update(LEASE, { ...found, spec }, undefined, timeoutMs);
+    else await client.update(LEASE, { ...next, spec }, undefined, timeoutMs);
     this.#hold(asked);
     return true;
   }
@@ -170,6 +200,12 @@ export class Leader {
       log.debug('cannot give a lease back', { lease: name, error: describeError(error) });
     }
   }
+}
+
+function annotated(lease: Lease, annotations: Readonly<Record<string, string>>): Lease {
+  const { annotations: _, ...metadata } = lease.metadata;
+  const some = Object.keys(annotations).length > 0;
+  return { ...lease, metadata: some ? { ...metadata, annotations } : metadata };
 }
 
 /** Kubernetes' MicroTime: RFC 3339 with six decimals. */

@@ -212,6 +212,9 @@ export interface WebhookConfiguration extends KubeObject {
   readonly webhooks?: readonly {
     readonly name: string;
     readonly failurePolicy?: string;
-    readonly clientConfig?: { readonly caBundle?: string };
+    readonly clientConfig?: {
+      readonly caBundle?: string;
+      readonly service?: { readonly name: string; readonly namespace: string };
+    };
   }[];
 }

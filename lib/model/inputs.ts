@@ -40,6 +40,7 @@ function input<T extends KubeObject>(apiVersion: string, kind: string): InputKin
 const GATEWAY_API = 'gateway.networking.k8s.io/v1';
 const NETWORKING = 'networking.istio.io/v1';
 const SECURITY = 'security.istio.io/v1';
+const ADMISSION = 'admissionregistration.k8s.io/v1';
 
 /** The kinds among the inputs. A new kind is a line here, and one in istiod/watch/informers.ts. */
 export const INPUT_KINDS = {
@@ -66,6 +67,10 @@ export const INPUT_KINDS = {
   referenceGrants: input<ReferenceGrant>('gateway.networking.k8s.io/v1beta1', 'ReferenceGrant'),
   /** Of all ConfigMaps those with parameters for the Gateways of a class. */
   gatewayDefaults: input<ConfigMap>('v1', 'ConfigMap'),
+  /** Those with a revision tag. */
+  tagWebhooks: input<KubeObject>(ADMISSION, 'MutatingWebhookConfiguration'),
+  /** The one that says which revision is the default. */
+  defaultValidators: input<KubeObject>(ADMISSION, 'ValidatingWebhookConfiguration'),
 } as const;
 
 export type InputName = keyof typeof INPUT_KINDS;

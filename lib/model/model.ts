@@ -22,6 +22,7 @@ import { WaypointsOfServices } from './l7/scoped.ts';
 import type { KubeObject } from './object/object.ts';
 import { createPolicies } from './policy/policies.ts';
 import { createReports, type ObjectReport } from './report/reports.ts';
+import { createOwnership, type OwnershipCollection } from './revision.ts';
 import { createRoutes, type RouteStatus } from './route/routes.ts';
 import {
   discovered,
@@ -43,6 +44,7 @@ import { createWorkloads } from './workload/workloads.ts';
 
 export interface Model {
   readonly settings: Collection<EffectiveSettings>;
+  readonly ownership: OwnershipCollection;
   /** By uid. */
   readonly workloads: Collection<Workload>;
   /** By `namespace/hostname`. */
@@ -73,13 +75,14 @@ const BY_VERSION = {
 export function createModel(graph: Graph, inputs: ModelInputs, schemas = new SchemaChecker()): Model {
   const settings = effectiveSettings(graph, inputs);
   const networks = remoteNetworks(graph, inputs);
+  const ownership = createOwnership(graph, inputs, settings);
   const pods = discovered(graph, 'pods', inputs.pods, inputs, settings);
   const known = discovered(graph, 'services', inputs.services, inputs, settings);
   const services = servicesInScope(graph, known, inputs, settings);
   const slices = discovered(graph, 'endpoint slices', inputs.endpointSlices, inputs, settings);
   const gateways = discovered(graph, 'gateways', inputs.gateways, inputs, settings);
   const config = <T extends KubeObject>(name: string, objects: Collection<T>): Collection<T> =>
-    discoveredConfig(graph, name, objects, inputs, settings);
+    discoveredConfig(graph, name, objects, inputs, settings, ownership);
   const authorizationPolicies = config('authorization policies', inputs.authorizationPolicies);
   const peerAuthentications = config('peer authentications', inputs.peerAuthentications);
   const serviceEntries = config('service entries', inputs.serviceEntries);
@@ -128,7 +131,7 @@ export function createModel(graph: Graph, inputs: ModelInputs, schemas = new Sch
     distant,
     waypoints,
   });
-  const ownGateways = createGateways(graph, { inputs, settings, gateways, pods, services });
+  const ownGateways = createGateways(graph, { inputs, settings, ownership, gateways, pods, services });
   const fronts = new WaypointsOfServices(graph, meshServices.services, waypoints);
   const routes = createRoutes(graph, {
     inputs,
@@ -146,6 +149,7 @@ export function createModel(graph: Graph, inputs: ModelInputs, schemas = new Sch
   });
   return {
     settings,
+    ownership,
     workloads,
     services: meshServices.services,
     policies,

@@ -9,6 +9,7 @@ import { DEFAULT_SETTINGS, SETTINGS } from './mesh-settings.ts';
 import { selectorMatches } from './object/label-selector.ts';
 import { NETWORK, REVISION } from './object/names.ts';
 import { type KubeObject, label, labelsOf, type Service, spaceOf } from './object/object.ts';
+import { countsHere, type OwnershipCollection, ownershipIn } from './revision.ts';
 
 export function effectiveSettings(graph: Graph, inputs: ModelInputs): SettingsCollection {
   return graph.map('effective settings', inputs.settings, (settings, _key, fetch) => {
@@ -91,11 +92,13 @@ export function discoveredConfig<T extends KubeObject>(
   objects: Collection<T>,
   inputs: ModelInputs,
   settings: SettingsCollection,
+  ownership: OwnershipCollection,
 ): Collection<T> {
-  return graph.filter(`${name} in scope`, objects, (object, _key, fetch) => {
-    const { revision } = settingsIn(settings, fetch);
-    const wanted = label(object, REVISION);
-    if (wanted !== undefined && revision !== '' && wanted !== revision) return false;
-    return isDiscovered(spaceOf(object), inputs, settings, fetch);
-  });
+  return graph.filter(
+    `${name} in scope`,
+    objects,
+    (object, _key, fetch) =>
+      countsHere(ownershipIn(ownership, fetch), label(object, REVISION)) &&
+      isDiscovered(spaceOf(object), inputs, settings, fetch),
+  );
 }

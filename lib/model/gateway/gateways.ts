@@ -8,6 +8,7 @@ import type { Problem } from '#lib/kit/result.ts';
 import type { EffectiveSettings, ModelInputs, SettingsCollection } from '../inputs.ts';
 import { GATEWAY_NAME, REVISION } from '../object/names.ts';
 import { type CustomObject, keyBeside, label, namespaceOf, type Pod, type Service } from '../object/object.ts';
+import { isOwn, type OwnershipCollection, ownershipIn } from '../revision.ts';
 import { settingsIn } from '../scope.ts';
 import type { Gateway } from '../waypoint/gateway.ts';
 import { type GatewayProfile, profileOf, profiles } from './classes.ts';
@@ -19,6 +20,7 @@ import { objectName } from './render-metadata.ts';
 export interface GatewaySources {
   readonly inputs: ModelInputs;
   readonly settings: SettingsCollection;
+  readonly ownership: OwnershipCollection;
   readonly gateways: Collection<Gateway>;
   readonly pods: Collection<Pod>;
   readonly services: Collection<Service>;
@@ -60,7 +62,7 @@ export function createGateways(graph: Graph, sources: GatewaySources): GatewayCo
     const mesh = settingsIn(settings, fetch);
     const gatewayClass = fetch.get(inputs.gatewayClasses, gateway.spec?.gatewayClassName ?? '');
     const profile = profileOf(gateway, gatewayClass, profiles(mesh.ownClassesOnly));
-    return profile !== undefined && isOfRevision(gateway, mesh, inputs, fetch) ? { gateway, profile } : undefined;
+    return profile !== undefined && isOfRevision(gateway, sources, fetch) ? { gateway, profile } : undefined;
   });
   const plans = graph.map('gateway plans', own, ({ gateway, profile }, _key, fetch): GatewayPlan | undefined => {
     if (isSupplied(gateway)) return undefined;
@@ -100,12 +102,10 @@ function isOwnClass(object: CustomObject, { ownClassesOnly }: EffectiveSettings)
   return profiles(ownClassesOnly).some(({ controllerName }) => controllerName === object.spec?.['controllerName']);
 }
 
-/** The Gateway's revision, else its Namespace's; none is everybody's. */
-function isOfRevision(gateway: Gateway, mesh: EffectiveSettings, inputs: ModelInputs, fetch: Fetch): boolean {
-  if (mesh.revision === '') return true;
+/** Whether the Gateway, or else its Namespace, names us. */
+function isOfRevision(gateway: Gateway, { inputs, ownership }: GatewaySources, fetch: Fetch): boolean {
   const space = fetch.get(inputs.namespaces, namespaceOf(gateway));
-  const wanted = label(gateway, REVISION) ?? (space && label(space, REVISION));
-  return wanted === undefined || wanted === mesh.revision;
+  return isOwn(ownershipIn(ownership, fetch), label(gateway, REVISION), space && label(space, REVISION));
 }
 
 function overlaysFor(

@@ -5,6 +5,9 @@
 export const DATAPLANE_MODE = 'istio.io/dataplane-mode';
 export const REDIRECTION = 'ambient.istio.io/redirection';
 export const REVISION = 'istio.io/rev';
+export const TAG = 'istio.io/tag';
+/** The ValidatingWebhookConfiguration of objects without a revision: its revision is the default one. */
+export const DEFAULT_VALIDATOR = 'istiod-default-validator';
 export const NETWORK = 'topology.istio.io/network';
 export const TUNNEL = 'networking.istio.io/tunnel';
 export const TRAFFIC_DISTRIBUTION = 'networking.istio.io/traffic-distribution';
