@@ -171,7 +171,6 @@ export class H2Connection {
     if (!this.#writer.headers(stream.id, headers, endStream, this.peer.maxFrameSize))
       return this.#endings.onOutputFull();
     if (headers.status >= 200) {
-      if (!stream.headersSent) this.#guard.answered();
       stream.headersSent = true;
     }
     if (endStream) this.#endings.endLocal(stream);
@@ -200,6 +199,7 @@ export class H2Connection {
   writeDataHeader(buffer: Buffer, offset: number, stream: H2Stream, length: number, endStream: boolean) {
     if (stream.localEnded || stream.closed) throw new AmbitError('H2_QUOTA', `stream ${stream.id} has ended already`);
     if (length > 0) {
+      stream.carried = true;
       if (length > stream.sendWindow || length > this.#sending.window || length > this.peer.maxFrameSize)
         throw new AmbitError('H2_QUOTA', `DATA of ${length} octets on stream ${stream.id} is above its quota`);
       stream.sendWindow -= length;

@@ -131,7 +131,9 @@ export class Endings implements OutputOwner {
   }
 
   closeIfEnded(stream: H2Stream) {
-    if (stream.localEnded && stream.remoteEnded && !stream.closed) this.close(stream);
+    if (!stream.localEnded || !stream.remoteEnded || stream.closed) return;
+    if (this.#server && stream.headersSent) this.#guard.answered();
+    this.close(stream);
   }
 
   close(stream: H2Stream) {

@@ -36,7 +36,7 @@ export class FloodGuard {
     return --this.#updates >= 0;
   }
 
-  /** A stream that was opened in vain; false if there were too many. */
+  /** A stream that was opened in vain: reset before it was answered, or before it carried anything; false if there were too many. */
   spendReset(): boolean {
     return --this.#resets >= 0;
   }
@@ -52,7 +52,7 @@ export class FloodGuard {
     if (this.#control < this.#limits.controlBurst) this.#control++;
   }
 
-  /** A stream was answered. */
+  /** A stream was answered, and ended in good order. */
   answered(): void {
     if (this.#resets < this.#limits.resetBurst) this.#resets++;
     if (this.#control < this.#limits.controlBurst) this.#control++;

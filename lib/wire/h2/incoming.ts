@@ -84,6 +84,7 @@ export class Incoming implements FrameSink {
     if (!stream.closed) {
       stream.recvWindow -= length;
       stream.undelivered += length;
+      stream.carried = true;
       this.#deliver(stream, buffer, start, end, last && this.#dataEnds);
     }
     this.#windows.received(length);
@@ -107,10 +108,10 @@ export class Incoming implements FrameSink {
       else this.#endings.control();
       return;
     }
-    const early = this.#server && !stream.headersSent;
+    const vain = this.#server && !(stream.headersSent && stream.carried);
     this.#endings.close(stream);
     this.#handler.onReset(stream, code);
-    if (early) this.#endings.wasted(); // an answered one has cost its opener as much as us
+    if (vain) this.#endings.wasted(); // one that carried something has cost its opener as much as us
   }
 
   onStreamViolation(id: number, code: number) {

@@ -53,7 +53,8 @@ export class Messages {
     const assembler = this.#assembler;
     assembler.begin();
     const broken = this.decoder.decode(buffer, start, end, assembler);
-    if (broken !== '') return this.#endings.fail(ErrorCode.compressionError, broken);
+    if (broken !== '')
+      return this.#endings.fail(assembler.hopeless ? ErrorCode.enhanceYourCalm : ErrorCode.compressionError, broken);
     const stream = this.#table.find(id);
     if (stream === undefined) {
       if (this.#server) this.#onRequest(id, ends, selfDependent);

@@ -30,6 +30,8 @@ export class H2Stream {
   contentLeft = -1;
   /** The request was a HEAD or CONNECT: Content-Length in the answer means nothing. */
   bodyless = false;
+  /** Content went one way or the other. */
+  carried = false;
   /** Who waits for what to send: 0 nobody, 1 the stream's window, 2 the connection's. */
   waiting = 0;
   /** Neighbours in the list of those who wait for the connection's window. */

@@ -6,6 +6,8 @@ import { FIELD_OVERHEAD, type HeaderField } from './hpack/field.ts';
 
 // Verdicts, cached on the field (a field of the dynamic table is judged once).
 const REGULAR = 1;
+/** Beyond this many times the limit a block is not even read to its end, which ends the connection. */
+const HOPELESS = 4;
 const MALFORMED = 2;
 const CONTENT_LENGTH = 3;
 const HOST = 4;
@@ -50,6 +52,8 @@ function judge(field: HeaderField): number {
 export class HeaderAssembler {
   /** The block was larger than the list limit; what is in `block` is its beginning. */
   tooLarge = false;
+  /** It is larger than that many times: an octet can name 4 KiB of the table, and there may be a thousand octets. */
+  hopeless = false;
   /** Why the section is malformed; empty while it is not. */
   malformed = '';
   /** Content-Length, or -1. */
@@ -67,7 +71,7 @@ export class HeaderAssembler {
   /** Forgets the last block. */
   begin(): void {
     this.block = new HeaderBlock();
-    this.tooLarge = false;
+    this.tooLarge = this.hopeless = false;
     this.malformed = '';
     this.contentLength = -1;
     this.#size = this.#seen = 0;
@@ -78,6 +82,7 @@ export class HeaderAssembler {
     this.#size += field.name.length + field.value.length + FIELD_OVERHEAD;
     if (this.#size > this.#limit) {
       this.tooLarge = true;
+      this.hopeless = this.#size > this.#limit * HOPELESS;
       return;
     }
     if (this.malformed !== '') return;

@@ -9,6 +9,8 @@ import { STATIC_LENGTH, STATIC_TABLE } from './static-table.ts';
 /** Receives the fields of a block in order. */
 export interface FieldSink {
   onField(field: HeaderField): void;
+  /** True once there is so much that not even the table's sake is worth going on. */
+  readonly hopeless?: boolean;
 }
 
 /** Default of SETTINGS_HEADER_TABLE_SIZE, octets (RFC 9113 section 6.5.2). */
@@ -56,6 +58,7 @@ export class HpackDecoder {
     this.#error = '';
     let fields = 0;
     while (this.#at < end && this.#error === '') {
+      if (sink.hopeless === true) return 'the header list is many times too large';
       const octet = buffer[this.#at]!;
       if ((octet & 0xe0) === 0x20) {
         if (fields > 0) this.#error = 'table size update after a field';
