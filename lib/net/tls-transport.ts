@@ -24,8 +24,9 @@ const TURN_BYTES = 512 * 1024;
 const READ_BYTES = 256 * 1024;
 /** Until TCP and TLS must both be there. */
 export const SETUP_MS = 10_000;
-/** How long the other end may take to close after we have said that nothing follows. */
+/** How long the other end may take to close after we have said that nothing follows, and what it may send until then. */
 const FINISH_MS = 1000;
+const FINISH_BYTES = 1024 * 1024;
 
 type State = 'connecting' | 'handshaking' | 'open' | 'finishing' | 'closed';
 
@@ -36,12 +37,17 @@ export class TlsTransport implements Transport, Pollable, Resumable, Flushable, 
   readonly #bench: Workbench;
   readonly #owner: TransportOwner;
   readonly #tls: TlsSession;
+  readonly #server: boolean;
   readonly #slot: Slot;
   readonly #fd: number;
   #readable = false;
   #writable = false;
   #ending = false;
   #eof = false;
+  #shut = false;
+  /** Bytes of the handshake wait for their turn. */
+  #heard = false;
+  #discarded = 0;
   /** The owner found no room and waits. */
   #starved = false;
   #timer: TimerId;
@@ -52,6 +58,7 @@ export class TlsTransport implements Transport, Pollable, Resumable, Flushable, 
     this.#owner = owner;
     this.#fd = fd;
     this.#tls = new TlsSession(context, role);
+    this.#server = role === 'server';
     this.state = role === 'client' ? 'connecting' : 'handshaking';
     this.#slot = bench.loop.add(fd, this);
     this.#timer = bench.loop.after(SETUP_MS, this);
@@ -73,7 +80,10 @@ export class TlsTransport implements Transport, Pollable, Resumable, Flushable, 
     if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) !== 0) this.#ending = this.#readable = true;
     if ((events & EPOLLIN) !== 0) this.#readable = true;
     if ((events & EPOLLERR) !== 0 && this.state === 'connecting') this.#connected();
-    if (this.#readable && (this.state as State) !== 'connecting') this.#pump();
+    if (!this.#readable || (this.state as State) === 'connecting') return;
+    // Handshakes have their turn after all that is open, and in the order in which they came.
+    if (this.state === 'handshaking' && this.#server) this.#bench.loop.again(this);
+    else this.#pump();
   }
 
   resume(): void {
@@ -141,7 +151,7 @@ export class TlsTransport implements Transport, Pollable, Resumable, Flushable, 
     this.state = 'finishing';
     this.#disarm();
     this.#timer = this.#bench.loop.after(FINISH_MS, this);
-    if (this.drain()) shutdownWrite(this.#fd);
+    if (this.drain()) this.#shutdown();
     if ((this.state as State) === 'finishing') this.#discard();
   }
 
@@ -167,7 +177,7 @@ export class TlsTransport implements Transport, Pollable, Resumable, Flushable, 
   #wrote(): void {
     if (!this.drain()) return;
     if (this.state === 'finishing') {
-      shutdownWrite(this.#fd);
+      this.#shutdown();
       return;
     }
     if (this.#tls.wantsRoom || this.#readable) this.#pump();
@@ -175,6 +185,25 @@ export class TlsTransport implements Transport, Pollable, Resumable, Flushable, 
       this.#starved = false;
       this.#owner.onRoom();
     }
+  }
+
+  /** A step of the handshake costs much more than what makes us take it; who only left costs nothing. */
+  #mayShakeHands(got: number): boolean {
+    this.#heard ||= got > 0;
+    if (!this.#heard) return true;
+    if (!this.#bench.handshakes.take()) {
+      this.#bench.loop.again(this);
+      return false;
+    }
+    this.#heard = false;
+    return true;
+  }
+
+  /** Once: each shutdown(2) wakes whoever polls the socket, and that would be us again. */
+  #shutdown(): void {
+    if (this.#shut) return;
+    this.#shut = true;
+    shutdownWrite(this.#fd);
   }
 
   #pump(): void {
@@ -185,6 +214,7 @@ export class TlsTransport implements Transport, Pollable, Resumable, Flushable, 
     let budget = TURN_BYTES;
     for (;;) {
       const got = this.#readable && !this.#eof ? this.#readSocket() : 0;
+      if (this.state === 'handshaking' && this.#server && !this.#mayShakeHands(got)) return;
       budget -= got;
       const moved = this.state === 'handshaking' ? this.#handshake() : this.#decrypt();
       if ((this.state as State) === 'closed' || (this.state as State) === 'finishing') return;
@@ -273,9 +303,15 @@ export class TlsTransport implements Transport, Pollable, Resumable, Flushable, 
   /** What still comes while we wait for the peer's end is read and thrown away, so that closing is no reset (trap 12). */
   #discard(): void {
     const { receive } = this.#bench;
-    for (let k = 0; k < 16 && this.#readable; k++) {
+    for (let k = 0; k < 4 && this.#readable; k++) {
       const n = readForeign(this.#fd, receive.pointer, receive.size);
-      if (n > 0 || n === -EINTR) continue;
+      if (n === -EINTR) continue;
+      if (n > 0) {
+        this.#discarded += n;
+        if (this.#discarded <= FINISH_BYTES) continue;
+        this.abort();
+        return;
+      }
       this.#readable = false;
       if (n !== -EAGAIN) this.#close();
       return;

@@ -5,6 +5,7 @@
 import { Arena } from '#lib/linux/arena.ts';
 import type { Loop } from '#lib/loop/loop.ts';
 import { BlockPool } from './block-pool.ts';
+import { DialTurns, HandshakeTurns } from './turn-shares.ts';
 
 /**
  * Plaintext decrypted, and encrypted, at a time: eight full TLS records. Larger batches wake the next process less often, smaller ones
@@ -21,11 +22,15 @@ export class Workbench {
   readonly receive: Arena;
   readonly staging: Arena;
   readonly blocks: BlockPool;
+  readonly handshakes: HandshakeTurns;
+  readonly dials: DialTurns;
 
   constructor(loop: Loop, byteBudget: number = DEFAULT_BYTE_BUDGET) {
     this.loop = loop;
     this.receive = Arena.allocate(RECEIVE_BYTES);
     this.staging = Arena.allocate(STAGING_BYTES);
     this.blocks = new BlockPool(byteBudget);
+    this.handshakes = new HandshakeTurns(loop);
+    this.dials = new DialTurns(loop);
   }
 }

@@ -12,6 +12,7 @@ import type { Sender } from '#lib/net/send-queue.ts';
 import type { Session, StreamUser } from '#lib/net/session.ts';
 import type { Socket } from '#lib/net/socket.ts';
 import { TunnelStream } from '#lib/net/tunnel-stream.ts';
+import type { Dialler } from '#lib/net/turn-shares.ts';
 import type { WorkloadFacts } from '#lib/proxy/worker/workload-facts.ts';
 import type { HeaderBlock } from '#lib/wire/h2/headers.ts';
 import { ErrorCode, errorName } from '#lib/wire/h2/protocol.ts';
@@ -33,7 +34,7 @@ import {
 } from './connect-request.ts';
 import { sendProxyHeader } from './proxy-header.ts';
 
-export class InboundStream implements StreamUser, AccessOwner, DialOwner, LedgerOwner, LiveConnection {
+export class InboundStream implements StreamUser, AccessOwner, Dialler, DialOwner, LedgerOwner, LiveConnection {
   sendQueued = false;
   nextSender: Sender | null = null;
   readonly #pod: Pod;
@@ -127,13 +128,22 @@ export class InboundStream implements StreamUser, AccessOwner, DialOwner, Ledger
       this.#ledger.close('DENY', denialText(accessText(verdict)), verdict);
       return;
     }
+    this.#pod.runtime.bench.dials.push(this.#session, this);
+  }
+
+  // === Dialler ===
+
+  dial(): boolean {
+    const delivery = this.#delivery;
+    if (delivery === null || this.#ledger.closed) return false;
     const { settings } = this.#pod.runtime;
     const loopback = delivery.proxyDestination !== undefined && settings.localhostAppTunnel;
     const fd = loopback
       ? dialOnLoopback(this.#pod, delivery.ip.family, delivery.port)
       : dialApplication(this.#pod, delivery.ip, delivery.port, this.#ends.peerIp);
     if (fd < 0) this.onDialFailed(-fd);
-    else this.#dial = new Dial(this.#pod.runtime.loop, fd, this, this.#pod.runtime.settings.connectTimeoutMs);
+    else this.#dial = new Dial(this.#pod.runtime.loop, fd, this, settings.connectTimeoutMs);
+    return true;
   }
 
   onDenied(error: string, verdict?: AccessVerdict): void {

@@ -11,8 +11,10 @@ import { Link, type LinkOwner, NOBODY } from './link.ts';
 
 /** Bytes read in a turn before the neighbours are looked at. */
 const TURN_BYTES = 512 * 1024;
-/** How long the peer may take to end its direction once we have closed. */
+/** How long the peer may take to end its direction once we have closed, and what it may send until then; in a turn. */
 const LINGER_MS = 1000;
+const LINGER_BYTES = 16 * 1024 * 1024;
+const LINGER_TURN_BYTES = 256 * 1024;
 
 export class SocketLink extends Link implements SocketOwner, Resumable, TimerTarget {
   resumeQueued = false;
@@ -29,6 +31,8 @@ export class SocketLink extends Link implements SocketOwner, Resumable, TimerTar
   /** Why it broke; told in the next turn. */
   #cause = '';
   #timer: TimerId = 0;
+  /** Bytes thrown away since then. */
+  #discarded = 0;
   /** Something waits for the next turn. */
   #putOff = false;
 
@@ -121,11 +125,12 @@ export class SocketLink extends Link implements SocketOwner, Resumable, TimerTar
   #pump(): void {
     const { receive } = this.#bench;
     const { socket } = this;
-    let budget = TURN_BYTES;
+    let budget = this.#closing ? LINGER_TURN_BYTES : TURN_BYTES;
     while (socket.readable && !this.paused && !this.closed) {
       const n = socket.receive(receive, 0, receive.size);
       if (n > 0) {
         if (!this.#closing) this.owner.onBytes(this, receive, 0, n);
+        else if (!this.#discard(n)) return;
         budget -= n;
         if (budget > 0) continue;
         this.#later();
@@ -143,6 +148,14 @@ export class SocketLink extends Link implements SocketOwner, Resumable, TimerTar
     }
     // A reset that must not wait until reading goes on.
     if (this.paused && socket.ending && socket.broken()) this.#broke();
+  }
+
+  /** Throws away what comes after the end; false when it was too much of that, and the connection is cut. */
+  #discard(bytes: number): boolean {
+    this.#discarded += bytes;
+    if (this.#discarded <= LINGER_BYTES) return true;
+    this.abort();
+    return false;
   }
 
   #drain(): void {
