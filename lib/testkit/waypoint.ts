@@ -124,13 +124,18 @@ export class WaypointProgram implements AsyncDisposable {
     });
   }
 
-  /** Starts it; resolves once it is ready and listens. */
-  static async start(config: TestConfig, env: Readonly<Record<string, string>> = {}): Promise<WaypointProgram> {
+  /** Starts it; resolves once it is ready and listens. `inside` are words put before its command line. */
+  static async start(
+    config: TestConfig,
+    env: Readonly<Record<string, string>> = {},
+    inside: readonly string[] = [],
+  ): Promise<WaypointProgram> {
     const folder = mkdtempSync(join(tmpdir(), 'ambit-waypoint-'));
     const file = join(folder, 'waypoint.yaml');
     writeFileSync(file, fileOf(config));
     const [admin, stats, ready] = await freePorts(3);
-    const child = spawn(BIN, [], {
+    const [command = BIN, ...args] = [...inside, BIN];
+    const child = spawn(command, args, {
       env: {
         PATH: process.env['PATH'] ?? '',
         HOME: process.env['HOME'] ?? '',
