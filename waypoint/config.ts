@@ -26,6 +26,8 @@ export interface Config extends ProxySettings {
   readonly worker: WorkerSettings;
 }
 
+/** Where Debian has them, and images made from it. */
+const SYSTEM_ROOTS = '/etc/ssl/certs/ca-certificates.crt';
 /** Ends before the kubelet would (30 s), so that what is left is closed by us and told of. */
 const DEFAULT_DRAIN_MS = 20_000;
 const HBONE_PORT = 15008;
@@ -79,6 +81,7 @@ export function loadConfig(world: World): Config {
       headMs: read.duration('AMBIT_HEAD_TIMEOUT', 60_000),
       stallMs: read.duration('AMBIT_STALL_TIMEOUT', 300_000),
       ...loadLimits(read),
+      systemRoots: read.string('SSL_CERT_FILE', SYSTEM_ROOTS),
       accessLog: {
         enabled: read.oneOf('AMBIT_ACCESS_LOG', ['off', 'text', 'json'], 'text') !== 'off',
         format: read.oneOf('AMBIT_ACCESS_LOG', ['off', 'text', 'json'], 'text') === 'json' ? 'json' : 'text',

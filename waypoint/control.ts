@@ -36,6 +36,8 @@ export type WorkerSettings = {
   readonly stallMs: number;
   readonly maxConnections: number | null;
   readonly byteBudget: number;
+  /** File of the authorities that servers outside the mesh are verified by. */
+  readonly systemRoots: string;
   readonly accessLog: { readonly enabled: boolean; readonly format: LogFormat };
 };
 

@@ -7,6 +7,7 @@ import { decodePem, pemBlocks } from '#lib/wire/pem.ts';
 import { checked } from './errors.ts';
 import {
   ALPN_H2,
+  ALPN_HTTP1,
   alpnSelectCallback,
   Cell,
   CTRL,
@@ -18,17 +19,21 @@ import {
   setOutPointer,
   TLS_1_2,
   TLS_1_3,
+  VERIFY_NONE,
   VERIFY_PEER,
 } from './openssl.ts';
 
+export type Alpn = 'h2' | 'http/1.1' | '';
+
 export interface TlsContextOptions {
-  /** Leaf first, then intermediates; never the root. */
-  readonly certificateChainPem: string;
-  /** PKCS#8 or SEC1. */
-  readonly privateKeyPem: string;
-  /** Every trusted root, concatenated. */
-  readonly rootsPem: string;
-  readonly alpn: 'h2';
+  /** Leaf first, then intermediates; never the root. undefined for a client that shows none. */
+  readonly certificateChainPem: string | undefined;
+  /** PKCS#8 or SEC1; undefined where no certificate is shown. */
+  readonly privateKeyPem: string | undefined;
+  /** Every trusted root, concatenated; undefined for a client that believes any server. */
+  readonly rootsPem: string | undefined;
+  /** The protocol that both sides must agree on; http/1.1 is offered and not insisted on, '' is not spoken of. */
+  readonly alpn: Alpn;
   /** OpenSSL's group list, such as `X25519MLKEM768`; unset means the library's default order. */
   readonly groups?: string;
   /** Also speak TLS 1.2, for peers that know nothing newer. Default: 1.3 alone. */
@@ -53,9 +58,14 @@ export class TlsContext {
   /** The SSL_CTX; 0 after `dispose`. Sessions hold references of their own. */
   #pointer: bigint;
   readonly rekeyRecords: number;
+  readonly alpn: Alpn;
+  /** Sessions prove who the peer is. */
+  readonly verifies: boolean;
 
-  private constructor(pointer: bigint, rekeyRecords: number) {
+  private constructor(pointer: bigint, rekeyRecords: number, alpn: Alpn, verifies: boolean) {
     this.#pointer = pointer;
+    this.alpn = alpn;
+    this.verifies = verifies;
     this.rekeyRecords = rekeyRecords;
   }
 
@@ -70,13 +80,15 @@ export class TlsContext {
     const context = checked('SSL_CTX_new', () => openssl.SSL_CTX_new(openssl.TLS_method()), isSet);
     try {
       setUp(context, options);
-      loadIdentity(context, options);
-      loadRoots(context, options);
+      const { certificateChainPem, privateKeyPem = '' } = options;
+      if (certificateChainPem !== undefined) loadIdentity(context, certificateChainPem, privateKeyPem);
+      if (options.rootsPem !== undefined) loadRoots(context, options.rootsPem);
     } catch (error) {
       openssl.SSL_CTX_free(context);
       throw error;
     }
-    return new TlsContext(context, options.rekeyRecords ?? DEFAULT_REKEY_RECORDS);
+    const { alpn, rekeyRecords = DEFAULT_REKEY_RECORDS, rootsPem } = options;
+    return new TlsContext(context, rekeyRecords, alpn, rootsPem !== undefined);
   }
 
   /** Gives up this reference; sessions made from it live on. May be called twice. */
@@ -87,7 +99,7 @@ export class TlsContext {
   }
 }
 
-function setUp(context: bigint, { groups, tls12 = false }: TlsContextOptions): void {
+function setUp(context: bigint, { alpn, groups, rootsPem, tls12 = false }: TlsContextOptions): void {
   const ctrl = (what: string, command: number, value: bigint): bigint =>
     checked(what, () => openssl.SSL_CTX_ctrl(context, command, value, 0n), isOne);
   ctrl('SSL_CTX_set_min_proto_version', CTRL.setMinVersion, tls12 ? TLS_1_2 : TLS_1_3);
@@ -96,18 +108,20 @@ function setUp(context: bigint, { groups, tls12 = false }: TlsContextOptions): v
   openssl.SSL_CTX_ctrl(context, CTRL.setSessionCacheMode, 0n, 0n);
   openssl.SSL_CTX_ctrl(context, CTRL.setMaxCertList, MAX_CHAIN_BYTES, 0n);
   openssl.SSL_CTX_set_options(context, SSL_OPTIONS);
-  openssl.SSL_CTX_set_verify(context, VERIFY_PEER, 0n);
+  openssl.SSL_CTX_set_verify(context, rootsPem === undefined ? VERIFY_NONE : VERIFY_PEER, 0n);
   openssl.SSL_CTX_set_verify_depth(context, VERIFY_DEPTH);
   checked('SSL_CTX_set_num_tickets', () => openssl.SSL_CTX_set_num_tickets(context, 0n), isOne);
   checked('SSL_CTX_set_ciphersuites', () => openssl.SSL_CTX_set_ciphersuites(context, CIPHERS), isOne);
   checked('SSL_CTX_set_cipher_list', () => openssl.SSL_CTX_set_cipher_list(context, CIPHERS_1_2), isOne);
   // This one call of the family returns 0 on success (trap 26).
-  const protocols = ALPN_H2;
-  checked(
-    'SSL_CTX_set_alpn_protos',
-    () => openssl.SSL_CTX_set_alpn_protos(context, protocols.pointer, protocols.bytes.length),
-    (result) => result === 0,
-  );
+  const protocols = alpn === 'http/1.1' ? ALPN_HTTP1 : ALPN_H2;
+  if (alpn !== '') {
+    checked(
+      'SSL_CTX_set_alpn_protos',
+      () => openssl.SSL_CTX_set_alpn_protos(context, protocols.pointer, protocols.bytes.length),
+      (result) => result === 0,
+    );
+  }
   openssl.SSL_CTX_set_alpn_select_cb(context, alpnSelectCallback(), 0n);
   if (groups === undefined) return;
   const list = Cell.of(Buffer.from(`${groups}\0`));
@@ -115,7 +129,7 @@ function setUp(context: bigint, { groups, tls12 = false }: TlsContextOptions): v
   list.bytes.fill(0);
 }
 
-function loadIdentity(context: bigint, { certificateChainPem, privateKeyPem }: TlsContextOptions): void {
+function loadIdentity(context: bigint, certificateChainPem: string, privateKeyPem: string): void {
   const [leaf, ...intermediates] = pemBlocks(certificateChainPem, 'CERTIFICATE');
   if (leaf === undefined) throw new AmbitError('TLS_MATERIAL', 'certificate chain holds no CERTIFICATE block');
   withCertificate(leaf, (pointer) =>
@@ -152,7 +166,7 @@ function loadIdentity(context: bigint, { certificateChainPem, privateKeyPem }: T
   checked('matching private key and certificate', () => openssl.SSL_CTX_check_private_key(context), isOne);
 }
 
-function loadRoots(context: bigint, { rootsPem }: TlsContextOptions): void {
+function loadRoots(context: bigint, rootsPem: string): void {
   const store = openssl.SSL_CTX_get_cert_store(context);
   const roots = pemBlocks(rootsPem, 'CERTIFICATE');
   if (roots.length === 0) throw new AmbitError('TLS_MATERIAL', 'trust bundle holds no CERTIFICATE block');

@@ -48,6 +48,7 @@ const library = dlopen(null, {
   EVP_PKEY_free: { return: 'void', arguments: [ptr] },
   OPENSSL_sk_num: { return: int, arguments: [ptr] },
   OPENSSL_sk_value: { return: ptr, arguments: [ptr, int] },
+  SSL_ctrl: { return: long, arguments: [ptr, int, long, ptr] },
   SSL_new: { return: ptr, arguments: [ptr] },
   SSL_free: { return: 'void', arguments: [ptr] },
   SSL_set_bio: { return: 'void', arguments: [ptr, ptr, ptr] },
@@ -98,9 +99,10 @@ export const openssl = {
   BIO_nread: (bio: bigint, out: bigint, length: number) => raw.BIO_nread(bio, out, big(length)),
 };
 
-/** Commands of SSL_CTX_ctrl and BIO_ctrl, and the values they take. */
+/** Commands of SSL_CTX_ctrl, SSL_ctrl and BIO_ctrl, and the values they take. */
 export const CTRL = {
   setMode: 33,
+  setServerName: 55,
   setSessionCacheMode: 44,
   setMaxCertList: 51,
   chainCertificate: 89,
@@ -118,6 +120,7 @@ export const SSL_MODES = 0x14n;
 export const SSL_OPTIONS = (1n << 14n) | (1n << 22n) | (1n << 17n) | (1n << 30n);
 /** SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT. */
 export const VERIFY_PEER = 3;
+export const VERIFY_NONE = 0;
 
 /** Results of SSL_get_error. */
 export const SSL_ERROR = { none: 0, ssl: 1, wantRead: 2, wantWrite: 3, syscall: 5, zeroReturn: 6 } as const;
@@ -173,6 +176,7 @@ export function keepLargeBlocksApart(): void {
 const H2 = Cell.of(new Uint8Array([2, 0x68, 0x32]));
 const H2_NAME = H2.pointer + 1n;
 export const ALPN_H2 = H2;
+export const ALPN_HTTP1: Cell = Cell.of(Buffer.from('\u0008http/1.1', 'latin1'));
 const SELECTED = 0;
 const ALERT_FATAL = 2;
 let alpnCallback = 0n;

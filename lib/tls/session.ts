@@ -8,10 +8,10 @@
 // Who drives it reads the socket into `inboundPointer`, calls `received`, then `handshake` or `read` until it says 0, and
 // after every call looks at `outboundPending`: reading may produce output as well (trap 17).
 import { AmbitError } from '#lib/kit/error.ts';
-import { fail, type Result } from '#lib/kit/result.ts';
+import { fail, ok, type Result } from '#lib/kit/result.ts';
 import type { TlsContext } from './context.ts';
 import { drainErrors, verifyErrorText } from './errors.ts';
-import { Cell, OUT, openssl, outPointer, SSL_ERROR, setOutPointer } from './openssl.ts';
+import { Cell, CTRL, OUT, openssl, outPointer, SSL_ERROR, setOutPointer } from './openssl.ts';
 import { judgePeer, type PeerIdentity, type TlsRole } from './peer.ts';
 import { LARGE_RING_BYTES, RECORD_BYTES, Ring, SMALL_RING_BYTES } from './ring.ts';
 import { SilenceBudget } from './silence-budget.ts';
@@ -33,10 +33,18 @@ const VERIFIED = 0n;
 const lengthCell = new Cell(4);
 const lengthView = new Uint32Array(lengthCell.bytes.buffer);
 
+const HOST_NAME = 0n;
+
+function nameServer(ssl: bigint, serverName: string): void {
+  const name = Cell.of(Buffer.from(`${serverName}\0`, 'latin1'));
+  openssl.SSL_ctrl(ssl, CTRL.setServerName, HOST_NAME, name.pointer);
+}
+
 type State = 'handshaking' | 'open' | 'ended' | 'failed' | 'disposed';
 
 export class TlsSession {
   readonly role: TlsRole;
+  readonly #context: Pick<TlsContext, 'alpn' | 'verifies'>;
   readonly #ssl: bigint;
   readonly #ring: Ring;
   readonly #rekeyRecords: number;
@@ -62,11 +70,14 @@ export class TlsSession {
   /** Key changes this side has begun. */
   rekeys = 0;
 
-  constructor(context: TlsContext, role: TlsRole) {
+  /** @param serverName whom a client asks for (SNI); '' names nobody */
+  constructor(context: TlsContext, role: TlsRole, serverName = '') {
     this.role = role;
+    this.#context = context;
     this.#rekeyRecords = context.rekeyRecords;
     this.#ssl = openssl.SSL_new(context.pointer);
     if (this.#ssl === 0n) throw new AmbitError('TLS_OPENSSL', `SSL_new failed: ${drainErrors()}`);
+    if (serverName !== '') nameServer(this.#ssl, serverName);
     this.#ring = new Ring(this.#ssl);
     if (role === 'client') openssl.SSL_set_connect_state(this.#ssl);
     else openssl.SSL_set_accept_state(this.#ssl);
@@ -253,6 +264,18 @@ export class TlsSession {
     return judgePeer(this.#verifiedChain(), this.role === 'client' ? 'server' : 'client');
   }
 
+  /**
+   * The chain by which the peer was verified, leaf first; a refusal names what is wrong with it. For peers that are no part
+   * of the mesh: what their names are worth is the caller's to say. Empty where nobody is to be verified.
+   */
+  peerChain(): Result<readonly Uint8Array[]> {
+    if (!this.#context.verifies) return ok([]);
+    const verdict = openssl.SSL_get_verify_result(this.#ssl);
+    if (verdict !== VERIFIED) return fail({ field: 'certificate', message: verifyErrorText(verdict) });
+    const chain = this.#verifiedChain();
+    return chain.length === 0 ? fail({ field: 'certificate', message: 'the peer sent no certificate' }) : ok(chain);
+  }
+
   /** Gives large rings back when nothing is in them; true when the session is small now. Call it on a slow timer. */
   shrinkIfIdle(): boolean {
     if (this.#state !== 'open') return false;
@@ -272,7 +295,7 @@ export class TlsSession {
     this.wantsRoom = false;
     setOutPointer(0n);
     openssl.SSL_get0_alpn_selected(this.#ssl, OUT, lengthCell.pointer);
-    if (outPointer() === 0n || lengthView[0] !== 2) {
+    if (this.#context.alpn === 'h2' && (outPointer() === 0n || lengthView[0] !== 2)) {
       this.#failText('peer did not agree on ALPN h2');
       return 'failed';
     }

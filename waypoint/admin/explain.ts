@@ -7,10 +7,11 @@ import { explainRequest, type RequestExplanation } from '#lib/mesh/http/explain.
 import { normalisePath } from '#lib/mesh/http/path-normalise.ts';
 import { PlainRequest } from '#lib/mesh/http/request.ts';
 import { type RouteTable, tableName } from '#lib/mesh/http/route-table.ts';
+import type { TrafficPolicy } from '#lib/mesh/http/traffic-policy.ts';
 import { parseIdentity } from '#lib/mesh/identity.ts';
 import { type Ip, parseIp } from '#lib/mesh/ip.ts';
 import type { MapMesh } from '#lib/mesh/map-mesh.ts';
-import { ACCESS_POLICY, ROUTE_TABLE } from '#lib/model/l7/resource.ts';
+import { ACCESS_POLICY, ROUTE_TABLE, TRAFFIC_POLICY } from '#lib/model/l7/resource.ts';
 import type { L7State } from '../source/l7-state.ts';
 
 export interface ExplainWorld {
@@ -63,6 +64,7 @@ export function explain(query: URLSearchParams, { l7, mesh, network }: ExplainWo
     port,
     table: l7.values(ROUTE_TABLE.typeUrl).get(name) as RouteTable | undefined,
     providers: l7.settings?.providers ?? [],
+    trafficPolicy: (key: string) => l7.values(TRAFFIC_POLICY.typeUrl).get(key) as TrafficPolicy | undefined,
     policies: policies.filter(({ services }) => services.length === 0 || services.includes(service.key)),
   };
   return ok({ service: name, ...explainRequest(world, request) });

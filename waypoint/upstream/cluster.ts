@@ -2,6 +2,7 @@
 // The endpoints of one service port, or of a subset of them: the balancer that chooses among them, what bounds and watches them,
 // and how each is reached. It follows the mesh: looked at again when the store has changed; endpoints that stay keep their
 // connections and what is known of them.
+import { isDeepStrictEqual } from 'node:util';
 import type { Target } from '#lib/mesh/http/route-table.ts';
 import {
   DEFAULT_POOL,
@@ -19,6 +20,7 @@ import type { HostResult } from '#lib/mesh/upstream/outlier.ts';
 import { RetryBudget } from '#lib/mesh/upstream/retry.ts';
 import type { Runtime } from '../worker/runtime.ts';
 import { Member } from './member.ts';
+import type { TlsOrigination } from './origination.ts';
 
 const NO_LABELS: Readonly<Record<string, string>> = {};
 
@@ -38,6 +40,7 @@ export class Cluster {
   #service: Service | undefined;
   #endpoints: readonly Endpoint[] | undefined;
   #policy: TrafficPolicy | undefined;
+  #tls: TlsOrigination | null = null;
 
   constructor(runtime: Runtime, target: Target) {
     this.#runtime = runtime;
@@ -97,6 +100,11 @@ export class Cluster {
   }
 
   #settle(settings: Upstream): void {
+    // Equal settings keep their connections, however often they are sent.
+    if (!isDeepStrictEqual(settings.tls, this.settings.tls)) {
+      this.#tls?.dispose();
+      this.#tls = settings.tls === undefined ? null : this.#runtime.originations.of(settings.tls);
+    }
     this.settings = settings;
     this.breaker.update(settings.pool ?? DEFAULT_POOL);
     this.budget = settings.retryBudget === undefined ? undefined : new RetryBudget(settings.retryBudget);
@@ -121,6 +129,7 @@ export class Cluster {
       const member = known?.serves(host) === true ? known : Member.ofHost(this.#runtime, host, service.subjectAltNames);
       if (member === undefined) continue;
       member.pool = this.settings.pool ?? DEFAULT_POOL;
+      member.tls = this.#tls;
       next.set(host, member);
     }
     this.#replace(next);

@@ -10,7 +10,9 @@ import { dialTcp } from '#lib/net/http/dial-tcp.ts';
 import { HTTP_CLIENT } from '#lib/net/http/h2-client.ts';
 import { type Dialling, type DialOutcome, Upstream, type UpstreamOptions } from '#lib/net/http/upstream.ts';
 import { endpointOf } from '#lib/proxy/worker/address.ts';
+import type { Alpn } from '#lib/tls/context.ts';
 import type { Runtime } from '../worker/runtime.ts';
+import type { TlsOrigination } from './origination.ts';
 import type { Far } from './tunnels.ts';
 
 export class Member {
@@ -24,6 +26,7 @@ export class Member {
   readonly #runtime: Runtime;
   readonly #far: Far | null;
   #pool: ConnectionPool = DEFAULT_POOL;
+  #tls: TlsOrigination | null = null;
   #h1: Upstream | null = null;
   #h2: Upstream | null = null;
 
@@ -82,6 +85,14 @@ export class Member {
     if (this.#h2 !== null) this.#h2.options = this.#options('h2');
   }
 
+  /** Connections from now on speak TLS inside whatever carries them; those without it, or with another, end. */
+  set tls(tls: TlsOrigination | null) {
+    if (tls === this.#tls) return;
+    this.#tls = tls;
+    this.close();
+    this.#h1 = this.#h2 = null;
+  }
+
   upstream(version: 'h1' | 'h2'): Upstream {
     if (version === 'h1') {
       this.#h1 ??= new Upstream(this.#runtime.bench, this.#options('h1'));
@@ -91,8 +102,13 @@ export class Member {
     return this.#h2;
   }
 
-  /** A connection of its own, for streams that are no HTTP. */
-  dial(outcome: DialOutcome): Dialling {
+  /** A connection of its own, for streams that are no HTTP; for HTTP, `alpn` says which. */
+  dial(outcome: DialOutcome, alpn: Alpn = ''): Dialling {
+    if (this.#tls === null) return this.#connect(outcome);
+    return this.#tls.dial((inner) => this.#connect(inner), alpn, this.#pool.connectTimeoutMs, outcome);
+  }
+
+  #connect(outcome: DialOutcome): Dialling {
     const { bench, dialOptions, tunnels } = this.#runtime;
     const timeoutMs = this.#pool.connectTimeoutMs;
     if (this.#far !== null) return tunnels.connect(this.#far, this.address, timeoutMs, outcome);
@@ -114,7 +130,8 @@ export class Member {
     const pool = this.#pool;
     return {
       version,
-      dial: (outcome) => this.dial(outcome),
+      dial: (outcome) => this.dial(outcome, version === 'h2' ? 'h2' : 'http/1.1'),
+      scheme: this.#tls === null ? 'http' : 'https',
       h2: HTTP_CLIENT,
       maxConnections: pool.maxConnections,
       maxPending: pool.maxPendingRequests,

@@ -16,6 +16,7 @@ import type { WorkerSettings } from '../control.ts';
 import type { Connections } from '../listener/connections.ts';
 import type { Tracer } from '../path/trace.ts';
 import type { Clusters } from '../upstream/clusters.ts';
+import type { TlsOriginations } from '../upstream/origination.ts';
 import type { Tunnels } from '../upstream/tunnels.ts';
 import type { L7View } from './l7-view.ts';
 import type { RequestIds } from './request-ids.ts';
@@ -37,6 +38,7 @@ export interface Runtime {
   readonly dialOptions: DialOptions;
   readonly tunnelOptions: DialOptions;
   readonly tunnels: Tunnels;
+  readonly originations: TlsOriginations;
   readonly clusters: Clusters;
   readonly authorisers: Authorisers;
   readonly connections: Connections;

@@ -2,6 +2,8 @@
 // One data-plane process of the waypoint: turns main's messages into certificates, listeners and configuration. Everything of it
 // runs on the loop's thread, between two waits.
 import { randomFillSync } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { rootCertificates } from 'node:tls';
 import { AmbitError, describeError } from '#lib/kit/error.ts';
 import { close as closeFd } from '#lib/linux/calls.ts';
 import { Admission } from '#lib/loop/acceptor.ts';
@@ -18,6 +20,7 @@ import type { ToMain, ToWorker, WorkerSettings } from '../control.ts';
 import { Connections } from '../listener/connections.ts';
 import { Listeners } from '../listener/listeners.ts';
 import { Clusters } from '../upstream/clusters.ts';
+import { TlsOriginations } from '../upstream/origination.ts';
 import { Tunnels } from '../upstream/tunnels.ts';
 import { L7View } from './l7-view.ts';
 import { RequestIds } from './request-ids.ts';
@@ -31,6 +34,15 @@ export const STORE_MEMORY = 'store';
 const SPARE_DESCRIPTORS = 512;
 /** Until unacknowledged bytes of a tunnel mean that it is dead. */
 const TUNNEL_USER_TIMEOUT_MS = 20_000;
+
+/** Read once, when a server is first to be verified by them; without the file, Node's own list. */
+function systemRoots(file: string): string {
+  try {
+    return readFileSync(file, 'latin1');
+  } catch {
+    return rootCertificates.join('\n');
+  }
+}
 
 export class WaypointWorker implements WorkerProgram {
   readonly #context: WorkerContext;
@@ -152,6 +164,7 @@ export class WaypointWorker implements WorkerProgram {
         dialOptions: tunnelOptions,
         connectTimeoutMs: settings.connectTimeoutMs,
       }),
+      originations: new TlsOriginations({ bench, systemRoots: () => systemRoots(settings.systemRoots), now }),
       connections: new Connections(loop),
       telemetry: new Telemetry({
         counters,

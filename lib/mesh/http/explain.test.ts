@@ -7,6 +7,7 @@ import type { AccessPolicy } from './access-policy.ts';
 import { NO_HTTP_CONDITIONS } from './conditions.ts';
 import { explainRequest, type RequestWorld } from './explain.ts';
 import { ANY_REQUEST, BLANK_RULE, backendTo, type RouteTable } from './route-table.ts';
+import { DEFAULT_UPSTREAM, type UpstreamTls } from './traffic-policy.ts';
 import { BLANK_PROVIDER, type Provider } from './waypoint.ts';
 
 const TARGET = { service: 'shop/pay.shop.svc.cluster.local', port: 80, subset: '' };
@@ -52,7 +53,7 @@ const NO_WRITES: AccessPolicy = {
 };
 
 const world = (more: Partial<RequestWorld> = {}): RequestWorld => ({
-  ...{ service: CART, port: 80, table: TABLE, policies: [], providers: [] },
+  ...{ service: CART, port: 80, table: TABLE, policies: [], providers: [], trafficPolicy: () => undefined },
   ...more,
 });
 
@@ -93,4 +94,32 @@ test('a CUSTOM policy names whom traffic asks and what comes of no answer; nobod
   equal(nobody.allowed, false);
   match(nobody.access.text, /^explicitly denied by AuthorizationPolicy shop\/ask, rule 1/);
   match(nobody.access.lines.join('\n'), /is no provider that can be asked, so it denies/);
+});
+
+test('where endpoints are reached by TLS, it is told whom the server must prove to be, or why connections fail', () => {
+  const none = new Uint8Array(0);
+  const tls: UpstreamTls = {
+    mode: 'simple',
+    sni: 'pay.example',
+    subjectAltNames: [],
+    insecureSkipVerify: false,
+    caCertificates: none,
+    clientCertificate: none,
+    privateKey: none,
+    crl: none,
+    systemRoots: true,
+    invalid: '',
+  };
+  const lines = (more: Partial<UpstreamTls>): string => {
+    const upstreams = [{ ...DEFAULT_UPSTREAM, tls: { ...tls, ...more } }];
+    const policy = { name: TARGET.service, origin: 'DestinationRule shop/pay', subsets: [], upstreams };
+    const told = explainRequest(world({ trafficPolicy: () => policy }), request('GET cart/pay'));
+    return told.routing?.lines.at(-1) ?? '';
+  };
+  match(
+    lines({}),
+    /^DestinationRule shop\/pay: TLS to endpoints of shop\/pay[^:]*:80: simple, server name pay.example: .* system’s authorities to be pay.example$/,
+  );
+  match(lines({ subjectAltNames: ['a', 'b'], systemRoots: false }), /the authorities it names to be a or b$/);
+  match(lines({ invalid: 'Secret shop/x does not exist' }), /connections fail: Secret shop\/x does not exist$/);
 });

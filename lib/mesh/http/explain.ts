@@ -14,6 +14,7 @@ import { route } from './route.ts';
 import type { RouteTable, Target } from './route-table.ts';
 import type { FaultVerdict, RouteVerdict } from './route-verdict.ts';
 
+import { type TrafficPolicy, upstreamOf } from './traffic-policy.ts';
 import type { Provider } from './waypoint.ts';
 
 /** What a waypoint knows of the service that is asked. */
@@ -24,6 +25,8 @@ export interface RequestWorld {
   readonly table: RouteTable | undefined;
   /** Those that apply to the service. */
   readonly policies: readonly AccessPolicy[];
+  /** How a service's endpoints are talked to, by its key. */
+  readonly trafficPolicy: (service: string) => TrafficPolicy | undefined;
   /** Whom CUSTOM policies may name. */
   readonly providers: readonly Provider[];
 }
@@ -81,17 +84,33 @@ function proveAuthoriser({ key, provider: name }: AccessPolicy, providers: reado
   rec.step(object, '', `CUSTOM by ${name}, by ${how}`, outcome, '', 1);
 }
 
-function explainRoute({ port, service, table }: RequestWorld, request: RequestView): Part {
+function explainRoute({ port, service, table, trafficPolicy }: RequestWorld, request: RequestView): Part {
   const recorder = recordProof();
   const target: Target = { service, port, subset: '' };
   const compiled = table === undefined ? implicitTable(service, port) : compileTable(table, target);
   const verdict = route(compiled, request, () => 0, recorder);
+  if (verdict.kind === 'forward') proveTls(verdict.target, trafficPolicy(verdict.target.service), recorder);
   return {
     verdict: summary(verdict),
     text: routeText(verdict),
     proof: recorder.steps,
     lines: formatProof(recorder.steps),
   };
+}
+
+/** What is asked of the server at the other end, where its traffic policy asks for TLS. */
+function proveTls({ port, service, subset }: Target, policy: TrafficPolicy | undefined, rec: Recorder): void {
+  const tls = upstreamOf(policy, subset, port)?.tls;
+  if (policy === undefined || tls === undefined) return;
+  const { insecureSkipVerify, invalid, mode, sni, subjectAltNames, systemRoots } = tls;
+  const names = subjectAltNames.length > 0 ? subjectAltNames : [sni];
+  const by = systemRoots ? 'the system’s authorities' : 'the authorities it names';
+  const proof = insecureSkipVerify
+    ? 'any server is believed'
+    : `the server must prove by ${by} to be ${names.join(' or ')}`;
+  const outcome =
+    invalid === '' ? `${mode}, server name ${sni === '' ? 'none' : sni}: ${proof}` : `connections fail: ${invalid}`;
+  rec.step(policy.origin, '', `TLS to endpoints of ${service}:${port}`, outcome);
 }
 
 export function accessText({ clause, policy, reason, rule }: RequestAccessVerdict): string {

@@ -30,6 +30,7 @@ export class H2Client implements ClientStream, StreamUser, H2BodyOwner {
   readonly localAddress: string;
   readonly #bench: HttpBench;
   readonly #session: Session;
+  readonly #scheme: 'http' | 'https';
   #stream: H2Stream | null = null;
   #body: H2Body | null = null;
   #user: ClientUser | null = null;
@@ -39,9 +40,10 @@ export class H2Client implements ClientStream, StreamUser, H2BodyOwner {
   #paused = false;
   #owed = 0;
 
-  constructor(bench: HttpBench, session: Session, localAddress: string) {
+  constructor(bench: HttpBench, session: Session, localAddress: string, scheme: 'http' | 'https' = 'http') {
     this.#bench = bench;
     this.#session = session;
+    this.#scheme = scheme;
     this.localAddress = localAddress;
   }
 
@@ -50,7 +52,7 @@ export class H2Client implements ClientStream, StreamUser, H2BodyOwner {
   send(user: ClientUser, head: MessageHead, edits: HeadEdits, ends: boolean): void {
     this.#user = user;
     this.#requestDone = ends;
-    const stream = this.#session.request(toHttp2Request(head, edits, 'http'), this, ends);
+    const stream = this.#session.request(toHttp2Request(head, edits, this.#scheme), this, ends);
     if (stream === null) {
       this.#over = true;
       user.onFailure('refused', 'the connection takes no more streams', true);

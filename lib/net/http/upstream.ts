@@ -35,6 +35,8 @@ export interface ClientWaiter {
 export interface UpstreamOptions {
   readonly version: 'h1' | 'h2';
   readonly dial: Dialler;
+  /** What HTTP/2 says of itself. */
+  readonly scheme: 'http' | 'https';
   readonly h2: H2Settings;
   /** Connections at once. */
   readonly maxConnections: number;
@@ -272,7 +274,7 @@ class SharedConnection implements SessionOwner, TimerTarget {
 
   take(): ClientStream {
     this.#requests++;
-    return new H2Client(this.#bench, this.session, this.#localAddress);
+    return new H2Client(this.#bench, this.session, this.#localAddress, this.#upstream.options.scheme);
   }
 
   sweep(now: number, idleMs: number): void {
