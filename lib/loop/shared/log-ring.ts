@@ -17,10 +17,22 @@ const HEAD = 0;
 const TAIL = 1;
 const DROPPED_ACCESS = 2;
 const DROPPED_DENY = 3;
+const DROPPED_EXPORTS = 4;
+const CONTROL_WORDS = 5;
 
-/** Kinds of line: access lines may be dropped when the ring is full, deny and audit lines have room of their own. */
-export const LINE_KINDS = Object.freeze({ access: 1, deny: 2, message: 3 });
+/**
+ * Kinds of line: access lines, and what is exported to somebody, may be dropped when the ring is full; deny and audit lines have
+ * room of their own.
+ */
+export const LINE_KINDS = Object.freeze({ access: 1, deny: 2, message: 3, export: 4 });
 export type LineKind = (typeof LINE_KINDS)[keyof typeof LINE_KINDS];
+
+const DROPS: Readonly<Record<LineKind, number>> = {
+  [LINE_KINDS.access]: DROPPED_ACCESS,
+  [LINE_KINDS.deny]: DROPPED_DENY,
+  [LINE_KINDS.message]: DROPPED_DENY,
+  [LINE_KINDS.export]: DROPPED_EXPORTS,
+};
 
 class Ring {
   readonly fd: number;
@@ -33,7 +45,7 @@ class Ring {
     this.fd = region.fd;
     const { buffer, byteOffset } = region.arena.bytes;
     this.size = 2 ** Math.floor(Math.log2(region.arena.size - HEADER_BYTES));
-    this.control = new Int32Array(buffer, byteOffset + 32, 4);
+    this.control = new Int32Array(buffer, byteOffset + 32, CONTROL_WORDS);
     this.words = new Int32Array(buffer, byteOffset + HEADER_BYTES, this.size / 4);
     this.bytes = region.arena.bytes.subarray(HEADER_BYTES, HEADER_BYTES + this.size);
   }
@@ -41,6 +53,11 @@ class Ring {
   /** Access lines dropped so far. */
   get droppedAccess(): number {
     return Atomics.load(this.control, DROPPED_ACCESS) >>> 0;
+  }
+
+  /** What was to be exported and was dropped so far. */
+  get droppedExports(): number {
+    return Atomics.load(this.control, DROPPED_EXPORTS) >>> 0;
   }
 
   /** Deny lines dropped so far. */
@@ -82,11 +99,12 @@ export class LogProducer extends Ring {
     const need = align(RECORD_HEADER + length);
     const head = this.control[HEAD]!;
     const used = (head - Atomics.load(this.control, TAIL)) >>> 0;
-    const keep = kind === LINE_KINDS.access ? this.size >>> 3 : 0;
+    const droppable = kind === LINE_KINDS.access || kind === LINE_KINDS.export;
+    const keep = droppable ? this.size >>> 3 : 0;
     const at = (head >>> 0) & (this.size - 1);
     const pad = at + need > this.size ? this.size - at : 0;
     if (used + pad + need + keep > this.size) {
-      Atomics.add(this.control, kind === LINE_KINDS.access ? DROPPED_ACCESS : DROPPED_DENY, 1);
+      Atomics.add(this.control, DROPS[kind], 1);
       return -1;
     }
     if (pad === 0) return at;
