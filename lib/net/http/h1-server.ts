@@ -346,7 +346,6 @@ export class H1Server implements LinkOwner, Http1Handler, ServerStream, HttpConn
     if (this.#over) return;
     this.#over = true;
     this.#held = null;
-    this.head.h1?.forget();
     this.#service.onConnectionEnd(this);
   }
 }
