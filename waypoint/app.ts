@@ -21,6 +21,7 @@ import { explain } from './admin/explain.ts';
 import { adminPages } from './admin/pages.ts';
 import { type Config, issuerSettings, printableConfig } from './config.ts';
 import { DataPlane } from './data-plane.ts';
+import { Exporter } from './export/exporter.ts';
 import { L7State } from './source/l7-state.ts';
 import { openSources, type Sources } from './source/sources.ts';
 import { FAMILIES } from './telemetry/families.ts';
@@ -33,13 +34,14 @@ export class App implements ProxyApp {
   readonly #store: StoreWriter;
   readonly #mesh: MeshState;
   readonly #l7: L7State;
+  readonly #exporter: Exporter;
   readonly #lines: WorkerLines;
   readonly #dataPlane: DataPlane;
   #servers: readonly AdminServer[] = [];
   #sources: Sources | undefined;
 
   private constructor(options: AppOptions<Config>, certificates: Certificates) {
-    const { config, log, workerEnv } = options;
+    const { clock, config, log, random, version, workerEnv } = options;
     const { drainMs, storeBytes, storeRecords, worker: settings, workers } = config;
     this.#options = options;
     this.#life = new Life({ log, drainMs, close: () => this.#close() });
@@ -56,8 +58,16 @@ export class App implements ProxyApp {
       onIdentity: () => {},
       onIdentityGone: () => {},
     });
-    this.#l7 = new L7State(state);
-    this.#lines = new WorkerLines({ log });
+    this.#exporter = new Exporter({
+      ...{ clock, random, log: log.child('export'), mesh: this.#mesh.mesh, exposition: this.#exposition },
+      facts: { gateway: settings.gateway, podName: config.pod.name, version, env: config.environment },
+    });
+    this.#l7 = new L7State({
+      ...state,
+      env: config.environment,
+      onSettings: ({ providers }) => this.#exporter.configure(providers),
+    });
+    this.#lines = new WorkerLines({ log, onExport: (line) => this.#exporter.take(line) });
     this.#dataPlane = new DataPlane({
       ...{ count: workers, env: workerEnv, settings, drainMs, certificates, exposition: this.#exposition },
       storeFd: this.#store.fd,
@@ -106,6 +116,9 @@ export class App implements ProxyApp {
       store: this.#store,
       lines: this.#lines,
     });
+    const lost = (): number =>
+      this.#dataPlane.pool.processes().reduce((sum, worker) => sum + worker.log.droppedExports, 0);
+    this.#exposition.value('ambit_telemetry_dropped_total', { reason: 'ring_full' }, lost);
   }
 
   async #serveAdmin(): Promise<void> {
@@ -152,6 +165,7 @@ export class App implements ProxyApp {
     this.#certificates.close();
     await Promise.all(this.#servers.map((server) => server.close()));
     this.#dataPlane.pool.watch.close();
+    await this.#exporter.close();
     this.#lines.flush();
   }
 }

@@ -23,6 +23,8 @@ export interface Config extends ProxySettings {
   readonly identity: string;
   readonly localFile: string | undefined;
   readonly log: { readonly level: Level; readonly format: 'plain' | 'json' };
+  /** Variables that telemetry settings may name: tags of spans, and fields of access logs. */
+  readonly environment: (name: string) => string | undefined;
   readonly worker: WorkerSettings;
 }
 
@@ -65,7 +67,10 @@ export function loadConfig(world: World): Config {
       level: read.oneOf('LOG_LEVEL', LEVELS, 'info'),
       format: read.oneOf('LOG_FORMAT', ['plain', 'json'], 'plain'),
     },
+    environment: (name) => env[name],
     worker: {
+      podName: name,
+      spansOfTries: read.boolean('AMBIT_TRACE_TRIES', false),
       gateway: `${namespace}/${env['ISTIO_META_GATEWAY_NAME'] ?? account}`,
       identity,
       trustDomain,
@@ -99,5 +104,5 @@ export function issuerSettings({ authToken, ca, fakeCa, secretTtlMs, worker }: C
 
 /** The settings as the start line and `/config_dump` show them. */
 export function printableConfig(config: Config): Record<string, unknown> {
-  return printable(config);
+  return { ...printable(config), environment: undefined };
 }

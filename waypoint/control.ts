@@ -39,6 +39,9 @@ export type WorkerSettings = {
   /** File of the authorities that servers outside the mesh are verified by. */
   readonly systemRoots: string;
   readonly accessLog: { readonly enabled: boolean; readonly format: LogFormat };
+  readonly podName: string;
+  /** Each try of a traced request is a span of its own. */
+  readonly spansOfTries: boolean;
 };
 
 export type ToWorker =
@@ -50,6 +53,14 @@ export type ToWorker =
 export type ToMain =
   | CommonToMain
   /** The request metrics of one set of labels, whose slots follow each other as REQUEST_SLOTS says. */
-  | { readonly kind: 'request-series'; readonly slot: number; readonly labels: Readonly<Record<string, string>> }
+  | {
+      readonly kind: 'request-series';
+      readonly slot: number;
+      readonly labels: Readonly<Record<string, string>>;
+      /** Messages are counted, too. */
+      readonly grpc: boolean;
+      /** Labels of metrics that have others; null: the metric is not told. */
+      readonly own?: Readonly<Record<string, Readonly<Record<string, string>> | null>>;
+    }
   /** A listener is open on that port. */
   | { readonly kind: 'listening'; readonly listener: string; readonly port: number };

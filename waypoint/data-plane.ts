@@ -7,7 +7,14 @@ import type { CommonToMain } from '#lib/proxy/control.ts';
 import type { Exposition } from '#lib/proxy/telemetry/exposition.ts';
 import { type PoolParts, type PoolProgram, WorkerPool } from '#lib/proxy/worker-pool.ts';
 import type { ToMain, ToWorker, WorkerSettings } from './control.ts';
-import { BUCKETS, HISTOGRAM_SLOTS, REQUEST_COUNTER, REQUEST_HISTOGRAMS } from './telemetry/request-slots.ts';
+import {
+  BUCKETS,
+  HISTOGRAM_SLOTS,
+  MESSAGE_COUNTERS,
+  MESSAGE_SLOT,
+  REQUEST_COUNTER,
+  REQUEST_HISTOGRAMS,
+} from './telemetry/request-slots.ts';
 import { WORKER_FLAGS } from './worker/flags.ts';
 
 export interface DataPlaneOptions extends PoolParts {
@@ -52,7 +59,7 @@ export class DataPlane implements PoolProgram<ToMain> {
   onMessage(worker: WorkerProcess, message: Exclude<ToMain, CommonToMain>): void {
     switch (message.kind) {
       case 'request-series':
-        exposeRequests(this.#options.exposition, worker, message.slot, message.labels);
+        exposeRequests(this.#options.exposition, worker, message);
         break;
       case 'listening':
         this.#listens(message.listener, message.port);
@@ -71,10 +78,17 @@ export class DataPlane implements PoolProgram<ToMain> {
 function exposeRequests(
   exposition: Exposition,
   { counters }: WorkerProcess,
-  slot: number,
-  labels: Readonly<Record<string, string>>,
+  { grpc, labels, own = {}, slot }: Extract<ToMain, { kind: 'request-series' }>,
 ): void {
-  exposition.slot(counters, slot, REQUEST_COUNTER, labels);
-  for (const [i, name] of REQUEST_HISTOGRAMS.entries())
-    exposition.histogram(counters, slot + 1 + i * HISTOGRAM_SLOTS, name, labels, BUCKETS);
+  const labelsOf = (name: string) => (own[name] === undefined ? labels : own[name]);
+  const counter = (name: string, at: number): void => {
+    const these = labelsOf(name);
+    if (these !== null) exposition.slot(counters, at, name, these);
+  };
+  counter(REQUEST_COUNTER, slot);
+  for (const [i, name] of REQUEST_HISTOGRAMS.entries()) {
+    const these = labelsOf(name);
+    if (these !== null) exposition.histogram(counters, slot + 1 + i * HISTOGRAM_SLOTS, name, these, BUCKETS);
+  }
+  if (grpc) for (const [i, name] of MESSAGE_COUNTERS.entries()) counter(name, slot + MESSAGE_SLOT + i);
 }

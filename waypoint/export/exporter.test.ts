@@ -13,7 +13,7 @@ import { TestCollector } from '#lib/testkit/collector.ts';
 import { mesh } from '#lib/testkit/mesh.ts';
 import { until } from '#lib/testkit/until.ts';
 import { BatchQueue, type SendOutcome } from './batch-queue.ts';
-import { type ExportCount, Exporter } from './exporter.ts';
+import { Exporter } from './exporter.ts';
 import { encodeRecord, type LogRecord, type SpanRecord } from './record.ts';
 
 const KEY = 'obs/otel.obs.svc.cluster.local';
@@ -50,7 +50,7 @@ function providerOf(kind: Provider['kind'], more: Partial<Provider> = {}): Provi
 }
 
 function exporterFor(provider: Provider, port: number, env: Readonly<Record<string, string>> = {}) {
-  const counts = new Map<string, (which: ExportCount) => number>();
+  const counts = new Map<string, () => number>();
   const lines: string[] = [];
   const exporter = new Exporter({
     clock: systemClock,
@@ -61,13 +61,15 @@ function exporterFor(provider: Provider, port: number, env: Readonly<Record<stri
       services: [{ name: 'otel', namespace: 'obs' }],
     }),
     facts: { gateway: 'shop/waypoint', podName: 'waypoint-1', version: '1', env: (name) => env[name] },
-    onProvider: (name, read) => counts.set(name, read),
+    exposition: {
+      value: (name, labels, read) => counts.set(labels['reason'] ?? name, read),
+    },
   });
   exporter.configure([provider]);
   return {
     exporter,
     lines,
-    count: (which: ExportCount) => counts.get('otel')?.(which) ?? 0,
+    count: (which: 'ambit_telemetry_sent_total' | 'refused') => counts.get(which)?.() ?? 0,
     [Symbol.asyncDispose]: () => exporter.close(),
   };
 }
@@ -93,7 +95,7 @@ test('spans arrive by OTLP over gRPC, with who speaks and the provider’s metad
     resource: { 'service.name': 'waypoint.shop' },
   });
   equal(collector.headers[0]?.['x-token'], 't');
-  equal(count('sent'), 1);
+  equal(count('ambit_telemetry_sent_total'), 1);
 });
 
 test('spans and log records arrive by OTLP over HTTP', async () => {
@@ -170,7 +172,7 @@ test('a collector that is away is told of once, and gets what was kept when it i
   await until('the span', () => collector.spans.length === 1);
   await until('a line that it is back', () => lines.some((line) => line.includes('again')));
   equal(lines.length, 2);
-  equal(count('sent'), 1);
+  equal(count('ambit_telemetry_sent_total'), 1);
   await exporter.close();
 });
 
@@ -209,7 +211,7 @@ test('lines for a file are appended to it', async () => {
     exporter.take(encodeRecord({ ...LOG, text: 'two\n' })!);
     await exporter.close();
     equal(readFileSync(path, 'utf8'), 'one\ntwo\n');
-    equal(count('sent'), 2);
+    equal(count('ambit_telemetry_sent_total'), 2);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

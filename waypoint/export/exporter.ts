@@ -5,6 +5,7 @@ import { describeError } from '#lib/kit/error.ts';
 import type { Logger } from '#lib/kit/log.ts';
 import type { Provider } from '#lib/mesh/http/waypoint.ts';
 import type { MeshView } from '#lib/mesh/view.ts';
+import type { Exposition } from '#lib/proxy/telemetry/exposition.ts';
 import { BatchQueue } from './batch-queue.ts';
 import { LogFile } from './log-file.ts';
 import { placeOf } from './place.ts';
@@ -18,12 +19,11 @@ export interface ExporterOptions {
   readonly log: Logger;
   readonly mesh: MeshView;
   readonly facts: ProxyFacts;
-  /** A provider is told something for the first time; `read` gives what it was told so far. */
-  readonly onProvider: (provider: string, read: (count: ExportCount) => number) => void;
+  readonly exposition: Pick<Exposition, 'value'>;
 }
 
 /** What became of records. */
-export type ExportCount = 'sent' | 'overflowed' | 'refused';
+type ExportCount = 'sent' | 'overflowed' | 'refused';
 
 /** One way out. */
 interface Outlet {
@@ -76,9 +76,18 @@ export class Exporter {
     if (!this.#retired.has(name)) {
       const before = { sent: 0, overflowed: 0, refused: 0 };
       this.#retired.set(name, before);
-      this.#options.onProvider(name, (which) => before[which] + (this.#outlets.get(name)?.count(which) ?? 0));
+      this.#expose(name, (which) => before[which] + (this.#outlets.get(name)?.count(which) ?? 0));
     }
     return outlet;
+  }
+
+  #expose(provider: string, read: (which: ExportCount) => number): void {
+    const { exposition } = this.#options;
+    exposition.value('ambit_telemetry_sent_total', { provider }, () => read('sent'));
+    const lost = (reason: string, which: ExportCount): void =>
+      exposition.value('ambit_telemetry_dropped_total', { provider, reason }, () => read(which));
+    lost('queue_full', 'overflowed');
+    lost('refused', 'refused');
   }
 
   #retire(name: string, outlet: Outlet): void {

@@ -6,10 +6,10 @@ import type { PolicySet } from '#lib/mesh/http/authorize-request.ts';
 import type { CompiledTable } from '#lib/mesh/http/compiled-table.ts';
 import type { Retry } from '#lib/mesh/http/route-table.ts';
 import { DEFAULT_RETRY, isOpaque } from '#lib/mesh/http/route-table.ts';
-import type { Telemetry } from '#lib/mesh/http/telemetry.ts';
 import type { WaypointSettings } from '#lib/mesh/http/waypoint.ts';
 import type { AppProtocol, Service } from '#lib/mesh/service.ts';
 import { portOf } from '#lib/mesh/service.ts';
+import type { DoorObserver } from '../telemetry/observer.ts';
 import type { Member } from '../upstream/member.ts';
 import type { Runtime } from '../worker/runtime.ts';
 import { filtersOf } from './door-filters.ts';
@@ -27,7 +27,8 @@ export class Door {
   access!: PolicySet;
   /** Undefined when no tokens are looked for. */
   authenticator: JwtAuthenticator | undefined;
-  telemetry: Telemetry | undefined;
+  /** What is told of requests here. */
+  observer!: DoorObserver;
   settings!: WaypointSettings;
   retry: Retry = DEFAULT_RETRY;
   /** What requests meet here, in this order. */
@@ -64,7 +65,7 @@ export class Door {
   }
 
   refresh(): void {
-    const { l7 } = this.#runtime;
+    const { l7, observers } = this.#runtime;
     const { version } = l7;
     if (version === this.#seenAt) return;
     this.#seenAt = version;
@@ -73,7 +74,7 @@ export class Door {
     this.retry = this.settings.defaultRetry ?? DEFAULT_RETRY;
     this.access = l7.access(this.service);
     this.authenticator = l7.authenticator(this.service);
-    this.telemetry = l7.telemetry(this.service);
+    this.observer = observers.of(l7.telemetry(this.service), this.settings);
     if (behind.kind === 'service') this.table = l7.serviceTable(behind.service.key, behind.port);
     else if (behind.kind === 'listener') this.table = l7.listenerTable(behind.table);
     this.filters = filtersOf(this);

@@ -15,6 +15,8 @@ import { Link, NOBODY } from '#lib/net/http/link.ts';
 import { ip, service, workload } from '#lib/testkit/mesh.ts';
 import type { WorkerSettings } from '../control.ts';
 import { ExchangeService } from '../listener/service.ts';
+import { Observers } from '../telemetry/observer.ts';
+import { TraceIds } from '../tracing/ids.ts';
 import { Clusters } from '../upstream/clusters.ts';
 import { Member } from '../upstream/member.ts';
 import { RequestIds } from '../worker/request-ids.ts';
@@ -94,6 +96,7 @@ const l7 = {
   trafficPolicy: () => undefined,
   labels: () => ({}),
 };
+const NO_TAGS = { nodeId: '', meshId: '', gateway: '', clusterId: '' };
 const self = workload({ name: 'waypoint' });
 const half: object = {
   settings: settings as WorkerSettings,
@@ -106,7 +109,12 @@ const half: object = {
   timeouts: { idleMs: 0, headMs: 0, stallMs: 0 },
   self: () => self,
   now: () => performance.timeOrigin + loop.now,
-  tracer: null,
+  observers: new Observers({
+    accessLog: { enabled: process.argv.includes('log'), format: 'text' },
+    facts: { identity: '', hostname: '' },
+    tracing: { ids: new TraceIds(() => {}), tags: NO_TAGS, random: Math.random, spansOfTries: false, send: () => {} },
+    complain: () => {},
+  }),
   connections: { delete() {} },
   telemetry: new Telemetry({
     counters: Counters.create(10_000),
@@ -114,7 +122,6 @@ const half: object = {
     vitals: { setConnections() {} } as never,
     toMain: () => {},
     now: () => performance.timeOrigin + loop.now,
-    accessLog: { enabled: process.argv.includes('log'), format: 'text' },
     clusterId: 'Kubernetes',
   }),
 };

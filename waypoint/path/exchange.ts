@@ -9,13 +9,15 @@ import type { HeaderChanges } from '#lib/mesh/http/route-table.ts';
 import { detailsOf, type ForwardVerdict, flagOf, type RouteVerdict } from '#lib/mesh/http/route-verdict.ts';
 import type { ServerStream, ServerUser, Trailers } from '#lib/net/http/exchange.ts';
 import { trailerBlock } from '#lib/net/http/trailers.ts';
-import type { FieldLine } from '#lib/wire/http/field-line.ts';
+import { FieldLine } from '#lib/wire/http/field-line.ts';
+import type { MessageHead } from '#lib/wire/http/message.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { Member } from '../upstream/member.ts';
 import type { Runtime } from '../worker/runtime.ts';
 import { BodyStore } from './body-store.ts';
 import { PASS, type Refusal, type RequestFilter, type Ruling, type Waiting } from './filter.ts';
 import { Forwarding } from './forwarding.ts';
+import { GrpcMessages } from './grpc-messages.ts';
 import type { Origin } from './origin.ts';
 import { isGrpc, sendReply } from './reply.ts';
 import { Request } from './request.ts';
@@ -34,8 +36,6 @@ export class Exchange implements ServerUser {
   readonly runtime: Runtime;
   readonly origin: Origin;
   readonly stream: ServerStream;
-  /** Wall clock at the begin, ms. */
-  readonly startedAt: number;
   /** Monotonic. */
   readonly begunAt: number;
   readonly request: Request;
@@ -70,6 +70,10 @@ export class Exchange implements ServerUser {
   failure = '';
   /** Ms from the request's last byte sent to the answer's first; -1 without one. */
   upstreamMs = -1;
+  /** The server's answer, where logs tell of its fields. */
+  answer: MessageHead | null = null;
+  /** null unless it is gRPC. */
+  readonly messages: GrpcMessages | null;
 
   // === its content ===
 
@@ -97,7 +101,6 @@ export class Exchange implements ServerUser {
     this.origin = origin;
     this.stream = stream;
     this.begunAt = runtime.loop.now;
-    this.startedAt = runtime.telemetry.wantsTime ? runtime.now() : 0;
     door.refresh();
     this.#filters = door.filters;
     const raw = head.path;
@@ -106,7 +109,14 @@ export class Exchange implements ServerUser {
     this.grpc = isGrpc(head);
     const { h1 } = head;
     this.bodyless = h1 === null ? head.ended : h1.contentLength <= 0 && !h1.chunked;
-    this.trace = runtime.tracer === null ? null : runtime.tracer.begin(this);
+    this.messages = this.grpc ? new GrpcMessages() : null;
+    const { tracer } = door.observer;
+    this.trace = tracer === null ? null : tracer.begin(this);
+  }
+
+  /** Wall clock at the begin, ms. */
+  get startedAt(): number {
+    return this.runtime.now() - (this.runtime.loop.now - this.begunAt);
   }
 
   /** The client's own or ours; '' for none. */
@@ -117,6 +127,12 @@ export class Exchange implements ServerUser {
   /** Gives the request an id of ours, once. */
   nameIt(): FieldLine {
     this.#ownId ??= this.runtime.ids.next();
+    return this.#ownId;
+  }
+
+  /** The request goes by this id from now on. */
+  rename(id: string): FieldLine {
+    this.#ownId = FieldLine.of('x-request-id', id);
     return this.#ownId;
   }
 
@@ -207,6 +223,7 @@ export class Exchange implements ServerUser {
 
   onRequestBody(arena: Arena | null, bytes: Buffer, start: number, end: number): void {
     if (this.over) return;
+    if (this.messages !== null) this.messages.requestBytes(this, bytes, start, end);
     if (this.#forwarding !== null) this.#forwarding.body(arena, bytes, start, end);
     else {
       this.hold(bytes, start, end);

@@ -222,13 +222,14 @@ export class Forwarding implements ClientUser, ClientWaiter, DeadlineOwner {
       if (text !== undefined) exchange.grpcStatus = Number(text);
     }
     if (cluster !== null && member !== null && cluster.watches) cluster.report(member, { kind: 'status', status });
-    exchange.trace?.tryEnds(exchange, '');
+    exchange.trace?.tryEnds(exchange, '', status);
     if (status >= 400 || exchange.grpcStatus > 0) {
       const grpcStatus = exchange.grpcStatus < 0 ? undefined : exchange.grpcStatus;
       const rateLimited = head.get('x-envoy-ratelimited') !== undefined;
       if (this.#retryLater({ kind: 'response', status, grpcStatus, rateLimited })) return;
     }
     exchange.responded = true;
+    if (exchange.origin.door.observer.wantsAnswer) exchange.answer = head.copy();
     this.#clocks?.disarmTry();
     exchange.status = status;
     exchange.details = 'via_upstream';
@@ -244,12 +245,14 @@ export class Forwarding implements ClientUser, ClientWaiter, DeadlineOwner {
     exchange.status = head.status;
     exchange.details = 'via_upstream';
     this.#measure();
-    exchange.trace?.tryEnds(exchange, '');
+    exchange.trace?.tryEnds(exchange, '', head.status);
     exchange.stream.upgrade(head, responseEdits(exchange, this.#setCookie));
   }
 
   onResponseBody(arena: Arena | null, bytes: Buffer, start: number, end: number): void {
-    if (!this.#exchange.stream.body(arena, bytes, start, end)) this.#client?.pauseResponse();
+    const exchange = this.#exchange;
+    if (exchange.messages !== null) exchange.messages.responseBytes(exchange, bytes, start, end);
+    if (!exchange.stream.body(arena, bytes, start, end)) this.#client?.pauseResponse();
   }
 
   onResponseEnd(trailers: Trailers): void {
@@ -281,7 +284,7 @@ export class Forwarding implements ClientUser, ClientWaiter, DeadlineOwner {
       exchange.finish();
       return;
     }
-    exchange.trace?.tryEnds(exchange, cause);
+    exchange.trace?.tryEnds(exchange, cause, 0);
     if (kind === 'overflow') {
       this.#refuse(OVERFLOW);
       return;
@@ -347,7 +350,7 @@ export class Forwarding implements ClientUser, ClientWaiter, DeadlineOwner {
     if (responded) return;
     this.#waitingAt?.cancel(this);
     this.#waitingAt = null;
-    exchange.trace?.tryEnds(exchange, 'per try timeout');
+    exchange.trace?.tryEnds(exchange, 'per try timeout', 0);
     if (cluster !== null && member !== null) cluster.report(member, LOCAL_FAILURE);
     if (!this.#retryLater({ kind: 'per-try-timeout' })) this.#timedOut('upstream_per_try_timeout');
   }

@@ -10,10 +10,13 @@ export interface Tracer {
 
 /** One request. */
 export interface RequestTrace {
+  /** Hexadecimal; '' while it is in no trace that anybody hears of. */
+  readonly traceId: string;
+  readonly spanId: string;
   /** `exchange.attempts` says which try it is, `member` where it goes; what `edits` get is sent with it. */
   tryBegins(exchange: Exchange, edits: HeadEdits): void;
-  /** Its answer's head has come (`cause` is ''), or why there is none. */
-  tryEnds(exchange: Exchange, cause: string): void;
+  /** Its answer's head has come (`cause` is ''), or why there is none (`status` is 0). */
+  tryEnds(exchange: Exchange, cause: string, status: number): void;
   /** All that is known of the request stands in its exchange. */
   ends(exchange: Exchange): void;
 }

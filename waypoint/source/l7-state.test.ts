@@ -26,7 +26,13 @@ const NONSENSE = new Uint8Array([0xff, 0xff]);
 test('a policy that cannot be read keeps its last version, or denies everything when there is none', async () => {
   const store = new StoreWriter({ maxRecords: 64, dataBytes: 1 << 20 });
   const log = createLogger({ scope: 'test', level: 'off' });
-  const state = new L7State({ store, log, onCommit: () => undefined });
+  const state = new L7State({
+    store,
+    log,
+    onCommit: () => undefined,
+    env: () => undefined,
+    onSettings: () => undefined,
+  });
   const type = state.types.find(({ typeUrl }) => typeUrl === ACCESS_POLICY.typeUrl);
   assert.ok(type);
   const view = new L7View(StoreReader.open(store.fd));

@@ -20,6 +20,7 @@ import {
   WORKLOAD_LABELS,
 } from '#lib/model/l7/resource.ts';
 import type { ReceivedResource, Rejection } from '#lib/xds/client-state.ts';
+import { type Environment, withFormats, withTags } from './environment.ts';
 import {
   ACCESS_KEY,
   AUTHENTICATION_KEY,
@@ -35,6 +36,10 @@ export interface L7StateOptions {
   readonly store: StoreWriter;
   readonly log: Logger;
   readonly onCommit: (version: number) => void;
+  /** Variables that telemetry settings may name. */
+  readonly env: Environment;
+  /** Told what this proxy is, each time it is told anew. */
+  readonly onSettings: (settings: WaypointSettings) => void;
 }
 
 /** One resource type and what becomes of it. */
@@ -59,7 +64,7 @@ export class L7State {
       this.#single(ROUTE_TABLE, tableKey, (table) => this.#tellProblems(table)),
       this.#single(TRAFFIC_POLICY, policyKey),
       this.#single(WORKLOAD_LABELS, labelsKey, undefined, (value) => value.labels),
-      this.#single(TELEMETRY, telemetryKey),
+      this.#single(TELEMETRY, telemetryKey, undefined, (value) => withTags(value, options.env)),
       this.#gathered<AccessPolicy>(ACCESS_POLICY, ACCESS_KEY, byKey, unreadablePolicy),
       this.#gathered(REQUEST_AUTHENTICATION, AUTHENTICATION_KEY),
       {
@@ -67,7 +72,8 @@ export class L7State {
         apply: (updates, removed) =>
           this.#take(WAYPOINT, updates, removed, (_name, value) => {
             this.settings = value;
-            this.#dirty.set(WAYPOINT_KEY, value);
+            this.#dirty.set(WAYPOINT_KEY, value && withFormats(value, options.env));
+            if (value !== undefined) options.onSettings(value);
           }),
       },
     ];

@@ -4,6 +4,7 @@
 import type { LogFormat } from '../control.ts';
 import type { Exchange } from '../path/exchange.ts';
 import type { Origin } from '../path/origin.ts';
+import { clusterName } from './cluster-name.ts';
 
 /** `now`: wall clock in ms. */
 export function requestLine(exchange: Exchange, origin: Origin, format: LogFormat, now: number): string {
@@ -29,7 +30,7 @@ export function requestLine(exchange: Exchange, origin: Origin, format: LogForma
     ['request_id', exchange.requestId],
     ['authority', request.authority],
     ['upstream_host', exchange.member?.address ?? ''],
-    ['upstream_cluster', clusterOf(exchange)],
+    ['upstream_cluster', clusterName(exchange)],
     ['upstream_local_address', exchange.localAddress],
     ['downstream_local_address', origin.destinationText],
     ['downstream_remote_address', origin.sourceText],
@@ -52,13 +53,6 @@ function identityFields(exchange: Exchange, origin: Origin): readonly (readonly 
   }
   if (checked !== '') out.push(['ext_authz', checked]);
   return out;
-}
-
-function clusterOf({ cluster, origin }: Exchange): string {
-  if (cluster === null) return '';
-  const { port, service, subset } = cluster.target;
-  const own = origin.door.service === service;
-  return `${own ? 'inbound-vip' : 'outbound'}|${port}|${own ? 'http' : ''}${subset}|${service.slice(service.indexOf('/') + 1)}`;
 }
 
 type Fields = readonly (readonly [key: string, value: string | number])[];

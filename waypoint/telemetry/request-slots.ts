@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // How the metrics of one set of labels lie in counter slots: requests, then three histograms. A histogram has a slot for each
-// bucket that counts what fell into that bucket alone, one for +Inf, and one for the sum.
+// bucket that counts what fell into that bucket alone, one for +Inf, and one for the sum. Last come messages of gRPC.
 
 /** Upper bounds, for milliseconds and bytes alike (Envoy's defaults). */
 export const BUCKETS: readonly number[] = [
@@ -14,4 +14,8 @@ export const REQUEST_HISTOGRAMS: readonly string[] = [
   'istio_request_bytes',
   'istio_response_bytes',
 ];
-export const REQUEST_SLOTS: number = 1 + REQUEST_HISTOGRAMS.length * HISTOGRAM_SLOTS;
+export const MESSAGE_SLOT: number = 1 + REQUEST_HISTOGRAMS.length * HISTOGRAM_SLOTS;
+export const MESSAGE_COUNTERS: readonly string[] = ['istio_request_messages_total', 'istio_response_messages_total'];
+export const REQUEST_SLOTS: number = MESSAGE_SLOT + MESSAGE_COUNTERS.length;
+/** All of them. */
+export const REQUEST_METRICS: readonly string[] = [REQUEST_COUNTER, ...REQUEST_HISTOGRAMS, ...MESSAGE_COUNTERS];

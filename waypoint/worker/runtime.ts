@@ -14,7 +14,7 @@ import type { WorkloadMemory } from '#lib/proxy/worker/workload-facts.ts';
 import type { Authorisers } from '../authoriser/authorisers.ts';
 import type { WorkerSettings } from '../control.ts';
 import type { Connections } from '../listener/connections.ts';
-import type { Tracer } from '../path/trace.ts';
+import type { Observers } from '../telemetry/observer.ts';
 import type { Clusters } from '../upstream/clusters.ts';
 import type { TlsOriginations } from '../upstream/origination.ts';
 import type { Tunnels } from '../upstream/tunnels.ts';
@@ -43,8 +43,7 @@ export interface Runtime {
   readonly authorisers: Authorisers;
   readonly connections: Connections;
   readonly telemetry: Telemetry;
-  /** null: no request is followed. */
-  readonly tracer: Tracer | null;
+  readonly observers: Observers;
   /** This proxy as a workload: where it is decides what is near. */
   readonly self: () => Workload;
   /** Wall clock, ms with fractions. */

@@ -5,12 +5,14 @@ import type { Counters } from '#lib/loop/shared/counters.ts';
 import { LINE_KINDS, type LogProducer } from '#lib/loop/shared/log-ring.ts';
 import type { Vitals } from '#lib/loop/shared/vitals.ts';
 import { partyOf } from '#lib/proxy/telemetry/party.ts';
-import type { ToMain, WorkerSettings } from '../control.ts';
+import type { ToMain } from '../control.ts';
+import { type ExportRecord, encodeRecord } from '../export/record.ts';
 import type { Exchange } from '../path/exchange.ts';
 import type { Origin } from '../path/origin.ts';
-import { requestLine } from '../telemetry/access-line.ts';
+import type { AccessLogger } from '../telemetry/access-logger.ts';
 import { type Labels, requestLabels, streamLabels } from '../telemetry/labels.ts';
-import { BUCKETS, HISTOGRAM_SLOTS, REQUEST_SLOTS } from '../telemetry/request-slots.ts';
+import type { MetricPlan } from '../telemetry/metric-plan.ts';
+import { BUCKETS, HISTOGRAM_SLOTS, MESSAGE_SLOT, REQUEST_METRICS, REQUEST_SLOTS } from '../telemetry/request-slots.ts';
 import type { Member } from '../upstream/member.ts';
 
 /** Where requests with one set of labels are counted. */
@@ -26,7 +28,6 @@ export interface TelemetryOptions {
   readonly toMain: (message: ToMain) => void;
   /** Wall clock, ms. */
   readonly now: () => number;
-  readonly accessLog: WorkerSettings['accessLog'];
   readonly clusterId: string;
 }
 
@@ -42,11 +43,6 @@ export class Telemetry {
 
   constructor(options: TelemetryOptions) {
     this.#options = options;
-  }
-
-  /** Whether anybody asks when a request began. */
-  get wantsTime(): boolean {
-    return this.#options.accessLog.enabled;
   }
 
   /** A client's connection was accepted (+1) or is over (-1). */
@@ -77,9 +73,15 @@ export class Telemetry {
     this.#options.log.write(LINE_KINDS.message, JSON.stringify({ level, message, fields }));
   }
 
+  /** Something for a collector or a file; dropped and counted when there is no room. */
+  export(record: ExportRecord): void {
+    const text = encodeRecord(record);
+    if (text !== undefined) this.#options.log.write(LINE_KINDS.export, text);
+  }
+
   /** A request is over: counts it and writes it down. */
   requestEnded(exchange: Exchange): void {
-    const { origin, stream } = exchange;
+    const { messages, origin, stream } = exchange;
     const { slot } = this.#seriesOf(exchange);
     if (slot >= 0) {
       const { counters } = this.#options;
@@ -88,10 +90,39 @@ export class Telemetry {
       observe(counters, slot + 1 + HISTOGRAM_SLOTS, stream.received);
       observe(counters, slot + 1 + 2 * HISTOGRAM_SLOTS, stream.sent);
     }
-    if (!this.#options.accessLog.enabled) return;
-    const denied = exchange.access?.allow === false;
-    const { log, accessLog, now } = this.#options;
-    log.write(denied ? LINE_KINDS.deny : LINE_KINDS.access, requestLine(exchange, origin, accessLog.format, now()));
+    if (messages !== null) this.messagesPassed(exchange);
+    for (const logger of origin.door.observer.loggers) this.#log(logger, exchange);
+  }
+
+  /** Counts the messages of a gRPC request that are not counted yet. */
+  messagesPassed(exchange: Exchange): void {
+    const { slot } = this.#seriesOf(exchange);
+    const { messages } = exchange;
+    if (slot < 0 || messages === null) return;
+    const { counters } = this.#options;
+    counters.add(slot + MESSAGE_SLOT, messages.takeRequests());
+    counters.add(slot + MESSAGE_SLOT + 1, messages.takeResponses());
+  }
+
+  #log(logger: AccessLogger, exchange: Exchange): void {
+    if (!logger.wants(exchange)) return;
+    const { log } = this.#options;
+    const now = this.#options.now();
+    const text = logger.line(exchange, now);
+    if (logger.to === '') {
+      log.write(exchange.access?.allow === false ? LINE_KINDS.deny : LINE_KINDS.access, text);
+      return;
+    }
+    const { trace } = exchange;
+    this.export({
+      kind: 'log',
+      to: logger.to,
+      time: exchange.startedAt,
+      text,
+      traceId: trace?.traceId ?? '',
+      spanId: trace?.spanId ?? '',
+      attributes: logger.attributes(exchange, now),
+    });
   }
 
   /** A stream that is no HTTP was opened, or is over. */
@@ -104,12 +135,18 @@ export class Telemetry {
     flags: string,
   ): void {
     const labels = streamLabels(origin, member, flags === '' ? '-' : flags, this.#options.clusterId);
-    if (event === 'opened') this.count('istio_tcp_connections_opened_total', labels);
+    if (event === 'opened') this.#countStream(origin, 'istio_tcp_connections_opened_total', labels, 1);
     else {
-      this.count('istio_tcp_connections_closed_total', labels);
-      this.count('istio_tcp_received_bytes_total', labels, received);
-      this.count('istio_tcp_sent_bytes_total', labels, sent);
+      this.#countStream(origin, 'istio_tcp_connections_closed_total', labels, 1);
+      this.#countStream(origin, 'istio_tcp_received_bytes_total', labels, received);
+      this.#countStream(origin, 'istio_tcp_sent_bytes_total', labels, sent);
     }
+  }
+
+  #countStream({ door }: Origin, name: string, labels: Labels, n: number): void {
+    const { metrics } = door.observer;
+    const changed = metrics === null ? labels : metrics.labelsOf(name, labels, null);
+    if (changed !== null) this.count(name, changed, n);
   }
 
   #seriesOf(exchange: Exchange): RequestSeries {
@@ -120,31 +157,49 @@ export class Telemetry {
       byMember = new Map();
       origin.series.set(member, byMember);
     }
-    const outcome = grpc ? `${status} ${flags} ${grpcStatus}` : flags === '' ? statusKey(status) : `${status} ${flags}`;
+    const plan = origin.door.observer.metrics;
+    const values = plan === null ? null : plan.valuesOf(exchange);
+    const plain = grpc ? `${status} ${flags} ${grpcStatus}` : flags === '' ? statusKey(status) : `${status} ${flags}`;
+    const outcome = plan === null ? plain : `${plain}|${plan.id}|${values === null ? '' : values.join('|')}`;
     let series = byMember.get(outcome);
     if (series === undefined) {
-      series = this.#resolve(exchange);
+      if (byMember.size >= MAX_PER_ORIGIN) byMember.clear();
+      series = this.#resolve(exchange, plan, values);
       byMember.set(outcome, series);
     }
     return series;
   }
 
-  #resolve(exchange: Exchange): RequestSeries {
-    const { member } = exchange;
+  #resolve(exchange: Exchange, plan: MetricPlan | null, values: readonly string[] | null): RequestSeries {
+    const { grpc, member } = exchange;
     const destination = member === null ? undefined : partyOf(member.workload);
     const labels = requestLabels(exchange, destination, this.#options.clusterId);
-    const key = Object.values(labels).join('|');
+    const plain = Object.values(labels).join('|');
+    const key = plan === null ? plain : `${plain}|${plan.id}|${values?.join('|') ?? ''}`;
     let series = this.#all.get(key);
     if (series === undefined) {
       if (this.#all.size >= MAX_SERIES) return { slot: -1 };
       const { counters, toMain } = this.#options;
       const slot = counters.allocateRun(REQUEST_SLOTS);
-      if (slot >= 0) toMain({ kind: 'request-series', slot, labels });
+      if (slot >= 0) {
+        const own = plan === null ? {} : { own: ownLabels(plan, labels, values) };
+        toMain({ kind: 'request-series', slot, labels, grpc, ...own });
+      }
       series = { slot };
       this.#all.set(key, series);
     }
     return series;
   }
+}
+
+/** Labels of each metric where settings change them; null: the metric is not told. */
+function ownLabels(
+  plan: MetricPlan,
+  labels: Labels,
+  values: readonly string[] | null,
+): Readonly<Record<string, Labels | null>> {
+  const changed = REQUEST_METRICS.map((name) => [name, plan.labelsOf(name, labels, values)] as const);
+  return Object.fromEntries(changed.filter(([, own]) => own !== labels));
 }
 
 const STATUS_KEYS: string[] = [];

@@ -19,6 +19,9 @@ import { Authorisers } from '../authoriser/authorisers.ts';
 import type { ToMain, ToWorker, WorkerSettings } from '../control.ts';
 import { Connections } from '../listener/connections.ts';
 import { Listeners } from '../listener/listeners.ts';
+import { Observers } from '../telemetry/observer.ts';
+import type { ProxyTags } from '../tracing/attributes.ts';
+import { TraceIds } from '../tracing/ids.ts';
 import { Clusters } from '../upstream/clusters.ts';
 import { TlsOriginations } from '../upstream/origination.ts';
 import { Tunnels } from '../upstream/tunnels.ts';
@@ -139,6 +142,14 @@ export class WaypointWorker implements WorkerProgram {
     const dialOptions = { noDelay: true };
     const tunnelOptions = { noDelay: true, userTimeoutMs: TUNNEL_USER_TIMEOUT_MS };
     const mesh = new SharedMesh(reader);
+    const telemetry = new Telemetry({
+      counters,
+      log,
+      vitals,
+      toMain: (message) => this.#send(message),
+      now,
+      clusterId: settings.clusterId,
+    });
     const half: Omit<Runtime, 'authorisers' | 'clusters'> = {
       settings,
       loop,
@@ -166,16 +177,19 @@ export class WaypointWorker implements WorkerProgram {
       }),
       originations: new TlsOriginations({ bench, systemRoots: () => systemRoots(settings.systemRoots), now }),
       connections: new Connections(loop),
-      telemetry: new Telemetry({
-        counters,
-        log,
-        vitals,
-        toMain: (message) => this.#send(message),
-        now,
+      telemetry,
+      observers: new Observers({
         accessLog: settings.accessLog,
-        clusterId: settings.clusterId,
+        facts: { identity: settings.identity, hostname: settings.podName },
+        tracing: {
+          ids: new TraceIds((bytes) => void randomFillSync(bytes)),
+          tags: tagsOf(settings),
+          random: Math.random,
+          spansOfTries: settings.spansOfTries,
+          send: (record) => telemetry.export(record),
+        },
+        complain: (message, fields) => telemetry.message('warn', message, fields),
       }),
-      tracer: null,
       now,
     };
     const runtime = half as Runtime;
@@ -183,4 +197,11 @@ export class WaypointWorker implements WorkerProgram {
     (runtime as { authorisers: Authorisers }).authorisers = new Authorisers(runtime);
     return runtime;
   }
+}
+
+/** What all spans tell of this proxy. */
+function tagsOf({ clusterId, gateway, ip, podName, trustDomain }: WorkerSettings): ProxyTags {
+  const namespace = gateway.slice(0, gateway.indexOf('/'));
+  const nodeId = `waypoint~${ip}~${podName}.${namespace}~${namespace}.svc.cluster.local`;
+  return { nodeId, meshId: trustDomain, gateway, clusterId };
 }

@@ -9,6 +9,8 @@ export interface Party {
   readonly namespace: string;
   readonly cluster: string;
   readonly workloadName: string;
+  /** `deployment`, `cronjob`, `pod` or `job`. */
+  readonly workloadType: string;
   readonly canonicalName: string;
   readonly canonicalRevision: string;
   /** The `app` label: canonical name from WDS, workload name from baggage. */
@@ -23,6 +25,7 @@ export function partyOf(workload: Workload): Party {
     namespace: workload.namespace,
     cluster: workload.clusterId,
     workloadName: workload.workloadName,
+    workloadType: workload.workloadType,
     canonicalName: workload.canonicalName,
     canonicalRevision: workload.canonicalRevision,
     app: workload.canonicalName,

@@ -18,6 +18,8 @@ export interface WorkerLinesOptions {
   readonly log: Logger;
   /** Whether an access line is to be written; all are when it is not given. */
   readonly wanted?: (line: string) => boolean;
+  /** Takes what is to be exported; nothing is when it is not given. */
+  readonly onExport?: (line: string) => void;
 }
 
 export class WorkerLines {
@@ -35,6 +37,10 @@ export class WorkerLines {
   }
 
   readonly onLine = (kind: LineKind, line: string): void => {
+    if (kind === LINE_KINDS.export) {
+      this.#options.onExport?.(line);
+      return;
+    }
     if (kind !== LINE_KINDS.message) {
       if (this.#options.wanted?.(line) !== false) this.#sink.line(line);
       return;

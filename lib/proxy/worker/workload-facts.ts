@@ -74,6 +74,7 @@ export function partyOfBaggage(values: readonly string[]): Party | undefined {
     namespace: found.namespace,
     cluster: found.cluster,
     workloadName: found.workloadName,
+    workloadType: found.workloadType,
     canonicalName: found.service,
     canonicalRevision: found.version,
     app: found.workloadName,
