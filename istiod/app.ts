@@ -25,6 +25,7 @@ import type { IstiodConfig } from './config.ts';
 import { createEntryAddresses } from './entry/addresses.ts';
 import { HEALTH_TYPE, Registration } from './entry/registration.ts';
 import { followGateways, GatewayController, gatewayTargets } from './gateway/gateway.ts';
+import { followPolicies, policyTargets } from './gateway/policy-status.ts';
 import { followRoutes, routeTargets } from './gateway/route-status.ts';
 import type { History } from './history/history.ts';
 import { recordHistory } from './history/recorder.ts';
@@ -39,6 +40,7 @@ import { createStatus } from './status/status.ts';
 import { createInformers } from './watch/informers.ts';
 import { KeySets } from './watch/key-sets.ts';
 import { MeshModel } from './watch/mesh-model.ts';
+import { NamedDataWatch } from './watch/named-data.ts';
 import { RemoteClusters } from './watch/remote-clusters.ts';
 import { SourceHealth } from './watch/source-health.ts';
 
@@ -79,6 +81,7 @@ const HISTORY_KINDS = [
   'grpcRoutes',
   'tlsRoutes',
   'tcpRoutes',
+  'backendTlsPolicies',
   'referenceGrants',
   'meshConfig',
 ] as const;
@@ -186,7 +189,12 @@ export class App {
       metrics: figures,
       health,
     });
-    const targets = { ...gatewayTargets(informers, model), ...routeTargets(informers, model, config.ownClassesOnly) };
+    const { ownClassesOnly } = config;
+    const targets = {
+      ...gatewayTargets(informers, model),
+      ...routeTargets(informers, model, ownClassesOnly),
+      ...policyTargets(informers, model, ownClassesOnly),
+    };
     const status = createStatus({
       client,
       clock,
@@ -199,6 +207,15 @@ export class App {
     model.onReport((id, report) => status.writer.report(id, report));
     followGateways(model, status.objects);
     followRoutes(model, status.objects);
+    followPolicies(model, status.objects);
+    const namedData = new NamedDataWatch({
+      client,
+      clock,
+      random,
+      log: log.child('kube'),
+      wanted: model.model.layer7.wantedData,
+      source: model.namedData,
+    });
     const keySets = new KeySets({
       clock,
       log: log.child('keys'),
@@ -250,6 +267,7 @@ export class App {
       if (config.writeStatus) await status.leader.stop();
       if (config.giveAddresses) await addresses.stop();
       keySets.stop();
+      namedData.stop();
       await gateways.stop();
       await push.drain(config.shutdownMs / 2, random);
       push.stop();

@@ -7,6 +7,7 @@ import type { KubeClient, Selection } from '#lib/kube/client.ts';
 import { Informer } from '#lib/kube/informer.ts';
 import {
   AUTHORIZATION_POLICY,
+  BACKEND_TLS_POLICY,
   CONFIG_MAP,
   DEPLOYMENT,
   DESTINATION_RULE,
@@ -90,6 +91,7 @@ export function createInformers(options: InformersOptions) {
     grpcRoutes: make(GRPC_ROUTE),
     tlsRoutes: make(TLS_ROUTE),
     tcpRoutes: make(TCP_ROUTE),
+    backendTlsPolicies: make(BACKEND_TLS_POLICY),
     referenceGrants: make(REFERENCE_GRANT),
     deployments: make(DEPLOYMENT, { selection: { labelSelector: GATEWAY_MANAGED } }),
     autoscalers: make(HORIZONTAL_POD_AUTOSCALER, { selection: { labelSelector: GATEWAY_MANAGED } }),

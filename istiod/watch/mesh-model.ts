@@ -91,6 +91,11 @@ export class MeshModel {
     return this.#inputs.gatewayParameters;
   }
 
+  /** Where Secrets and ConfigMaps go that configuration names. */
+  get namedData(): ModelInputs['namedData'] {
+    return this.#inputs.namedData;
+  }
+
   /** Where fetched key sets go. */
   get keySets(): ModelInputs['keySets'] {
     return this.#inputs.keySets;

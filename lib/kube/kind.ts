@@ -103,6 +103,7 @@ export const HTTP_ROUTE = kindOf('gateway.networking.k8s.io', 'v1', 'HTTPRoute',
 export const GRPC_ROUTE = kindOf('gateway.networking.k8s.io', 'v1', 'GRPCRoute', 'grpcroutes');
 export const TLS_ROUTE = kindOf('gateway.networking.k8s.io', 'v1', 'TLSRoute', 'tlsroutes');
 export const TCP_ROUTE = kindOf('gateway.networking.k8s.io', 'v1', 'TCPRoute', 'tcproutes');
+export const BACKEND_TLS_POLICY = kindOf('gateway.networking.k8s.io', 'v1', 'BackendTLSPolicy', 'backendtlspolicies');
 export const REFERENCE_GRANT = kindOf('gateway.networking.k8s.io', 'v1beta1', 'ReferenceGrant', 'referencegrants');
 
 /** `v1` or `group/version`. */

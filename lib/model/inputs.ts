@@ -6,6 +6,7 @@
 import type { Collection, Source } from '#lib/collections/collection.ts';
 import type { Graph } from '#lib/collections/graph.ts';
 import type { ConfigMap } from './gateway/parameters.ts';
+import type { NamedData } from './l7/named-data.ts';
 import { DEFAULT_SETTINGS, type MeshSettings, SETTINGS } from './mesh-settings.ts';
 import type { ServiceEntry, WorkloadEntry, WorkloadGroup } from './object/entry.ts';
 import type {
@@ -21,6 +22,7 @@ import type {
 import type { AuthorizationPolicy } from './policy/authorization-spec.ts';
 import type { PeerAuthentication } from './policy/peer-authentication.ts';
 import type { RequestAuthentication } from './policy/request-authentication.ts';
+import type { BackendTlsPolicy } from './route/backend-tls.ts';
 import type { DestinationRule } from './route/destination-rule-spec.ts';
 import type { GrpcRoute, HttpRoute, ReferenceGrant, StreamRoute } from './route/spec.ts';
 import type { VirtualService } from './route/virtual-service-spec.ts';
@@ -61,6 +63,7 @@ export const INPUT_KINDS = {
   grpcRoutes: input<GrpcRoute>(GATEWAY_API, 'GRPCRoute'),
   tlsRoutes: input<StreamRoute>(GATEWAY_API, 'TLSRoute'),
   tcpRoutes: input<StreamRoute>(GATEWAY_API, 'TCPRoute'),
+  backendTlsPolicies: input<BackendTlsPolicy>(GATEWAY_API, 'BackendTLSPolicy'),
   requestAuthentications: input<RequestAuthentication>(SECURITY, 'RequestAuthentication'),
   virtualServices: input<VirtualService>(NETWORKING, 'VirtualService'),
   destinationRules: input<DestinationRule>(NETWORKING, 'DestinationRule'),
@@ -83,6 +86,8 @@ export type ModelInputs = {
   readonly settings: Source<MeshSettings>;
   readonly gatewayParameters: Source<ConfigMap>;
   readonly keySets: Source<string>;
+  /** Secrets and ConfigMaps that configuration names, by `Kind namespace/name`. */
+  readonly namedData: Source<NamedData>;
 } & {
   readonly [N in InputName]: Source<InputObject<N>>;
 };
@@ -100,6 +105,7 @@ export function createInputs(graph: Graph, settings: MeshSettings = DEFAULT_SETT
     settings: graph.source<MeshSettings>('settings'),
     gatewayParameters: graph.source<ConfigMap>('gateway parameters'),
     keySets: graph.source<string>('key sets', (a, b) => a === b),
+    namedData: graph.source<NamedData>('named data'),
     ...kinds,
   } as ModelInputs;
   inputs.settings.set(SETTINGS, settings);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The body of `/config_dump`: the mesh in the shapes of a node proxy's dump, layer-7 values as they are.
+// The body of `/config_dump`: the mesh in the shapes of a node proxy's dump, layer-7 values as they are but for private keys.
 import type { SecretManager } from '#lib/identity/secret-manager.ts';
 import { dumpService, dumpWorkload } from '#lib/proxy/admin/dump.ts';
 import type { MeshState } from '#lib/proxy/state/mesh-state.ts';
@@ -16,7 +16,10 @@ export interface DumpParts {
 
 export function configDump({ config, l7, listening, mesh, secrets, version }: DumpParts): unknown {
   const layer7 = Object.fromEntries(
-    l7.types.map(({ typeUrl }) => [typeUrl.slice(typeUrl.lastIndexOf('.') + 1), [...l7.values(typeUrl).values()]]),
+    l7.types.map(({ typeUrl }) => [
+      typeUrl.slice(typeUrl.lastIndexOf('.') + 1),
+      withoutKeys([...l7.values(typeUrl).values()]),
+    ]),
   );
   return {
     workloads: [...mesh.mesh.workloads()].map(dumpWorkload),
@@ -27,4 +30,15 @@ export function configDump({ config, l7, listening, mesh, secrets, version }: Du
     config,
     version,
   };
+}
+
+/** Bytes as base64, those of private keys not at all. */
+export function withoutKeys(value: unknown, name = ''): unknown {
+  if (value instanceof Uint8Array) {
+    const secret = value.length > 0 && (name === 'key' || name === 'privateKey');
+    return secret ? 'not shown' : Buffer.from(value).toString('base64');
+  }
+  if (Array.isArray(value)) return value.map((one) => withoutKeys(one));
+  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, withoutKeys(one, key)]));
 }

@@ -11,15 +11,17 @@ import { convertAccessPolicy } from '../policy/access-policy.ts';
 import { type AuthorizationPolicy, targetRefsOf } from '../policy/authorization-spec.ts';
 import { settingsIn } from '../scope.ts';
 import { enforcers } from './access.ts';
+import { BackendTls, type BackendTlsSources, type PolicyStatus } from './backend-tls.ts';
+import type { NamedRef } from './named-data.ts';
 import { createProviders } from './providers.ts';
 import { ACCESS_POLICY, ROUTE_TABLE, TELEMETRY, WAYPOINT } from './resource.ts';
 import { type ScopedType, scopedType, scopedValues } from './scoped.ts';
 import { Senders, serviceOfTable } from './senders.ts';
 import { waypointSettings } from './settings.ts';
 import { createTokens, type KeySetRef, type TokenSources } from './tokens.ts';
-import { createTraffic, type TrafficSources } from './traffic-policies.ts';
+import { createTraffic, type TrafficSources, wantedCredentials } from './traffic-policies.ts';
 
-export interface Layer7Sources extends TokenSources, Omit<TrafficSources, 'senders'> {
+export interface Layer7Sources extends TokenSources, Omit<TrafficSources, 'senders' | 'backendTls'>, BackendTlsSources {
   readonly tables: Collection<RouteTable>;
   readonly authorizationPolicies: Collection<AuthorizationPolicy>;
 }
@@ -28,12 +30,17 @@ export interface Layer7Collections {
   readonly types: readonly ScopedType[];
   /** Key sets that have to be fetched. */
   readonly wantedKeySets: Collection<KeySetRef>;
+  /** Secrets and ConfigMaps that have to be read. */
+  readonly wantedData: Collection<NamedRef>;
+  /** Of BackendTLSPolicies, by key. */
+  readonly policyStatuses: Collection<PolicyStatus>;
 }
 
 export function createLayer7(graph: Graph, sources: Layer7Sources): Layer7Collections {
   const { authorizationPolicies, fronts, ownGateways, settings, tables } = sources;
   const providers = createProviders(graph, sources);
   const senders = new Senders(graph, { tables, fronts, providers, ownGateways });
+  const backendTls = new BackendTls(graph, sources);
   const tokens = createTokens(graph, sources);
   const types = [
     scopedType(
@@ -45,7 +52,7 @@ export function createLayer7(graph: Graph, sources: Layer7Sources): Layer7Collec
       ({ name }) => [name],
     ),
     scopedType(graph, ROUTE_TABLE, tables, ({ name }, _key, fetch) => fronts.of(serviceOfTable(name), fetch)),
-    ...createTraffic(graph, { ...sources, senders }),
+    ...createTraffic(graph, { ...sources, senders, backendTls }),
     scopedValues(graph, ACCESS_POLICY, authorizationPolicies, (object, _key, fetch) => {
       if (targetRefsOf(object.spec).length === 0) return new Map();
       const found = enforcers(object, sources, fetch);
@@ -55,7 +62,12 @@ export function createLayer7(graph: Graph, sources: Layer7Sources): Layer7Collec
     tokens.type,
     scopedType(graph, TELEMETRY, graph.constant<Telemetry>('telemetry', []), () => []),
   ];
-  return { types, wantedKeySets: tokens.wanted };
+  return {
+    types,
+    wantedKeySets: tokens.wanted,
+    wantedData: graph.union('data to read', [backendTls.wanted, wantedCredentials(graph, sources.destinationRules)]),
+    policyStatuses: backendTls.statuses(graph, senders),
+  };
 }
 
 function byName(a: { readonly name: string }, b: { readonly name: string }): number {

@@ -12,9 +12,11 @@ import type { Workload } from '#lib/mesh/workload.ts';
 import type { SettingsCollection } from '../inputs.ts';
 import { byAge, labelsOf, namespaceOf, type Pod } from '../object/object.ts';
 import { itemsForHost } from '../route/by-host.ts';
-import { convertDestinationRules, destinationHost } from '../route/destination-rule.ts';
-import type { DestinationRule } from '../route/destination-rule-spec.ts';
+import { convertDestinationRules, type DestinationRuleContext, destinationHost } from '../route/destination-rule.ts';
+import type { DestinationRule, TlsSpec } from '../route/destination-rule-spec.ts';
 import { settingsIn } from '../scope.ts';
+import type { BackendTls } from './backend-tls.ts';
+import { credentialOf, credentialRefs, type NamedData, type NamedRef } from './named-data.ts';
 import { TRAFFIC_POLICY, WORKLOAD_LABELS } from './resource.ts';
 import { type ScopedResource, type ScopedType, scopedValues } from './scoped.ts';
 import type { Senders } from './senders.ts';
@@ -28,6 +30,9 @@ export interface TrafficSources {
   /** Pods' workloads by the keys of their services. */
   readonly members: Index<Workload>;
   readonly senders: Senders;
+  readonly backendTls: BackendTls;
+  /** By `Kind namespace/name`. */
+  readonly namedData: Collection<NamedData>;
 }
 
 /** By Gateway. */
@@ -35,17 +40,28 @@ type PoliciesOfService = ReadonlyMap<string, TrafficPolicy>;
 
 /** The types TrafficPolicy and WorkloadLabels. */
 export function createTraffic(graph: Graph, sources: TrafficSources): readonly ScopedType[] {
-  const { members, pods, senders, services, settings } = sources;
+  const { backendTls, members, namedData, pods, senders, services, settings } = sources;
   const rulesFor = createRules(graph, sources);
   const policies = graph.map('traffic policies', services, (service, key, fetch): PoliciesOfService | undefined => {
     const gateways = senders.to(key, fetch);
     if (gateways.length === 0) return undefined;
     const { domain } = settingsIn(settings, fetch);
+    const context: DestinationRuleContext = {
+      domain,
+      ...NOTHING_SAID,
+      subjectAltNames: service.subjectAltNames,
+      credential: (namespace, name) => {
+        const [own, beside] = credentialRefs(namespace, name).map((ref) =>
+          fetch.get(namedData, `${ref.kind} ${ref.key}`),
+        );
+        return credentialOf(own, beside);
+      },
+    };
     const found = gateways.flatMap((gateway): [string, TrafficPolicy][] => {
       const rules = rulesFor(service, gateway.slice(0, gateway.indexOf('/')), fetch);
-      return rules.length === 0
-        ? []
-        : [[gateway, convertDestinationRules(rules, key, { domain, ...NOTHING_SAID }).policy]];
+      const said = rules.length === 0 ? undefined : convertDestinationRules(rules, key, context).policy;
+      const policy = backendTls.applyTo(said, key, fetch);
+      return policy === undefined ? [] : [[gateway, policy]];
     });
     return found.length === 0 ? undefined : new Map(found);
   });
@@ -69,9 +85,26 @@ export function createTraffic(graph: Graph, sources: TrafficSources): readonly S
   ];
 }
 
-/** Of the mesh, where rules say nothing; certificates by name are not read. */
+/** Secrets that DestinationRules name. */
+export function wantedCredentials(graph: Graph, rules: Collection<DestinationRule>): Collection<NamedRef> {
+  return graph.flatMap('credentials to read', rules, (rule) =>
+    tlsSpecs(rule)
+      .flatMap(({ credentialName = '' }) =>
+        credentialName === '' ? [] : credentialRefs(namespaceOf(rule), credentialName),
+      )
+      .map((ref): [string, NamedRef] => [`${ref.kind} ${ref.key}`, ref]),
+  );
+}
+
+function tlsSpecs({ spec }: DestinationRule): TlsSpec[] {
+  const policies = [spec?.trafficPolicy, ...(spec?.subsets ?? []).map(({ trafficPolicy }) => trafficPolicy)];
+  return policies
+    .flatMap((policy) => [policy?.tls, ...(policy?.portLevelSettings ?? []).map(({ tls }) => tls)])
+    .flatMap((tls) => (tls === undefined ? [] : [tls]));
+}
+
+/** Of the mesh, where rules say nothing. */
 const NOTHING_SAID = {
-  credential: () => undefined,
   locality: {},
   connectionPool: undefined,
   outlierDetection: undefined,

@@ -35,6 +35,8 @@ export interface Credential {
 
 export interface DestinationRuleContext {
   readonly domain: string;
+  /** Of a ServiceEntry, where a rule names none. */
+  readonly subjectAltNames?: readonly string[];
   /** By `credentialName`; undefined when it does not exist or may not be used. */
   credential(namespace: string, name: string): Credential | undefined;
   /** Of the mesh, where rules say nothing. */
@@ -183,7 +185,7 @@ function tlsOf(spec: TlsSpec, { context, hostname, namespace }: Origin, complain
   return {
     mode: mode === 'MUTUAL' ? 'mutual' : 'simple',
     sni: spec.sni ?? (hostname.startsWith('*') ? '' : hostname),
-    subjectAltNames: spec.subjectAltNames ?? [],
+    subjectAltNames: spec.subjectAltNames ?? context.subjectAltNames ?? [],
     insecureSkipVerify: skip,
     caCertificates: ca,
     clientCertificate: mode === 'MUTUAL' ? (credential?.certificate ?? NONE) : NONE,

@@ -65,6 +65,8 @@ export interface RouteCollections {
   readonly tables: Collection<RouteTable>;
   /** By `Kind namespace/name`. */
   readonly statuses: Collection<RouteStatus>;
+  /** A service that something refers to; undefined when there is none. */
+  readonly serviceOf: (reference: Reference, fetch: Fetch) => RouteService | undefined;
 }
 
 export function createRoutes(graph: Graph, sources: RouteSources): RouteCollections {
@@ -99,6 +101,7 @@ export function createRoutes(graph: Graph, sources: RouteSources): RouteCollecti
   return {
     converted,
     tables: graph.map('route tables', built, ({ table }) => table),
+    serviceOf: (reference, fetch) => contextOf(fetch).service(reference),
     statuses: graph.map('route statuses', converted, (route, _key, fetch) => statusOf(route, built, fetch)),
   };
 }
