@@ -4,8 +4,9 @@
 import type { Command } from 'commander';
 import { AmbitError } from '#lib/kit/error.ts';
 import { KubeClient } from '#lib/kube/client.ts';
-import { POD } from '#lib/kube/kind.ts';
-import type { Pod } from '#lib/kube/object.ts';
+import { isKubeError } from '#lib/kube/error.ts';
+import { type Kind, POD } from '#lib/kube/kind.ts';
+import type { KubeObject, Pod } from '#lib/kube/object.ts';
 import { type PodAnswer, type PodRequest, requestPod } from '#lib/kube/port-forward.ts';
 import { KubeConfigTransport, loadKubeConfig } from '#lib/kube/transport.ts';
 
@@ -24,6 +25,8 @@ export interface Cluster {
   readonly istioNamespace: string;
   pods(namespace: string | undefined, labelSelector?: string): Promise<readonly Pod[]>;
   pod(namespace: string, name: string): Promise<Pod | undefined>;
+  /** All objects of a kind; none where the kind is not served. */
+  list(kind: Kind<KubeObject>): Promise<readonly KubeObject[]>;
   /** One HTTP request to a port of a pod. */
   request(pod: Pod, port: number, request: PodRequest): Promise<PodAnswer>;
   close(): Promise<void>;
@@ -37,6 +40,14 @@ export function connectCluster(options: GlobalOptions): Cluster {
     istioNamespace: options.istioNamespace,
     pods: async (namespace, labelSelector) => (await client.list(POD, { namespace, labelSelector })).items,
     pod: (namespace, name) => client.get(POD, { namespace, name }),
+    list: async (kind) => {
+      try {
+        return (await client.list(kind)).items;
+      } catch (error) {
+        if (isKubeError(error, 'KUBE_NOT_FOUND')) return [];
+        throw error;
+      }
+    },
     request: (pod, port, request) =>
       requestPod(config, { namespace: pod.metadata.namespace ?? '', name: pod.metadata.name, port }, request),
     close: () => client.close(),

@@ -246,6 +246,7 @@ export class App {
       streams: () => push.server.streams(),
       pushAll: () => push.server.push(),
       changesBetween: (from: number, to: number) => history?.diff(from, to),
+      configurationAt: (moment: number) => history?.contents(moment),
       views: { ...model.views(), sourcesz: () => health.view() },
     };
     const addresses = createEntryAddresses({

@@ -19,7 +19,7 @@ import { WorkerLines } from '#lib/proxy/telemetry/worker-lines.ts';
 import { XdsCounts } from '#lib/proxy/telemetry/xds-counts.ts';
 import { configDump, versionOf } from './admin/config-dump.ts';
 import { drainPlan } from './admin/drain-plan.ts';
-import { explainOptions } from './admin/explain.ts';
+import { explainOptions } from './admin/explain-options.ts';
 import { LogControl } from './admin/logging.ts';
 import { adminPages } from './admin/pages.ts';
 import { type Config, issuerSettings, printableConfig } from './config.ts';

@@ -5,13 +5,10 @@ import { Command, InvalidArgumentError } from 'commander';
 import pc from 'picocolors';
 import { stringify } from 'yaml';
 import { parseDuration } from '#lib/kit/config.ts';
-import { AmbitError } from '#lib/kit/error.ts';
 import { type Cluster, withCluster } from '../cluster.ts';
 import type { CliIo } from '../io.ts';
-import { istiods } from '../istiod/target.ts';
+import { askIstiod } from '../istiod/target.ts';
 import { type Format, formatValue, outputOption } from '../print/format.ts';
-
-const HTTP_PORT = 8080;
 
 export interface Difference {
   readonly object: string;
@@ -43,12 +40,7 @@ export function momentOf(text: string, now: number): number {
 }
 
 async function readDiff(cluster: Cluster, from: number, to: number): Promise<Difference[]> {
-  const [pod] = await istiods(cluster);
-  const path = `/debug/history?from=${from}&to=${to}`;
-  const { body, status } = await cluster.request(pod!, HTTP_PORT, { path });
-  if (status !== 200)
-    throw new AmbitError('HISTORY', `${pod!.metadata.name} answered ${status}: ${body.slice(0, 200)}`);
-  return JSON.parse(body) as Difference[];
+  return (await askIstiod(cluster, `/debug/history?from=${from}&to=${to}`)) as Difference[];
 }
 
 /** For each object its lines: those that went with `-`, those that came with `+`. */

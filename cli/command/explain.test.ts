@@ -3,8 +3,9 @@ import { equal, match, rejects } from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Pod } from '#lib/kube/object.ts';
 import type { PodRequest } from '#lib/kube/port-forward.ts';
+import { explain as answer } from '#lib/mesh/explain.ts';
 import { mesh } from '#lib/testkit/mesh.ts';
-import { explain as answer } from '../../ztunnel/admin/explain.ts';
+import { resolver } from '../../ztunnel/admin/explain-options.ts';
 import type { Cluster } from '../cluster.ts';
 import { explain, explanationText } from './explain.ts';
 
@@ -94,18 +95,19 @@ function cluster(
       const query = new URL(request.path, 'http://z').searchParams;
       const result = answer(VIEW, query.get('from') ?? '', query.get('to') ?? '', {
         outbound: { network: '', clusterRanges: [], unknownCluster: 'pass' },
-        dns: {
+        resolve: resolver({
           clusterDomain: 'cluster.local',
           network: '',
           ipv6: true,
           preferredNamespace: undefined,
           searchDomains: undefined,
-        },
+        }),
       });
       return result.ok
         ? { status: 200, body: JSON.stringify(result.value) }
         : { status: 404, body: JSON.stringify({ error: result.problems.map(({ message }) => message).join('; ') }) };
     },
+    list: async () => [],
     close: async () => undefined,
   };
 }

@@ -5,14 +5,18 @@
 import { Command } from 'commander';
 import pc from 'picocolors';
 import { AmbitError } from '#lib/kit/error.ts';
+import { formatProblem } from '#lib/kit/result.ts';
 import type { Pod } from '#lib/kube/object.ts';
+import { explain as explainIn } from '#lib/mesh/explain.ts';
 import { type Cluster, findPod, withCluster } from '../cluster.ts';
 import { type End, type PastProxy, pastProxy } from '../cni/past-proxy.ts';
 import type { CliIo } from '../io.ts';
+import { meshAt, resolveIn } from '../istiod/past.ts';
 import { type Format, formatValue, outputOption } from '../print/format.ts';
 import { askWaypoint, type RequestAnswer, type RequestQuery } from '../waypoint/explanation.ts';
 import { askExplain, type Explanation, type ExplanationPart } from '../ztunnel/explanation.ts';
 import { nodeOf, ztunnelOfNode } from '../ztunnel/target.ts';
+import { momentOf } from './diff.ts';
 
 interface Options {
   readonly from: string;
@@ -20,6 +24,7 @@ interface Options {
   readonly method: string;
   readonly path: string;
   readonly header: readonly string[];
+  readonly at?: number;
   readonly output: Format;
 }
 
@@ -46,11 +51,14 @@ export interface FullExplanation {
   readonly request?: RequestAnswer & { readonly waypoint: string; readonly asked: string };
   /** Such connections that are older than the enrolment: what is told above does not hold for them. */
   readonly pastProxy: readonly PastProxy[];
+  /** The moment whose configuration decided; absent when it is that of now. */
+  readonly at?: string;
   /** Nodes whose agent could not be asked for those, with the reason. */
   readonly unasked: Readonly<Record<string, string>>;
 }
 
 export function explainCommand(io: CliIo, exit: (code: number) => void): Command {
+  const moment = (text: string): number => momentOf(text, Date.now());
   const command = new Command('explain')
     .description('tell what would become of a connection, and why; exits 1 when it would be refused')
     .requiredOption('--from <pod>', 'the client, as namespace/name or name')
@@ -58,10 +66,17 @@ export function explainCommand(io: CliIo, exit: (code: number) => void): Command
     .option('--method <method>', 'of the request, where a waypoint decides', PLAIN_REQUEST.method)
     .option('--path <path>', 'of the request, query included', PLAIN_REQUEST.path)
     .option('--header <header...>', 'of the request, as name:value', [])
+    .option(
+      '--at <moment>',
+      'with the configuration of that time (2026-01-31T12:00:00Z), or of so long ago (10m)',
+      moment,
+    )
     .addOption(outputOption());
   command.action(async (options: Options) => {
-    const { from, header: headers, method, path, to } = options;
-    const answer = await withCluster(command, (cluster) => explain(cluster, from, to, { method, path, headers }));
+    const { at, from, header: headers, method, path, to } = options;
+    const answer = await withCluster(command, (cluster) =>
+      at === undefined ? explain(cluster, from, to, { method, path, headers }) : explainAt(cluster, from, to, at),
+    );
     io.out(formatValue(options.output, answer, () => explanationText(answer, io.color)));
     if (!answer.allowed) exit(1);
   });
@@ -96,6 +111,33 @@ export async function explain(
       ? { ...near.inbound, node, workload, insteadOf: far }
       : { ...(far.inbound ?? near.inbound), node: end.node, workload };
   return { ...common, allowed: near.outbound.verdict.kind !== 'drop' && inbound.verdict.allow !== false, inbound };
+}
+
+/**
+ * With the configuration of another time, over the pods of now. Evaluated here: no proxy holds it any more. What a
+ * waypoint would have decided about a request is not told.
+ */
+export async function explainAt(cluster: Cluster, from: string, to: string, at: number): Promise<FullExplanation> {
+  const client = await findPod(cluster, from);
+  const name = `${client.metadata.namespace}/${client.metadata.name}`;
+  const past = await meshAt(cluster, at);
+  const outboundOptions = { network: past.settings.network, clusterRanges: [], unknownCluster: 'pass' as const };
+  const dialled = await destination(cluster, to);
+  const found = explainIn(past.mesh, name, dialled, { outbound: outboundOptions, resolve: resolveIn(past.settings) });
+  if (!found.ok) throw new AmbitError('EXPLAIN', found.problems.map(formatProblem).join('; '));
+  const { allowed, inbound, outbound } = found.value;
+  const end = (outbound.verdict as ExplanationPart['verdict']).workload;
+  const node = `istiod's log, ${new Date(at).toISOString()}`;
+  return {
+    from: name,
+    to,
+    at: new Date(at).toISOString(),
+    allowed,
+    outbound: { ...outbound, node },
+    ...(inbound && end && { inbound: { ...inbound, node, workload: `${end.namespace}/${end.name}` } }),
+    pastProxy: [],
+    unasked: {},
+  };
 }
 
 /** Has the waypoint judge the request that would come to it. */
@@ -176,6 +218,7 @@ export function explanationText(answer: FullExplanation, color: boolean): string
   const paint = pc.createColors(color);
   const { allowed, from, inbound, outbound, pastProxy: old, request, to, unasked } = answer;
   const lines = [`${allowed ? paint.green('ALLOWED') : paint.red('DENIED')}  ${from} -> ${to}`, ''];
+  if (answer.at !== undefined) lines.push(`As configured at ${answer.at}, with the pods of now.`, '');
   const half = (title: string, part: ExplanationPart): void => {
     lines.push(paint.bold(title), `  ${part.text}`, ...part.lines.map((line) => `    ${line}`), '');
   };

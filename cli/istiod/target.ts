@@ -16,3 +16,15 @@ export async function istiods(cluster: Cluster): Promise<readonly Pod[]> {
     advice: 'check that the mesh is installed, or name its namespace with -i',
   });
 }
+
+const HTTP_PORT = 8080;
+
+/** A debug page of the control plane, read as JSON; throws ISTIOD with what it answered instead. */
+export async function askIstiod(cluster: Cluster, path: string): Promise<unknown> {
+  const [pod] = await istiods(cluster);
+  const { body, status } = await cluster.request(pod!, HTTP_PORT, { path });
+  if (status !== 200) {
+    throw new AmbitError('ISTIOD', `${pod!.metadata.name} answered ${status} to ${path}: ${body.slice(0, 200)}`);
+  }
+  return JSON.parse(body);
+}

@@ -36,6 +36,10 @@ test('between two moments is what differs, with both contents, also after a rest
   for (const log of [history, new History(options)]) {
     deepEqual(log.moments, [10, 20, 30, 40]);
     deepEqual(
+      [5, 20, 45].map((moment) => log.contents(moment).map((content) => spec(content))),
+      [[], ['ALLOW', 'DENY'], ['DENY']],
+    );
+    deepEqual(
       log.diff(20, 30).map(({ object: name, before, after }) => [name, spec(before), spec(after)]),
       [['Policy a', 'ALLOW', 'DENY']],
     );

@@ -105,6 +105,11 @@ export class History {
     });
   }
 
+  /** The configuration of a moment. */
+  contents(moment: number): unknown[] {
+    return [...this.#at(moment).values()].map((digest) => this.#read(digest));
+  }
+
   #at(moment: number): Map<string, string> {
     const state = new Map<string, string>();
     for (const { at, changes } of this.#versions) if (at <= moment) applyTo(state, changes);

@@ -42,6 +42,7 @@ async function setUp() {
     pushAll: () => undefined,
     views: { mesh: () => ({ secret: true }) },
     changesBetween: () => undefined,
+    configurationAt: () => undefined,
   });
   return { ...cluster, pages, readiness };
 }

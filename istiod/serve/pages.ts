@@ -26,6 +26,8 @@ export interface PagesOptions {
   readonly views: Readonly<Record<string, () => unknown>>;
   /** Of the configuration, between two moments (wall-clock ms); undefined while no history is kept. */
   readonly changesBetween: (from: number, to: number) => unknown;
+  /** All of the configuration at a moment; undefined as above. */
+  readonly configurationAt: (moment: number) => unknown;
 }
 
 /** `/ready` alone needs no permission. */
@@ -61,8 +63,12 @@ function debugPages(options: PagesOptions): Record<string, Route> {
       return json(connections(options.streams()));
     },
     history: ({ query }) => {
-      const changes = options.changesBetween(Number(query.get('from') ?? 0), Number(query.get('to') ?? Infinity));
-      return changes === undefined ? text('no history is kept (AMBIT_HISTORY_FOLDER)\n', 404) : json(changes);
+      const at = query.get('at');
+      const found =
+        at === null
+          ? options.changesBetween(Number(query.get('from') ?? 0), Number(query.get('to') ?? Infinity))
+          : options.configurationAt(Number(at));
+      return found === undefined ? text('no history is kept (AMBIT_HISTORY_FOLDER)\n', 404) : json(found);
     },
     ...Object.fromEntries(Object.entries(options.views).map(([name, view]) => [name, () => json(view())])),
   };

@@ -9,15 +9,16 @@ import type { ConfigMap } from './gateway/parameters.ts';
 import type { NamedData } from './l7/named-data.ts';
 import { DEFAULT_SETTINGS, type MeshSettings, SETTINGS } from './mesh-settings.ts';
 import type { ServiceEntry, WorkloadEntry, WorkloadGroup } from './object/entry.ts';
-import type {
-  CustomObject,
-  EndpointSlice,
-  KubeObject,
-  Namespace,
-  Node,
-  Pod,
-  Service,
-  ServiceAccount,
+import {
+  type CustomObject,
+  type EndpointSlice,
+  type KubeObject,
+  keyOf,
+  type Namespace,
+  type Node,
+  type Pod,
+  type Service,
+  type ServiceAccount,
 } from './object/object.ts';
 import type { AuthorizationPolicy } from './policy/authorization-spec.ts';
 import type { PeerAuthentication } from './policy/peer-authentication.ts';
@@ -110,6 +111,19 @@ export function createInputs(graph: Graph, settings: MeshSettings = DEFAULT_SETT
   } as ModelInputs;
   inputs.settings.set(SETTINGS, settings);
   return inputs;
+}
+
+/** Files an object under the input of its kind; false when no input is of it. */
+export function putObject(inputs: ModelInputs, object: KubeObject): boolean {
+  const group = (object.apiVersion ?? '').split('/')[0];
+  let filed = false;
+  for (const name of INPUT_NAMES) {
+    const { apiVersion, kind } = INPUT_KINDS[name];
+    if (kind !== object.kind || apiVersion.split('/')[0] !== group) continue;
+    (inputs[name] as Source<KubeObject>).set(keyOf(object), object);
+    filed = true;
+  }
+  return filed;
 }
 
 /** The same object with the apiVersion and kind of its input. */

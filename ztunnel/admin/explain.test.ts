@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { type ExplainOptions, explain } from '#lib/mesh/explain.ts';
 import { MapMesh } from '#lib/mesh/map-mesh.ts';
 import { policy, service, workload } from '#lib/testkit/mesh.ts';
-import { type ExplainOptions, explain } from './explain.ts';
+import { resolver } from './explain-options.ts';
 
 const options: ExplainOptions = {
   outbound: { network: '', clusterRanges: [], unknownCluster: 'pass' },
-  dns: {
+  resolve: resolver({
     clusterDomain: 'cluster.local',
     network: '',
     ipv6: true,
     preferredNamespace: undefined,
     searchDomains: undefined,
-  },
+  }),
 };
 
 function shop(): MapMesh {

@@ -55,11 +55,8 @@ async function servers() {
     }),
     explainOptions: {
       outbound: { network: '', clusterRanges: [], unknownCluster: 'pass' },
-      dns: {
-        ...{ clusterDomain: 'cluster.local', network: '', ipv6: true },
-        ...{ preferredNamespace: undefined, searchDomains: undefined },
-      },
-    } as Parameters<typeof adminPages>[0]['explainOptions'],
+      resolve: () => undefined,
+    },
     dump: async () => ({ workloads: [] }),
     logging: new LogControl(createLogger({ scope: 'x', write: () => {} }), { level: 'info', scopes: {} }, () => {})
       .handle,

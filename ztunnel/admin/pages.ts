@@ -2,11 +2,11 @@
 // ztunnel's pages for those on its machine.
 import { json, type Route, text } from '#lib/kit/admin.ts';
 import { formatProblem } from '#lib/kit/result.ts';
+import { type ExplainOptions, explain } from '#lib/mesh/explain.ts';
 import { indexPage } from '#lib/proxy/admin/servers.ts';
 import type { MeshState } from '#lib/proxy/state/mesh-state.ts';
 import type { RecentConnection } from '../control.ts';
 import type { LiveConnection } from '../data-plane.ts';
-import { type ExplainOptions, explain } from './explain.ts';
 import { type ProfileParts, profileRoutes } from './profile.ts';
 
 /** What `/debug/connections` answers. */

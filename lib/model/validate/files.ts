@@ -6,7 +6,7 @@
 
 import { Graph } from '#lib/collections/graph.ts';
 import { formatProblem } from '#lib/kit/result.ts';
-import { createInputs, INPUT_KINDS, type ModelInputs } from '../inputs.ts';
+import { createInputs, INPUT_KINDS, putObject } from '../inputs.ts';
 import { DEFAULT_SETTINGS, type MeshSettings } from '../mesh-settings.ts';
 import { createModel } from '../model.ts';
 import { type KubeObject, keyOf, type Meta, namespaceOf } from '../object/object.ts';
@@ -34,8 +34,6 @@ export interface Validation {
 
 /** Kinds whose pods exist before the cluster makes them. */
 const TEMPLATED = new Set(['Deployment', 'StatefulSet', 'DaemonSet', 'ReplicaSet', 'Job']);
-
-type InputName = keyof typeof INPUT_KINDS;
 
 export function validateFiles(texts: readonly SourceText[], settings: MeshSettings = DEFAULT_SETTINGS): Validation {
   const unreadable: FileProblem[] = [];
@@ -120,11 +118,11 @@ function together(parsed: readonly ParsedObject[], settings: MeshSettings, schem
   const present = new Set<string>();
   graph.batch(() => {
     for (const { object } of parsed) {
-      fill(inputs, object);
+      putObject(inputs, object);
       present.add(`${object.kind} ${namespaceOf(object)}`);
       const pod = templatePod(object);
       if (pod === undefined) continue;
-      fill(inputs, pod);
+      putObject(inputs, pod);
       present.add(`Pod ${namespaceOf(pod)}`);
     }
   });
@@ -158,14 +156,6 @@ function unreadable(parsed: readonly ParsedObject[], collection: string, key: st
 /** One unreadable field fails several computations; its author needs to hear it once. */
 function distinct(failures: readonly FileProblem[]): FileProblem[] {
   return [...new Map(failures.map((one) => [`${one.file}:${one.line}`, one])).values()];
-}
-
-function fill(inputs: ModelInputs, object: KubeObject): void {
-  const group = (object.apiVersion ?? '').split('/')[0];
-  for (const [name, { apiVersion, kind }] of Object.entries(INPUT_KINDS)) {
-    if (kind !== object.kind || apiVersion.split('/')[0] !== group) continue;
-    (inputs[name as InputName] as { set(key: string, value: KubeObject): void }).set(keyOf(object), object);
-  }
 }
 
 /** The pod a Deployment and its like would make, for selectors to find. */

@@ -1,43 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
-// Answers what would happen to a connection that has not happened: the very functions that traffic runs, over the same records, with
-// a recorder that keeps every step. Pure over a view; the CLI asks both ends' proxies and joins the answers.
+// Answers what would happen to a connection that has not happened: the very functions that traffic runs, with a recorder that keeps
+// every step. Pure over a view: a node proxy's records, or a mesh made of the configuration of another time.
 import { fail, ok, type Result } from '#lib/kit/result.ts';
-import { authorize } from '#lib/mesh/authorize.ts';
-import { parseCidr } from '#lib/mesh/cidr.ts';
-import type { OutboundOptions } from '#lib/mesh/flow.ts';
-import { resolveInbound } from '#lib/mesh/inbound.ts';
-import { type Ip, parseIp } from '#lib/mesh/ip.ts';
-import { resolveOutbound } from '#lib/mesh/outbound.ts';
-import { formatProof, NO_PROOF, type Recorder, recordProof, type Step } from '#lib/mesh/proof.ts';
-import { accessText, inboundText, outboundText } from '#lib/mesh/reason.ts';
-import type { OutboundVerdict } from '#lib/mesh/verdict.ts';
-import type { MeshListing } from '#lib/mesh/view.ts';
-import { describeWorkload, identityOf, type Workload } from '#lib/mesh/workload.ts';
-import type { WorkerSettings } from '../control.ts';
-import { answerQuestion, type DnsOptions } from '../dns/answer.ts';
+import { authorize } from './authorize.ts';
+import type { OutboundOptions } from './flow.ts';
+import { resolveInbound } from './inbound.ts';
+import { type Ip, parseIp } from './ip.ts';
+import { resolveOutbound } from './outbound.ts';
+import { formatProof, NO_PROOF, type Recorder, recordProof, type Step } from './proof.ts';
+import { accessText, inboundText, outboundText } from './reason.ts';
+import type { OutboundVerdict } from './verdict.ts';
+import type { MeshListing } from './view.ts';
+import { describeWorkload, identityOf, type ServiceKey, type Workload } from './workload.ts';
 
 export interface ExplainOptions {
   readonly outbound: OutboundOptions;
-  readonly dns: DnsOptions;
+  /** What the client's resolver says of a name; undefined when it is no service of the mesh. */
+  readonly resolve: (mesh: MeshListing, client: Workload, name: string) => NamedService | undefined;
 }
 
-/** What decides as the data plane with those settings does. */
-export function explainOptions(settings: WorkerSettings): ExplainOptions {
-  const { network, unknownAddress, dns, clusterDomain, ipv6 } = settings;
-  return {
-    outbound: {
-      network,
-      clusterRanges: unknownAddress.clusterRanges.flatMap((range) => parseCidr(range) ?? []),
-      unknownCluster: unknownAddress.outcome,
-    },
-    dns: {
-      clusterDomain,
-      network,
-      ipv6,
-      preferredNamespace: dns.preferredServiceNamespace ?? undefined,
-      searchDomains: dns.searchDomains ?? undefined,
-    },
-  };
+export interface NamedService {
+  readonly ip: Ip;
+  readonly service: ServiceKey;
 }
 
 interface Part {
@@ -196,25 +180,20 @@ function resolveName(
   mesh: MeshListing,
   client: Workload,
   name: string,
-  { dns }: ExplainOptions,
+  { resolve }: ExplainOptions,
   recorder: Recorder,
 ): Ip | undefined {
-  const view = {
-    servicesOfHostname: (hostname: string) => [...mesh.services()].filter((service) => service.hostname === hostname),
-    endpoints: (service: Parameters<MeshListing['endpoints']>[0]) => mesh.endpoints(service),
-  };
-  for (const type of ['A', 'AAAA'] as const) {
-    const answer = answerQuestion(view, { name: name.toLowerCase(), type, client }, dns, () => 0);
-    if (answer.kind === 'forward' || answer.addresses.length === 0) continue;
-    const ip = answer.addresses[0]!;
-    recorder.step(
-      `Name ${name}`,
-      '',
-      `asked by a pod of namespace ${client.namespace}`,
-      `is service ${answer.service.key}, ${ip.text}`,
-    );
-    return ip;
+  const found = resolve(mesh, client, name);
+  if (found === undefined) {
+    recorder.step(`Name ${name}`, '', '', 'is no service of the mesh; an upstream resolver is asked for it');
+    return undefined;
   }
-  recorder.step(`Name ${name}`, '', '', 'is no service of the mesh; an upstream resolver is asked for it');
-  return undefined;
+  const { ip, service } = found;
+  recorder.step(
+    `Name ${name}`,
+    '',
+    `asked by a pod of namespace ${client.namespace}`,
+    `is service ${service}, ${ip.text}`,
+  );
+  return ip;
 }
