@@ -86,6 +86,18 @@ export function resetOnClose(fd: number): number {
   return libc.setsockopt(fd, C.SOL_SOCKET, C.SO_LINGER, valuePointer, 8) < 0 ? -errnoCell[0]! : 0;
 }
 
+/**
+ * accept4(2) of a TCP listener, with CLOEXEC and NONBLOCK, that also tells who dialled. Hot. Returns the descriptor or a negative errno;
+ * `peer` is set with a descriptor only.
+ */
+export function acceptFrom(fd: number, peer: Endpoint): number {
+  scratch.view.setUint32(LENGTH, SOCKADDR_ROOM, true);
+  const accepted = libc.accept4(fd, addressPointer, lengthPointer, FLAGS);
+  if (accepted < 0) return -errnoCell[0]!;
+  readSockaddr(scratch, ADDRESS, peer);
+  return accepted;
+}
+
 /** getsockname(2). Hot. Returns 0 or a negative errno. */
 export function localAddress(fd: number, into: Endpoint): number {
   scratch.view.setUint32(LENGTH, SOCKADDR_ROOM, true);

@@ -2,11 +2,12 @@
 // Takes connections from a listening socket, within limits (trap 19): with a full descriptor table an edge-triggered listener would go
 // deaf and a level-triggered one would spin, so connections are refused before the table is full, and if it is full
 // nevertheless, a descriptor kept in reserve is given up to accept the connection and reset it.
-import { accept, close } from '#lib/linux/calls.ts';
+import { Endpoint } from '#lib/linux/address.ts';
+import { close } from '#lib/linux/calls.ts';
 import { EPOLLET, EPOLLIN } from '#lib/linux/constants.ts';
 import { EAGAIN, EMFILE, ENFILE } from '#lib/linux/errno.ts';
 import { createEventFd } from '#lib/linux/process.ts';
-import { resetOnClose } from '#lib/linux/socket.ts';
+import { acceptFrom, resetOnClose } from '#lib/linux/socket.ts';
 import type { Loop, Pollable, Resumable, Slot } from './loop.ts';
 import type { TimerTarget } from './timer-wheel.ts';
 
@@ -20,8 +21,11 @@ export type Refusal = 'limit' | 'descriptors';
 
 /** Gets what an acceptor takes. */
 export interface AcceptHandler {
-  /** A connection, non-blocking; the handler owns it, and calls leave() on its admission when it is closed. */
-  onConnection(fd: number): void;
+  /**
+   * A connection, non-blocking; the handler owns it, and calls leave() on its admission when it is closed. `peer` is who dialled, and
+   * the acceptor's own: its value holds until this returns.
+   */
+  onConnection(fd: number, peer: Endpoint): void;
   /** One was accepted and reset. */
   onRefused(reason: Refusal): void;
 }
@@ -59,6 +63,7 @@ export class Acceptor implements Pollable, Resumable, TimerTarget {
   readonly #slot: Slot;
   readonly #handler: AcceptHandler;
   readonly #admission: Admission;
+  readonly #peer = new Endpoint();
   #reserve: number;
   #closed = false;
 
@@ -91,7 +96,7 @@ export class Acceptor implements Pollable, Resumable, TimerTarget {
   /** Accepts at most `budget` connections; true when there may be more. */
   #accept(budget: number): boolean {
     for (let count = 0; count < budget; count++) {
-      const fd = accept(this.#slot.fd);
+      const fd = acceptFrom(this.#slot.fd, this.#peer);
       if (fd >= 0) this.#take(fd);
       else if (fd === -EAGAIN) return false;
       // accept(2) looks for a descriptor first: with a full table it says so even when nobody waits.
@@ -103,7 +108,7 @@ export class Acceptor implements Pollable, Resumable, TimerTarget {
 
   #take(fd: number): void {
     if (this.#admission.enter()) {
-      this.#handler.onConnection(fd);
+      this.#handler.onConnection(fd, this.#peer);
       return;
     }
     resetOnClose(fd);
@@ -114,7 +119,7 @@ export class Acceptor implements Pollable, Resumable, TimerTarget {
   /** Resets one waiting connection; false when none waits, or when another process took the system's last descriptor. */
   #refuseWithReserve(): boolean {
     if (this.#reserve >= 0) close(this.#reserve);
-    const fd = accept(this.#slot.fd);
+    const fd = acceptFrom(this.#slot.fd, this.#peer);
     if (fd >= 0) {
       resetOnClose(fd);
       close(fd);

@@ -8,7 +8,7 @@
 // wait does not block (trap 17); a wait lasts at most a second (trap 21).
 import { AmbitError } from '#lib/kit/error.ts';
 import { close } from '#lib/linux/calls.ts';
-import { EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from '#lib/linux/constants.ts';
+import { EPOLLET, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP } from '#lib/linux/constants.ts';
 import { Epoll } from '#lib/linux/epoll.ts';
 import { callError, EINTR } from '#lib/linux/errno.ts';
 import { Spinner } from './spinner.ts';
@@ -66,7 +66,7 @@ export interface LoopOptions {
 }
 
 /** Everything a socket may report, edge-triggered. */
-export const ALL_EVENTS = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+export const ALL_EVENTS = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 
 /** Waits are never longer, so that a loop can always be seen to live. */
 export const MAX_WAIT_MS = 1000;
@@ -92,7 +92,9 @@ export class Loop {
   #running = false;
 
   constructor(options: LoopOptions = {}) {
-    this.#monotonic = options.monotonic ?? (() => performance.now());
+    // Node makes the global on demand, by a getter: asked for once.
+    const clock = performance;
+    this.#monotonic = options.monotonic ?? (() => clock.now());
     this.now = this.#monotonic();
     this.#epoll = new Epoll(options.batch ?? 1024);
     this.#wheel = new TimerWheel(this.now);
@@ -122,11 +124,13 @@ export class Loop {
     if (failed < 0) throw callError('epoll_ctl MOD', failed, `descriptor ${slot.fd}`);
   }
 
-  /** Takes the descriptor out of epoll now, and closes it at the end of the turn. Does nothing a second time. */
+  /**
+   * Drops the descriptor's events from now on, and closes it at the end of the turn. Does nothing a second time. Closing takes it out of
+   * epoll; if a duplicate keeps the open file alive, its events carry a tag that nobody has any more.
+   */
   remove(slot: Slot): void {
     if (slot.fd < 0 || this.#slots[slot.index] !== slot) return;
     this.#slots[slot.index] = undefined;
-    this.#epoll.delete(slot.fd);
     this.#closing.push(slot);
     this.active--;
   }

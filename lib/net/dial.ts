@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One outgoing TCP connection until it is there or has failed, within a deadline. SO_ERROR decides: a writable socket alone
-// says nothing (trap 20).
+// One outgoing TCP connection until it is there or has failed, within a deadline. A writable socket alone says nothing (trap 20): one
+// that failed is said to be writable too, but with an error or a hang-up beside it, and then SO_ERROR tells which.
 
 import { ETIMEDOUT } from '#lib/linux/errno.ts';
 import { socketError } from '#lib/linux/socket.ts';
@@ -35,7 +35,7 @@ export class Dial implements SocketOwner, TimerTarget {
 
   onSocket(socket: Socket): void {
     if (this.#over || !socket.writable) return;
-    const errno = socketError(socket.fd);
+    const errno = socket.ending ? socketError(socket.fd) : 0;
     this.#end();
     if (errno === 0) this.#owner.onConnected(socket);
     else {

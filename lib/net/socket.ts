@@ -2,17 +2,19 @@
 // One non-blocking stream socket on the loop, with what edge-triggered epoll has said about it so far.
 //
 // Edges come once, so what they said is kept here until the kernel itself takes it back with EAGAIN (trap 17). A short read
-// means drained, except after the peer's end was announced: then only read() returning 0 is the end. Closing twice is
+// means drained; after the peer's FIN was announced it means the end as well, which takeEnd() tells without another call, unless an
+// error came or urgent data, at whose mark a read stops (tcp(7)): then only read() returning 0 is the end. Closing twice is
 // harmless; the loop closes descriptors at the end of the turn, so a number is never reused under a batch of events (trap 2).
 
 import type { Arena } from '#lib/linux/arena.ts';
 import { read, send, shutdownWrite } from '#lib/linux/calls.ts';
-import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from '#lib/linux/constants.ts';
+import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP, MSG_MORE } from '#lib/linux/constants.ts';
 import { EAGAIN, EINTR } from '#lib/linux/errno.ts';
 import { resetOnClose, socketError } from '#lib/linux/socket.ts';
 import type { Loop, Pollable, Slot } from '#lib/loop/loop.ts';
 
 const ENDING = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+const UNSURE = EPOLLERR | EPOLLPRI;
 
 export interface SocketOwner {
   /** Something new was said about the socket; look at its fields. Never called after `close` or `abort`. */
@@ -36,6 +38,10 @@ export class Socket implements Pollable {
   closed = false;
   /** The errno of what broke it, 0 while nothing has. */
   errno = 0;
+  /** An error or urgent data was announced. */
+  #unsure = false;
+  /** The last read left nothing before the peer's FIN. */
+  #drained = false;
   readonly #loop: Loop;
   readonly #slot: Slot;
 
@@ -50,6 +56,7 @@ export class Socket implements Pollable {
     if (this.closed) return;
     if ((events & ENDING) !== 0) this.ending = this.readable = true;
     if ((events & EPOLLIN) !== 0) this.readable = true;
+    if ((events & UNSURE) !== 0) this.#unsure = true;
     if ((events & (EPOLLOUT | EPOLLERR)) !== 0) this.writable = true;
     this.owner.onSocket(this);
   }
@@ -59,7 +66,10 @@ export class Socket implements Pollable {
     for (;;) {
       const n = read(this.fd, arena, offset, length);
       if (n > 0) {
-        if (n < length && !this.ending) this.readable = false;
+        if (n < length) {
+          if (!this.ending) this.readable = false;
+          else this.#drained = !this.#unsure;
+        }
         return n;
       }
       if (n === -EINTR) continue;
@@ -71,10 +81,19 @@ export class Socket implements Pollable {
     }
   }
 
-  /** Sends what the socket takes: the count, which may be short or 0, or BROKEN with `errno` set. */
-  send(arena: Arena, offset: number, length: number): number {
+  /** Whether what was received last is followed by the peer's FIN and nothing else; then there is nothing more to receive. */
+  takeEnd(): boolean {
+    if (this.#drained) this.readable = false;
+    return this.#drained;
+  }
+
+  /**
+   * Sends what the socket takes: the count, which may be short or 0, or BROKEN with `errno` set. `more`: finish() follows at once when
+   * everything was taken, so the last bytes wait for its FIN.
+   */
+  send(arena: Arena, offset: number, length: number, more = false): number {
     for (;;) {
-      const n = send(this.fd, arena, offset, length);
+      const n = send(this.fd, arena, offset, length, more ? MSG_MORE : 0);
       if (n >= 0) {
         if (n < length) this.writable = false;
         return n;
@@ -89,7 +108,7 @@ export class Socket implements Pollable {
 
   /** Whether the kernel holds an error for it, without reading; then `errno` is set. For sockets that must not be read now. */
   broken(): boolean {
-    if (!this.ending) return false;
+    if (!this.#unsure) return false;
     this.errno = socketError(this.fd);
     return this.errno !== 0;
   }

@@ -89,9 +89,11 @@ export class TunnelStream implements StreamUser, SocketOwner, TimerTarget {
     if (want > share) want = share;
     const n = socket.receive(arena, offset + FRAME_HEADER, want);
     if (n > 0) {
-      h2.writeDataHeader(arena.bytes, offset, this.#stream, n, false);
+      const ends = socket.takeEnd();
+      h2.writeDataHeader(arena.bytes, offset, this.#stream, n, ends);
       this.#owner.onBytesOut(n);
-      if (socket.readable) this.#session.wantsToSend(this);
+      if (ends) this.#appEnded();
+      else if (socket.readable) this.#session.wantsToSend(this);
       return FRAME_HEADER + n;
     }
     if (n === NOTHING_YET) return 0;
@@ -99,9 +101,8 @@ export class TunnelStream implements StreamUser, SocketOwner, TimerTarget {
       this.#appBroke();
       return 0;
     }
-    this.#sentEnd = true;
     h2.writeDataHeader(arena.bytes, offset, this.#stream, 0, true);
-    if (this.#finished) this.#complete();
+    this.#appEnded();
     return FRAME_HEADER;
   }
 
@@ -121,7 +122,8 @@ export class TunnelStream implements StreamUser, SocketOwner, TimerTarget {
     if (length > 0) {
       let sent = 0;
       if (this.#outbox === null) {
-        sent = this.#socket.send(this.#session.bench.receive, start, length);
+        // The last bytes and the FIN in one segment.
+        sent = this.#socket.send(this.#session.bench.receive, start, length, endStream && !this.#sentEnd);
         if (sent === BROKEN) {
           this.#appBroke();
           return;
@@ -165,6 +167,12 @@ export class TunnelStream implements StreamUser, SocketOwner, TimerTarget {
   onTimer(): void {
     this.#timer = 0;
     if (!this.#over) this.#break('application does not stop sending');
+  }
+
+  /** END_STREAM is written. */
+  #appEnded(): void {
+    this.#sentEnd = true;
+    if (this.#finished) this.#complete();
   }
 
   #delivered(n: number): void {

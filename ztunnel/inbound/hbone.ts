@@ -3,7 +3,7 @@
 // of the pod's trust domain; who may talk to the application is decided for each stream.
 import { Endpoint } from '#lib/linux/address.ts';
 import { close as closeFd } from '#lib/linux/calls.ts';
-import { localAddress, peerAddress } from '#lib/linux/socket.ts';
+import { localAddress } from '#lib/linux/socket.ts';
 import { Session, type SessionOwner } from '#lib/net/session.ts';
 import { TlsTransport } from '#lib/net/tls-transport.ts';
 import type { IdentityWaiter } from '#lib/proxy/worker/identities.ts';
@@ -22,7 +22,6 @@ import { InboundStream } from './stream.ts';
 
 export class HboneServer {
   readonly #pod: Pod;
-  readonly #peer = new Endpoint();
   readonly #local = new Endpoint();
 
   constructor(pod: Pod) {
@@ -30,18 +29,18 @@ export class HboneServer {
   }
 
   /** `fd` has a place in the worker's limit; it is given back when the tunnel is over. */
-  onConnection(fd: number): void {
-    if (peerAddress(fd, this.#peer) < 0 || localAddress(fd, this.#local) < 0) {
+  onConnection(fd: number, peer: Endpoint): void {
+    if (localAddress(fd, this.#local) < 0) {
       closeFd(fd);
       this.#pod.runtime.admission.leave();
       return;
     }
     const { ips, settings } = this.#pod.runtime;
-    const [peerIp, localIp] = [ips.of(this.#peer), ips.of(this.#local)];
-    const peerText = peerIp.withPort(this.#peer.port);
+    const [peerIp, localIp] = [ips.of(peer), ips.of(this.#local)];
+    const peerText = peerIp.withPort(peer.port);
     const ends = {
       peerIp,
-      peerPort: this.#peer.port,
+      peerPort: peer.port,
       peerText,
       localIp,
       localText: localIp.withPort(settings.ports.hbone),

@@ -5,16 +5,9 @@
 import { AmbitError, describeError } from '#lib/kit/error.ts';
 import { Endpoint } from '#lib/linux/address.ts';
 import { close as closeFd } from '#lib/linux/calls.ts';
-import {
-  type ListenOptions,
-  localAddress,
-  originalDestination,
-  peerAddress,
-  resetOnClose,
-  tcpListen,
-} from '#lib/linux/socket.ts';
+import { type ListenOptions, localAddress, originalDestination, resetOnClose, tcpListen } from '#lib/linux/socket.ts';
 import { migrateListeners } from '#lib/linux/sysctl.ts';
-import { Acceptor } from '#lib/loop/acceptor.ts';
+import { type AcceptHandler, Acceptor } from '#lib/loop/acceptor.ts';
 import type { RateLimit } from '#lib/loop/rate-limit.ts';
 import type { Ip } from '#lib/mesh/ip.ts';
 import { Socket } from '#lib/net/socket.ts';
@@ -27,6 +20,8 @@ import type { Pod } from './pod.ts';
 
 const BACKLOG = 4096;
 
+type OnConnection = AcceptHandler['onConnection'];
+
 export class PodListeners {
   readonly #open: { close(): void }[] = [];
 
@@ -38,7 +33,7 @@ export class PodListeners {
     try {
       if (settings.dns.enabled && pod.info.self !== true) this.#open.push(new DnsServer(pod));
       const hbone = new HboneServer(pod);
-      this.#listen(pod, ports.hbone, false, (fd) => hbone.onConnection(fd));
+      this.#listen(pod, ports.hbone, false, (fd, peer) => hbone.onConnection(fd, peer));
       if (pod.info.self === true) return;
       this.#listen(pod, ports.inbound, true, acceptor(pod, InboundPlain));
       this.#listen(pod, ports.outbound, true, acceptor(pod, OutboundConnection));
@@ -53,7 +48,7 @@ export class PodListeners {
     for (const one of this.#open.splice(0)) one.close();
   }
 
-  #listen(pod: Pod, port: number, keepAlive: boolean, onConnection: (fd: number) => void, ip?: string): void {
+  #listen(pod: Pod, port: number, keepAlive: boolean, onConnection: OnConnection, ip?: string): void {
     const { runtime } = pod;
     const at = Endpoint.parse(ip ?? (runtime.settings.ipv6 ? '::' : '0.0.0.0'), port)!;
     const options: ListenOptions = {
@@ -76,12 +71,12 @@ export class PodListeners {
 function within(
   limit: RateLimit,
   { runtime }: Pod,
-  onConnection: (fd: number) => void,
+  onConnection: OnConnection,
   onRefused: (reason: string) => void,
-): (fd: number) => void {
-  return (fd) => {
+): OnConnection {
+  return (fd, peer) => {
     if (limit.take(runtime.loop.now)) {
-      onConnection(fd);
+      onConnection(fd, peer);
       return;
     }
     resetOnClose(fd);
@@ -126,13 +121,10 @@ type Captured = new (
 ) => { begin(): void; onSocket(socket: Socket): void };
 
 /** Takes what was redirected: where it came from, where it was going, and a connection object that sees to the rest. */
-function acceptor(pod: Pod, connection: Captured): (fd: number) => void {
-  const peer = new Endpoint();
+function acceptor(pod: Pod, connection: Captured): OnConnection {
   const destination = new Endpoint();
-  return (fd) => {
-    const failed =
-      peerAddress(fd, peer) < 0 || (originalDestination(fd, destination) < 0 && localAddress(fd, destination) < 0);
-    if (failed) {
+  return (fd, peer) => {
+    if (originalDestination(fd, destination) < 0 && localAddress(fd, destination) < 0) {
       closeFd(fd);
       pod.runtime.admission.leave();
       return;
@@ -147,15 +139,9 @@ function acceptor(pod: Pod, connection: Captured): (fd: number) => void {
 }
 
 /** Takes what an application of the pod dialled knowingly. */
-function explicitAcceptor(pod: Pod): (fd: number) => void {
-  const peer = new Endpoint();
+function explicitAcceptor(pod: Pod): OnConnection {
   const dns = dnsOptionsOf(pod.runtime.settings);
-  return (fd) => {
-    if (peerAddress(fd, peer) < 0) {
-      closeFd(fd);
-      pod.runtime.admission.leave();
-      return;
-    }
+  return (fd, peer) => {
     const socket = new Socket(pod.runtime.loop, fd, NOBODY);
     const made = new ExplicitConnection(pod, socket, { ip: pod.runtime.ips.of(peer), port: peer.port }, dns);
     socket.owner = made;
