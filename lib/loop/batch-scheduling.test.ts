@@ -3,18 +3,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BatchScheduling } from './batch-scheduling.ts';
-import { Loop } from './loop.ts';
+import { GRID_MS, Loop } from './loop.ts';
 
 /** The kernel's orders while the loop lived through quarters of a second of `[turns, events a turn]`. */
 function ordersDuring(quarters: readonly (readonly [turns: number, events: number])[]): boolean[] {
-  let now = 1000;
+  let now = 4 * GRID_MS;
   const orders: boolean[] = [];
   const loop = new Loop({ monotonic: () => now, spin: false });
   try {
     const scheduling = new BatchScheduling(loop, (batch) => void orders.push(batch));
     for (const [turns, events] of quarters) {
       for (let k = 0; k < turns; k++) scheduling.onTurn(events);
-      now += 251;
+      now += GRID_MS;
       loop.turn(0);
     }
     return orders;

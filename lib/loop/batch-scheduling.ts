@@ -6,8 +6,8 @@
 import type { Loop, TurnObserver } from './loop.ts';
 import type { TimerTarget } from './timer-wheel.ts';
 
-/** Between two looks, in ms. */
-const LOOK_MS = 250;
+/** Between two looks, in ms, and up to the next turn of afterAbout(). */
+const LOOK_MS = 200;
 /** Events a turn, on average, from which on waking early costs more than it gives; and from which down it pays again. */
 const CROWDED = 3;
 const CALM = 2;
@@ -26,7 +26,7 @@ export class BatchScheduling implements TimerTarget, TurnObserver {
   constructor(loop: Loop, apply: (batch: boolean) => void) {
     this.#loop = loop;
     this.#apply = apply;
-    loop.after(LOOK_MS, this);
+    loop.afterAbout(LOOK_MS, this);
   }
 
   onTurn(events: number): void {
@@ -35,7 +35,7 @@ export class BatchScheduling implements TimerTarget, TurnObserver {
   }
 
   onTimer(): void {
-    this.#loop.after(LOOK_MS, this);
+    this.#loop.afterAbout(LOOK_MS, this);
     const average = this.#turns < ENOUGH_TURNS ? 0 : this.#events / this.#turns;
     this.#events = this.#turns = 0;
     const batch = average >= (this.batch ? CALM : CROWDED);

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Housekeeping } from './housekeeping.ts';
-import { Loop } from './loop.ts';
+import { GRID_MS, Loop } from './loop.ts';
 
 const MB = 1024 * 1024;
 
@@ -21,7 +21,7 @@ function afterTwoSeconds(busyMs: number, grownBytes: number): string[] {
     });
     housekeeping.onTurn(1, busyMs);
     used += grownBytes;
-    now += 2001;
+    now += 2000 + GRID_MS;
     loop.turn(0);
     return done;
   } finally {

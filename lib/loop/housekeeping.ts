@@ -42,7 +42,7 @@ export class Housekeeping implements TimerTarget, TurnObserver {
     this.#loop = loop;
     this.#heap = heap;
     this.#usedAfter = heap.used();
-    loop.after(LOOK_MS, this);
+    loop.afterAbout(LOOK_MS, this);
   }
 
   onTurn(_events: number, busyMs: number): void {
@@ -50,7 +50,7 @@ export class Housekeeping implements TimerTarget, TurnObserver {
   }
 
   onTimer(): void {
-    this.#loop.after(LOOK_MS, this);
+    this.#loop.afterAbout(LOOK_MS, this);
     if (this.#busyMs <= QUIET_MS && this.#heap.used() - this.#usedAfter >= WORTH_BYTES) {
       this.#heap.collect();
       this.#usedAfter = this.#heap.used();

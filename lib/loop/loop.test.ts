@@ -9,7 +9,7 @@ import { EPOLLIN, EPOLLRDHUP } from '#lib/linux/constants.ts';
 import { EAGAIN } from '#lib/linux/errno.ts';
 import { streamPair } from '#lib/linux/message.ts';
 import { localAddress, socketError, tcpDial, tcpListen } from '#lib/linux/socket.ts';
-import { Loop, type Slot } from './loop.ts';
+import { GRID_MS, Loop, type Slot } from './loop.ts';
 
 const arena = Arena.allocate(4096);
 
@@ -166,4 +166,24 @@ test('a released descriptor stays open and hears nothing more from the loop', ()
     loop.remove(again);
     loop.remove(loop.add(there, { onReady: () => {} }));
   });
+});
+
+test('what may wait a little is called in one turn with all others that may', () => {
+  let now = 10 * GRID_MS + 3;
+  const loop = new Loop({ monotonic: () => now, spin: false });
+  try {
+    const called: number[] = [];
+    for (const ms of [1, 20, 100, 200]) loop.afterAbout(ms, { onTimer: () => called.push(ms) });
+    loop.afterAbout(GRID_MS, { onTimer: () => called.push(GRID_MS) });
+    now = 11 * GRID_MS - 1;
+    assert.equal(loop.turn(0), 0);
+    now = 11 * GRID_MS;
+    loop.turn(0);
+    assert.deepEqual(called.splice(0).sort(), [1, 100, 20, 200]);
+    now = 12 * GRID_MS;
+    loop.turn(0);
+    assert.deepEqual(called, [GRID_MS], 'never early');
+  } finally {
+    loop.dispose();
+  }
 });

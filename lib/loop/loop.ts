@@ -68,6 +68,9 @@ export interface LoopOptions {
 /** Everything a socket may report, edge-triggered. */
 export const ALL_EVENTS = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 
+/** Timers that need not be exact meet at multiples of this, in ms: where the timer wheel has to look in any case. */
+export const GRID_MS = 256;
+
 /** Waits are never longer, so that a loop can always be seen to live. */
 export const MAX_WAIT_MS = 1000;
 
@@ -164,6 +167,14 @@ export class Loop {
   /** Calls `target` once, `ms` after the start of this turn. */
   after(ms: number, target: TimerTarget): TimerId {
     return this.#wheel.add(this.now + ms, target);
+  }
+
+  /**
+   * Calls `target` once, `ms` from now or up to GRID_MS later, in one turn with all others that may wait so: for what looks after
+   * things now and then, so that a process at rest wakes a few times a second, however much it looks after.
+   */
+  afterAbout(ms: number, target: TimerTarget): TimerId {
+    return this.#wheel.add(Math.ceil((this.now + ms) / GRID_MS) * GRID_MS, target);
   }
 
   /** Takes a timer back; false when it already fired. 0 is never a timer. */

@@ -26,9 +26,6 @@ import type { TimerTarget } from './timer-wheel.ts';
 /** How a worker is told of its descriptors: JSON after this on its command line. */
 export const WORKER_FLAG = '--data-plane=';
 
-/** The loop beats at least this often, so that the main process can see it live. */
-export const BEAT_MS = 250;
-
 /** Kinds of flight recorder entries that the loop itself writes; programs use numbers from 16. */
 export const LOOP_EVENTS = Object.freeze({ turn: 1, slowTurn: 2, message: 3, stop: 4 });
 const SLOW_TURN_MS = 20;
@@ -120,8 +117,9 @@ export function runWorker(argument: WorkerArgument, start: (context: WorkerConte
       program?.onMainGone(drainMs);
     },
   });
-  const beat: TimerTarget = { onTimer: () => void loop.after(BEAT_MS, beat) };
-  loop.after(BEAT_MS, beat);
+  // Several times a second, so that the main process can see it live.
+  const beat: TimerTarget = { onTimer: () => void loop.afterAbout(1, beat) };
+  loop.afterAbout(1, beat);
   instruments.housekeeping = new Housekeeping(loop, nodeHeap());
   // A kernel that refuses loses some speed and nothing else.
   instruments.scheduling = new BatchScheduling(loop, setBatchScheduling);

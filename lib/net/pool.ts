@@ -94,7 +94,7 @@ export class TunnelPool<T extends TunnelTarget> implements TimerTarget {
 
   constructor(options: PoolOptions<T>) {
     this.options = options;
-    this.#timer = options.loop.after(SWEEP_MS, this);
+    this.#timer = options.loop.afterAbout(SWEEP_MS, this);
   }
 
   /** Tunnels, usable or on their way. */
@@ -182,7 +182,7 @@ export class TunnelPool<T extends TunnelTarget> implements TimerTarget {
 
   onTimer(): void {
     const now = this.options.loop.now;
-    this.#timer = this.options.loop.after(SWEEP_MS, this);
+    this.#timer = this.options.loop.afterAbout(SWEEP_MS, this);
     for (const lane of [...this.#lanes.values()]) {
       for (const session of [...lane.sessions]) {
         if (session.h2.openStreams === 0 && now - session.idleSince >= this.options.idleMs) session.drain();

@@ -97,7 +97,7 @@ export class Session implements H2Handler, TransportOwner, Flushable, TimerTarge
     this.#control = new ControlOutput(() => bench.loop.markDirty(this));
     this.h2 = new H2Connection(role, settings, this, this.#control);
     this.idleSince = this.#pongAt = bench.loop.now;
-    this.#timer = bench.loop.after(TICK_MS, this);
+    this.#timer = bench.loop.afterAbout(TICK_MS, this);
     this.h2.start();
     this.#transport = transport(this);
   }
@@ -277,7 +277,7 @@ export class Session implements H2Handler, TransportOwner, Flushable, TimerTarge
   onTimer(): void {
     if (this.state === 'closed') return;
     const now = this.bench.loop.now;
-    this.#timer = this.bench.loop.after(TICK_MS, this);
+    this.#timer = this.bench.loop.afterAbout(TICK_MS, this);
     this.h2.tick(now);
     if (this.state === 'opening' || (this.state as SessionState) === 'closed') return;
     if (this.state === 'settling' && now - this.idleSince >= SETTLE_MS) {

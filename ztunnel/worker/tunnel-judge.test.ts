@@ -28,7 +28,7 @@ test('trap 9: tunnels of an expired peer drain, on both sides, and no other', ()
   } as unknown as TestPod;
   new TunnelJudge({
     loop: {
-      after: (_ms, target) => {
+      afterAbout: (_ms, target) => {
         timer = () => target.onTimer(0);
         return 0;
       },

@@ -16,7 +16,7 @@ const ROOT_GONE = 'the root that vouched for the peer is no longer trusted';
 type Judged = Pick<Session, 'role' | 'peer' | 'drain' | 'abort'>;
 
 export interface TunnelJudgeOptions {
-  readonly loop: Pick<Loop, 'after'>;
+  readonly loop: Pick<Loop, 'afterAbout'>;
   readonly pods: () => Iterable<Pick<Pod, 'local' | 'sessions' | 'inner' | 'pool'>>;
   /** Whether roots that came with `identity` hold the one with this SHA-256. */
   readonly trusts: (identity: string, anchor: string) => boolean;
@@ -33,7 +33,7 @@ export class TunnelJudge implements TimerTarget {
 
   constructor(options: TunnelJudgeOptions) {
     this.#options = options;
-    options.loop.after(LOOK_MS, this);
+    options.loop.afterAbout(LOOK_MS, this);
   }
 
   /** New roots came with the certificate of `identity`. */
@@ -64,7 +64,7 @@ export class TunnelJudge implements TimerTarget {
   }
 
   onTimer(): void {
-    this.#options.loop.after(LOOK_MS, this);
+    this.#options.loop.afterAbout(LOOK_MS, this);
     const now = this.#options.now();
     const expired = ({ peer }: Judged): boolean => peer !== null && peer.notAfter <= now;
     for (const pod of this.#options.pods()) {
