@@ -80,8 +80,30 @@ export function formatForwarded(address: string, host: string): string {
   return host === '' ? `for="${address}"` : `for="${address}";host=${host}`;
 }
 
+interface Forwarded {
+  readonly for: string;
+  readonly host: string;
+}
+
 /** The first element of `forwarded`: what stands for `for` and `host`, without quotes; empty where nothing does. */
-export function parseForwarded(value: string): { readonly for: string; readonly host: string } {
+export function parseForwarded(value: string): Forwarded {
+  return readFormatted(value) ?? readForwarded(value);
+}
+
+const PLAIN = /^[^";,\\\s]*$/;
+
+/** Reads what formatForwarded writes, as each tunnelled connection brings it, without searching; undefined for anything else. */
+function readFormatted(value: string): Forwarded | undefined {
+  if (!value.startsWith('for="')) return undefined;
+  const close = value.indexOf('"', 5);
+  if (close < 0 || value.indexOf('\\') >= 0) return undefined;
+  const address = value.slice(5, close);
+  if (close + 1 === value.length) return { for: address, host: '' };
+  const host = value.slice(close + 7);
+  return value.startsWith(';host=', close + 1) && PLAIN.test(host) ? { for: address, host } : undefined;
+}
+
+function readForwarded(value: string): Forwarded {
   const found = { for: '', host: '' };
   const first = /^(?:[^",]|"(?:[^"\\]|\\.)*")*/.exec(value)![0];
   for (const [, name = '', quoted, plain = ''] of first.matchAll(
@@ -91,6 +113,17 @@ export function parseForwarded(value: string): { readonly for: string; readonly 
     if (key === 'for' || key === 'host') found[key] = quoted?.replace(/\\(.)/g, '$1') ?? plain;
   }
   return found;
+}
+
+/** Lower-case hexadecimal digits, and not only zeros. */
+function isHex(text: string): boolean {
+  let zeros = true;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (!((code >= 48 && code <= 57) || (code >= 97 && code <= 102))) return false;
+    if (code !== 48) zeros = false;
+  }
+  return !zeros;
 }
 
 const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;
@@ -106,6 +139,12 @@ export function newTraceparent(random: Uint8Array): string {
 export function parseTraceparent(
   value: string,
 ): { readonly traceId: string; readonly spanId: string; readonly sampled: boolean } | undefined {
+  if (value.length === 55 && value.startsWith('00-') && value.endsWith('-00')) {
+    // As every proxy of ours says it; cutting it apart costs less than a search.
+    const trace = value.slice(3, 35);
+    const span = value.slice(36, 52);
+    if (value[35] === '-' && isHex(trace) && isHex(span)) return { traceId: trace, spanId: span, sampled: false };
+  }
   const match = TRACEPARENT.exec(value);
   if (match === null || value.startsWith('ff')) return undefined;
   const [, traceId = '', spanId = '', flags = ''] = match;

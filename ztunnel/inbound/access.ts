@@ -111,7 +111,14 @@ export class Access implements Admitted {
   }
 
   #verdict(local: Workload, recorder: Recorder): AccessVerdict {
-    return authorize(this.#pod.runtime.mesh, local, this.flow, recorder);
+    const { mesh, verdicts } = this.#pod.runtime;
+    if (recorder.enabled) return authorize(mesh, local, this.flow, recorder);
+    const { version } = mesh;
+    const known = verdicts.find(version, local, this.flow);
+    if (known !== undefined) return known;
+    const verdict = authorize(mesh, local, this.flow, recorder);
+    verdicts.put(version, local, this.flow, verdict);
+    return verdict;
   }
 }
 

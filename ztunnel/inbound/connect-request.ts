@@ -44,9 +44,25 @@ export interface Refusal {
   readonly missing: string;
 }
 
+/** A pod's ports are few, and each CONNECT names one. */
+const MAX_AUTHORITIES = 1024;
+const authorities = new Map<string, Authority>();
+
 /** `undefined` for what is no CONNECT to a host and port. */
 export function authorityOf(headers: HeaderBlock): Authority | undefined {
-  const parsed = headers.isTunnel ? parseAuthority(headers.authority) : undefined;
+  if (!headers.isTunnel) return undefined;
+  const { authority: text } = headers;
+  const known = authorities.get(text);
+  if (known !== undefined) return known;
+  const authority = readAuthority(text);
+  if (authority === undefined) return undefined;
+  if (authorities.size >= MAX_AUTHORITIES) authorities.clear();
+  authorities.set(text, authority);
+  return authority;
+}
+
+function readAuthority(text: string): Authority | undefined {
+  const parsed = parseAuthority(text);
   if (parsed === undefined) return undefined;
   return parsed.kind === 'address'
     ? { ip: parseIp(parsed.ip), hostname: '', port: parsed.port }

@@ -11,6 +11,7 @@ import { TunnelPool } from '#lib/net/pool.ts';
 import type { Session } from '#lib/net/session.ts';
 import type { WorkloadFacts } from '#lib/proxy/worker/workload-facts.ts';
 import type { ConnectionInfo, PodInfo } from '../control.ts';
+import { PeerTargets } from '../outbound/peer-targets.ts';
 import { dialTunnel, judgeTunnel, type PeerTarget } from '../outbound/tunnel.ts';
 import { DRAINED } from '../worker/ledger.ts';
 import type { Runtime } from '../worker/runtime.ts';
@@ -32,6 +33,7 @@ export class Pod {
   readonly info: PodInfo;
   readonly netns: Netns | null;
   readonly pool: TunnelPool<PeerTarget>;
+  readonly targets = new PeerTargets();
   readonly connections = new Set<LiveConnection>();
   /** Tunnels that others opened to this pod. */
   readonly sessions = new Set<Session>();
@@ -49,6 +51,9 @@ export class Pod {
   draining = false;
   readonly #onEmpty: () => void;
   #listeners: PodListeners | null = null;
+  /** What local() found, and the version of the mesh it holds for. */
+  #local: WorkloadFacts | undefined;
+  #localSeenAt = -1;
 
   /** `onEmpty`: it was closed or drained, and nothing of it is left. */
   constructor(runtime: Runtime, info: PodInfo, netns: Netns | null, onEmpty: () => void) {
@@ -80,9 +85,14 @@ export class Pod {
 
   /** The pod as the mesh knows it now; undefined until WDS has told of it. */
   local(): WorkloadFacts | undefined {
+    const { memory, mesh } = this.runtime;
+    const { version } = mesh;
+    if (version === this.#localSeenAt) return this.#local;
     const { namespace, name, serviceAccount } = this.info;
-    const workload = this.runtime.mesh.localWorkload(namespace, name, serviceAccount);
-    return workload === undefined ? undefined : this.runtime.memory.of(workload);
+    const workload = mesh.localWorkload(namespace, name, serviceAccount);
+    this.#local = workload === undefined ? undefined : memory.of(workload);
+    this.#localSeenAt = version;
+    return this.#local;
   }
 
   add(connection: LiveConnection): void {

@@ -15,6 +15,8 @@ export interface Captured {
   /** The application's; an attempt that joins it becomes its owner. */
   readonly socket: Socket;
   readonly source: { readonly ip: Ip; readonly port: number };
+  /** `ip:port` of it. */
+  readonly sourceText: string;
   readonly traceparent: string;
   readonly ledger: Ledger;
   /** The pod as the mesh knew it when the way was decided. */

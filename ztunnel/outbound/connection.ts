@@ -63,8 +63,8 @@ export class OutboundConnection implements SocketOwner, AttemptOwner, LedgerOwne
 
   begin(): void {
     const { explicitPort, ports } = this.#pod.runtime.settings;
-    const illegal = [ports.outbound, ports.inbound, ports.hbone, explicitPort].includes(this.#port);
-    if (this.#ip.loopback && illegal) this.#denyEarly('attempted recursive call to ourselves');
+    const own = (): readonly number[] => [ports.outbound, ports.inbound, ports.hbone, explicitPort];
+    if (this.#ip.loopback && own().includes(this.#port)) this.#denyEarly('attempted recursive call to ourselves');
     else this.#decide();
   }
 
@@ -156,6 +156,7 @@ export class OutboundConnection implements SocketOwner, AttemptOwner, LedgerOwne
       pod: this.#pod,
       socket: this.#socket,
       source: this.#source,
+      sourceText: this.#source.ip.withPort(this.#source.port),
       traceparent: this.#traceparent,
       ledger: this.#ledger,
       local,

@@ -12,7 +12,6 @@ import type { Workload } from '#lib/mesh/workload.ts';
 import { Session, type SessionOwner } from '#lib/net/session.ts';
 import { StreamTransport } from '#lib/net/stream-transport.ts';
 import { TunnelStream } from '#lib/net/tunnel-stream.ts';
-import { endpointOf } from '#lib/proxy/worker/address.ts';
 import { partyOfBaggage } from '#lib/proxy/worker/workload-facts.ts';
 import type { PeerIdentity } from '#lib/tls/peer.ts';
 import type { HeaderBlock } from '#lib/wire/h2/headers.ts';
@@ -23,7 +22,7 @@ import type { Attempt, AttemptOwner, Captured } from './attempt.ts';
 import { type ConnectOwner, ConnectStream } from './connect-stream.ts';
 import { PooledConnect, type PooledConnectOwner } from './pooled-connect.ts';
 import { type FarEnd, outboundRecord } from './record.ts';
-import { judgeTunnel, type PeerTarget, peerTarget, tunnelFlag } from './tunnel.ts';
+import { judgeTunnel, type PeerTarget, tunnelFlag } from './tunnel.ts';
 
 export class DoubleAttempt implements Attempt, PooledConnectOwner, ConnectOwner, SessionOwner, Resumable {
   resumeQueued = false;
@@ -42,7 +41,8 @@ export class DoubleAttempt implements Attempt, PooledConnectOwner, ConnectOwner,
     this.#captured = captured;
     this.#owner = owner;
     this.#verdict = verdict;
-    this.#gateway = peerTarget(captured.local.uri, verdict.outerIdentities, endpointOf(ip, verdict.target.port));
+    const { local, pod } = captured;
+    this.#gateway = pod.targets.of(local.uri, verdict.outerIdentities, ip, verdict.target.port).target;
   }
 
   begin(): void {
@@ -150,12 +150,12 @@ export class DoubleAttempt implements Attempt, PooledConnectOwner, ConnectOwner,
   }
 
   #request(forwardedNetwork: string): HeaderBlock {
-    const { local, source, traceparent } = this.#captured;
+    const { local, sourceText, traceparent } = this.#captured;
     const { authority, service } = this.#verdict;
     return connectRequest({
       authority,
       baggage: local.baggage,
-      forwardedFor: source.ip.withPort(source.port),
+      forwardedFor: sourceText,
       forwardedHost: service.hostname,
       traceparent,
       forwardedNetwork,

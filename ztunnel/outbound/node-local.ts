@@ -57,7 +57,7 @@ export class NodeLocal implements Attempt, Joined, AccessOwner, DialOwner, JoinO
   }
 
   begin(): void {
-    const { source, local, traceparent, ledger } = this.#captured;
+    const { source, sourceText, local, traceparent, ledger } = this.#captured;
     const { authority, service, workload } = this.#verdict;
     const { runtime } = this.#there;
     const peer = runtime.memory.of(workload);
@@ -66,7 +66,7 @@ export class NodeLocal implements Attempt, Joined, AccessOwner, DialOwner, JoinO
       direction: 'inbound',
       traceId: traceIdOf(traceparent),
       security: 'node_local',
-      sourceAddress: source.ip.withPort(source.port),
+      sourceAddress: sourceText,
       source: local.party,
       sourceIdentity: local.uri,
       destinationAddress: this.#ip.withPort(this.#port),
@@ -141,11 +141,10 @@ export class NodeLocal implements Attempt, Joined, AccessOwner, DialOwner, JoinO
   }
 
   info(): ConnectionInfo | null {
-    const { source } = this.#captured;
     return {
       pod: this.#there.info.uid,
       direction: 'inbound',
-      src: source.ip.withPort(source.port),
+      src: this.#captured.sourceText,
       originalDst: null,
       actualDst: this.#ip.withPort(this.#port),
       protocol: 'TCP',

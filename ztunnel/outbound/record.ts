@@ -21,7 +21,7 @@ const NOBODY: FarEnd = { party: undefined, uri: '' };
  * @param authority of the CONNECT, '' without a tunnel
  */
 export function outboundRecord(
-  { source, traceparent, local }: Captured,
+  { sourceText, traceparent, local }: Captured,
   security: Security,
   address: string,
   authority: string,
@@ -32,7 +32,7 @@ export function outboundRecord(
     direction: 'outbound',
     traceId: traceIdOf(traceparent),
     security,
-    sourceAddress: source.ip.withPort(source.port),
+    sourceAddress: sourceText,
     source: local.party,
     sourceIdentity: security === 'none' ? '' : local.uri,
     destinationAddress: address,

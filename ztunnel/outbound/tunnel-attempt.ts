@@ -4,14 +4,12 @@ import type { Ip } from '#lib/mesh/ip.ts';
 import type { HboneVerdict } from '#lib/mesh/verdict.ts';
 import type { Session } from '#lib/net/session.ts';
 import { TunnelStream } from '#lib/net/tunnel-stream.ts';
-import { endpointOf } from '#lib/proxy/worker/address.ts';
 import type { H2Stream } from '#lib/wire/h2/stream.ts';
 import { connectRequest } from '#lib/wire/hbone.ts';
 import type { ResponseFlag } from '../telemetry/connection.ts';
 import type { Attempt, AttemptOwner, Captured } from './attempt.ts';
 import { PooledConnect, type PooledConnectOwner } from './pooled-connect.ts';
 import { outboundRecord } from './record.ts';
-import { peerTarget } from './tunnel.ts';
 
 export class TunnelAttempt implements Attempt, PooledConnectOwner {
   readonly #captured: Captured;
@@ -28,21 +26,20 @@ export class TunnelAttempt implements Attempt, PooledConnectOwner {
   }
 
   begin(): void {
-    const { pod, local, ledger, source, traceparent } = this.#captured;
+    const { pod, local, ledger, sourceText, traceparent } = this.#captured;
     const { authority, identities, service, target, workload } = this.#verdict;
-    const peer = peerTarget(local.uri, identities, endpointOf(this.#ip, target.port));
+    const peer = pod.targets.of(local.uri, identities, this.#ip, target.port);
     const farEnd = pod.runtime.memory.of(workload);
-    const address = peer.endpoint.toString();
-    ledger.open(outboundRecord(this.#captured, 'mutual_tls', address, authority, farEnd, service));
+    ledger.open(outboundRecord(this.#captured, 'mutual_tls', peer.address, authority, farEnd, service));
     const request = connectRequest({
       authority,
       baggage: local.baggage,
-      forwardedFor: source.ip.withPort(source.port),
+      forwardedFor: sourceText,
       forwardedHost: service?.hostname ?? '',
       traceparent,
       forwardedNetwork: '',
     });
-    this.#connect = new PooledConnect(pod, peer, request, this);
+    this.#connect = new PooledConnect(pod, peer.target, request, this);
     this.#connect.begin();
   }
 

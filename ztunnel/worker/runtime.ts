@@ -15,6 +15,7 @@ import type { WorkloadMemory } from '#lib/proxy/worker/workload-facts.ts';
 import type { H2Settings } from '#lib/wire/h2/settings.ts';
 import type { ToMain, WorkerSettings } from '../control.ts';
 import type { NameResolver } from '../dns/name-resolver.ts';
+import type { VerdictMemory } from '../inbound/verdict-memory.ts';
 import type { Pod } from '../inpod/pod.ts';
 import type { LiveInbound } from './live-inbound.ts';
 import type { MeshWaits } from './mesh-waits.ts';
@@ -39,6 +40,7 @@ export interface Runtime {
   readonly liveInbound: LiveInbound;
   readonly admission: Admission;
   readonly traceIds: TraceIds;
+  readonly verdicts: VerdictMemory;
   readonly random: Random;
   readonly outbound: OutboundOptions;
   readonly clientH2: H2Settings;

@@ -10,6 +10,7 @@ import type { ToMain } from '../control.ts';
 import { closedLine, earlyDenyLine, type LogFormat, openedLine } from '../telemetry/access-line.ts';
 import type { ConnectionEnd, ConnectionRecord, ResponseFlag } from '../telemetry/connection.ts';
 import { type Labels, trafficLabels } from '../telemetry/labels.ts';
+import { SeriesMemory } from './series-memory.ts';
 
 /** Slots of one set of labels. */
 export class Series {
@@ -52,6 +53,7 @@ export class Telemetry {
   dnsLog: boolean;
   readonly #options: TelemetryOptions;
   readonly #series = new Map<string, Series>();
+  readonly #memory = new SeriesMemory();
   readonly #named = new Map<string, number>();
   readonly #gauges: { readonly inbound: number; readonly outbound: number };
   #connections = 0;
@@ -154,6 +156,14 @@ export class Telemetry {
   }
 
   #seriesOf(record: ConnectionRecord): Series {
+    const known = this.#memory.find(record);
+    if (known !== undefined) return known;
+    const series = this.#seriesByLabels(record);
+    this.#memory.put(record, series);
+    return series;
+  }
+
+  #seriesByLabels(record: ConnectionRecord): Series {
     const { service } = record;
     const key = `${record.direction}|${partyKey(record.source)}|${record.sourceIdentity}|${partyKey(record.destination)}|${record.destinationIdentity}|${service === undefined ? '' : `${service.namespace}/${service.hostname}`}|${record.security}`;
     let series = this.#series.get(key);

@@ -29,6 +29,7 @@ import {
 } from '../control.ts';
 import { DnsForwarder, resolverAt } from '../dns/forwarder.ts';
 import { NameResolver } from '../dns/name-resolver.ts';
+import { VerdictMemory } from '../inbound/verdict-memory.ts';
 import { PodListeners } from '../inpod/listeners.ts';
 import { Pod } from '../inpod/pod.ts';
 import { DRAINED } from './ledger.ts';
@@ -243,7 +244,9 @@ export class DataPlane implements WorkerProgram {
     });
     // Certificates go by the wall clock, also when somebody sets it.
     const revocations = new RevocationCheck(Date.now);
-    const now = () => performance.timeOrigin + performance.now();
+    // As of the turn: a line's time is when its connection's turn began, and a turn's lines share their text.
+    const { timeOrigin } = performance;
+    const now = () => timeOrigin + loop.now;
     const { format, enabled, opened, dns } = settings.accessLog;
     const telemetry = new Telemetry({
       ...{ counters, log, vitals, toMain, now, format },
@@ -288,6 +291,7 @@ export class DataPlane implements WorkerProgram {
       admission: new Admission(
         settings.maxConnections ?? Math.max(64, Math.floor((fileLimit - SPARE_DESCRIPTORS) / 2)),
       ),
+      verdicts: new VerdictMemory(),
       traceIds: new TraceIds((bytes) => void randomFillSync(bytes)),
       random: Math.random,
       outbound: {

@@ -24,6 +24,19 @@ import {
 import { decodePolicy, decodeService, decodeWorkload } from './record.ts';
 import { RecordCache } from './record-cache.ts';
 
+/** Addresses remembered by the value that stands for them; beyond it all are forgotten. */
+const MAX_ADDRESSES = 1024;
+
+/** What was found at an address while the store was at that version. */
+interface AtAddress {
+  readonly network: string;
+  readonly seenAt: number;
+  readonly workload: Workload | undefined;
+  /** Of a client in that namespace. */
+  readonly clientNamespace: string;
+  readonly service: Service | undefined;
+}
+
 /** One for each namespace with pods here. */
 const MAX_POLICY_LISTS = 1000;
 const NO_ENDPOINTS: readonly Endpoint[] = [];
@@ -37,6 +50,8 @@ export class SharedMesh implements MeshView {
   readonly #endpoints: RecordCache<readonly Endpoint[]>;
   /** By index; each is asked for by every connection, so it is put together once for each version of the store. */
   readonly #policyLists = new Map<string, { readonly policies: readonly Policy[]; readonly seenAt: number }>();
+  /** The mesh's own and a worker's addresses are one value each (IpMemory), so most connections find theirs here without making a key. */
+  readonly #addresses = new Map<Ip, AtAddress>();
   readonly #store: StoreReader;
   /** Whose endpoints the endpoint cache is decoding. */
   #decodingFor: ServiceKey = '';
@@ -50,6 +65,11 @@ export class SharedMesh implements MeshView {
     this.#endpoints = new RecordCache(store, (text) => this.#resolveEndpoints(text));
   }
 
+  /** Changes whenever anything may have changed: answers kept meanwhile hold as long as it stays. */
+  get version(): number {
+    return this.#store.version;
+  }
+
   /** The workload of this node that the node agent announced under these names; undefined until WDS has told of it. */
   localWorkload(namespace: string, name: string, serviceAccount: string): Workload | undefined {
     const uid = this.#names.get(localKey(namespace, name, serviceAccount))?.[0];
@@ -57,8 +77,7 @@ export class SharedMesh implements MeshView {
   }
 
   workloadByAddress(network: string, ip: Ip): Workload | undefined {
-    const uid = this.#names.get(addressKey(network, ip))?.[0];
-    return uid === undefined ? undefined : this.workloadByUid(uid);
+    return this.#at(network, ip, '').workload;
   }
 
   workloadByUid(uid: WorkloadUid): Workload | undefined {
@@ -71,8 +90,7 @@ export class SharedMesh implements MeshView {
   }
 
   serviceByAddress(network: string, ip: Ip, clientNamespace: string): Service | undefined {
-    const exact = preferred(this.#servicesOf(vipKey(network, ip)), clientNamespace);
-    return exact ?? this.#serviceByRange(network, ip, clientNamespace);
+    return this.#at(network, ip, clientNamespace).service;
   }
 
   serviceByHostname(hostname: string, clientNamespace: string): Service | undefined {
@@ -114,6 +132,32 @@ export class SharedMesh implements MeshView {
 
   globalPolicies(): readonly Policy[] {
     return this.#policiesOf(GLOBAL_POLICIES_KEY);
+  }
+
+  /** @param clientNamespace '' when the service is not asked for */
+  #at(network: string, ip: Ip, clientNamespace: string): AtAddress {
+    // Before anything is read: what is written meanwhile makes the answer old.
+    const seenAt = this.#store.version;
+    const known = this.#addresses.get(ip);
+    if (known !== undefined && known.seenAt === seenAt && known.network === network) {
+      if (clientNamespace === '' || known.clientNamespace === clientNamespace) return known;
+    }
+    const uid = this.#names.get(addressKey(network, ip))?.[0];
+    const found: AtAddress = {
+      network,
+      seenAt,
+      workload: uid === undefined ? undefined : this.workloadByUid(uid),
+      clientNamespace,
+      service: clientNamespace === '' ? undefined : this.#serviceAt(network, ip, clientNamespace),
+    };
+    if (this.#addresses.size >= MAX_ADDRESSES) this.#addresses.clear();
+    this.#addresses.set(ip, found);
+    return found;
+  }
+
+  #serviceAt(network: string, ip: Ip, clientNamespace: string): Service | undefined {
+    const exact = preferred(this.#servicesOf(vipKey(network, ip)), clientNamespace);
+    return exact ?? this.#serviceByRange(network, ip, clientNamespace);
   }
 
   #policiesOf(index: string): readonly Policy[] {

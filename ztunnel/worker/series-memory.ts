@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// The series of connections between the same two parties, found without spelling out their labels: the parties' facts are one value each
+// for as long as their records stand, so comparing references is enough. What is not found here is looked up by its labels.
+import type { Party } from '#lib/proxy/telemetry/party.ts';
+import type { ConnectionRecord } from '../telemetry/connection.ts';
+import type { Series } from './telemetry.ts';
+
+/** Pairs of parties remembered, and series of one pair (services, identities, directions). */
+const MAX_SOURCES = 1024;
+const MAX_PAIRS = 1024;
+const MAX_OF_PAIR = 16;
+
+type End = Party | undefined;
+
+interface Known {
+  readonly record: ConnectionRecord;
+  readonly series: Series;
+}
+
+export class SeriesMemory {
+  readonly #known = new Map<End, Map<End, Known[]>>();
+
+  /** The series of a record like this one, if it was put here. */
+  find(record: ConnectionRecord): Series | undefined {
+    const list = this.#known.get(record.source)?.get(record.destination);
+    if (list === undefined) return undefined;
+    for (let i = 0; i < list.length; i++) if (isLike(list[i]!.record, record)) return list[i]!.series;
+    return undefined;
+  }
+
+  /** `series` is that of `record`. */
+  put(record: ConnectionRecord, series: Series): void {
+    let ofSource = this.#known.get(record.source);
+    if (ofSource === undefined) {
+      if (this.#known.size >= MAX_SOURCES) this.#known.clear();
+      ofSource = new Map();
+      this.#known.set(record.source, ofSource);
+    }
+    const list = ofSource.get(record.destination);
+    if (list !== undefined && list.length < MAX_OF_PAIR) {
+      list.push({ record, series });
+      return;
+    }
+    if (ofSource.size >= MAX_PAIRS) ofSource.clear();
+    ofSource.set(record.destination, [{ record, series }]);
+  }
+}
+
+function isLike(known: ConnectionRecord, record: ConnectionRecord): boolean {
+  return (
+    known.service === record.service &&
+    known.direction === record.direction &&
+    known.security === record.security &&
+    known.sourceIdentity === record.sourceIdentity &&
+    known.destinationIdentity === record.destinationIdentity
+  );
+}
