@@ -44,7 +44,7 @@ async function withWorkers(count: number, body: (fixture: Fixture) => Promise<vo
       onMessage: (worker, bytes) => {
         fixture.messages.push({ worker, value: decodeJson(bytes) as Record<string, unknown> });
       },
-      onLine: (_worker, _kind, line) => void fixture.lines.push(line),
+      onLine: (_worker, _kind, line) => void fixture.lines.push(line.toString()),
       onEnd: (worker, end) => void fixture.ends.push({ worker, end }),
     },
   });

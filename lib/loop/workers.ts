@@ -57,7 +57,7 @@ export interface WorkersHandler {
   /** A process was started; its settings can be sent at once. */
   onStart(worker: WorkerProcess): void;
   onMessage(worker: WorkerProcess, bytes: Uint8Array, fds: number[]): void;
-  onLine(worker: WorkerProcess, kind: LineKind, line: string): void;
+  onLine(worker: WorkerProcess, kind: LineKind, line: Buffer): void;
   /** It is gone; its counters can be read for the last time. */
   onEnd(worker: WorkerProcess, end: WorkerEnd): void;
 }

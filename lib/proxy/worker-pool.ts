@@ -33,7 +33,7 @@ export interface PoolParts {
   readonly log: Logger;
   readonly exposition: Exposition;
   readonly certificates: Certificates;
-  readonly onLine: (kind: LineKind, line: string) => void;
+  readonly onLine: (kind: LineKind, line: Buffer) => void;
 }
 
 export interface PoolOptions<Out extends { readonly kind: string }> extends PoolParts {
@@ -130,7 +130,7 @@ export class WorkerPool<In extends { readonly kind: string }, Out extends { read
     else this.#options.program.onMessage(worker, message);
   }
 
-  onLine(_worker: WorkerProcess, kind: LineKind, line: string): void {
+  onLine(_worker: WorkerProcess, kind: LineKind, line: Buffer): void {
     this.#options.onLine(kind, line);
   }
 

@@ -110,8 +110,8 @@ export class NodeProxy {
         onStart: (worker) => this.#onStart(worker),
         onMessage: (worker, bytes) => this.#onMessage(worker, decodeJson(bytes) as ToMain),
         onLine: (_worker, kind, line) => {
-          if (kind === LINE_KINDS.message) this.messages.push(line);
-          else this.lines.push(JSON.parse(line) as AccessLine);
+          if (kind === LINE_KINDS.message) this.messages.push(line.toString());
+          else this.lines.push(JSON.parse(line.toString()) as AccessLine);
         },
         onEnd: (worker) => void this.#series.delete(worker),
       },

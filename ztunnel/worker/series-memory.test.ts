@@ -21,10 +21,12 @@ const record: ConnectionRecord = {
   service: { name: 'orders', namespace: 'shop', hostname: 'orders.shop.svc.cluster.local' },
 };
 
+const slots = { opened: 1, received: 2, sent: 3, closed: new Map(), failed: new Map() };
+
 test('a series is found by its parties; whatever makes other labels makes another series', () => {
   const memory = new SeriesMemory();
-  const series = new Series(record, 1, 2, 3);
-  memory.put(record, series);
+  const series = new Series(record, slots);
+  memory.put(series);
   assert.equal(memory.find({ ...record, traceId: 'x', sourceAddress: '10.0.0.1:41001' }), series);
   const others: Partial<ConnectionRecord>[] = [
     { direction: 'inbound' },
@@ -39,8 +41,8 @@ test('a series is found by its parties; whatever makes other labels makes anothe
   for (const other of others) {
     const different: ConnectionRecord = { ...record, ...other };
     assert.equal(memory.find(different), undefined);
-    const own = new Series(different, 4, 5, 6);
-    memory.put(different, own);
+    const own = new Series(different, slots);
+    memory.put(own);
     assert.equal(memory.find(different), own);
   }
   assert.equal(memory.find(record), series);

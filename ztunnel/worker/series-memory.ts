@@ -12,24 +12,20 @@ const MAX_OF_PAIR = 16;
 
 type End = Party | undefined;
 
-interface Known {
-  readonly record: ConnectionRecord;
-  readonly series: Series;
-}
-
 export class SeriesMemory {
-  readonly #known = new Map<End, Map<End, Known[]>>();
+  readonly #known = new Map<End, Map<End, Series[]>>();
 
   /** The series of a record like this one, if it was put here. */
   find(record: ConnectionRecord): Series | undefined {
     const list = this.#known.get(record.source)?.get(record.destination);
     if (list === undefined) return undefined;
-    for (let i = 0; i < list.length; i++) if (isLike(list[i]!.record, record)) return list[i]!.series;
+    for (let i = 0; i < list.length; i++) if (isBetween(list[i]!.sample, record)) return list[i];
     return undefined;
   }
 
-  /** `series` is that of `record`. */
-  put(record: ConnectionRecord, series: Series): void {
+  /** Keeps the series, for records like its sample. */
+  put(series: Series): void {
+    const record = series.sample;
     let ofSource = this.#known.get(record.source);
     if (ofSource === undefined) {
       if (this.#known.size >= MAX_SOURCES) this.#known.clear();
@@ -38,16 +34,19 @@ export class SeriesMemory {
     }
     const list = ofSource.get(record.destination);
     if (list !== undefined && list.length < MAX_OF_PAIR) {
-      list.push({ record, series });
+      list.push(series);
       return;
     }
     if (ofSource.size >= MAX_PAIRS) ofSource.clear();
-    ofSource.set(record.destination, [{ record, series }]);
+    ofSource.set(record.destination, [series]);
   }
 }
 
-function isLike(known: ConnectionRecord, record: ConnectionRecord): boolean {
+/** Whether both are of connections between the same two parties, and are counted and told alike. */
+export function isBetween(known: ConnectionRecord, record: ConnectionRecord): boolean {
   return (
+    known.source === record.source &&
+    known.destination === record.destination &&
     known.service === record.service &&
     known.direction === record.direction &&
     known.security === record.security &&

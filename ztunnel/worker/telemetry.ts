@@ -7,26 +7,40 @@ import { LINE_KINDS, type LogProducer } from '#lib/loop/shared/log-ring.ts';
 import type { Vitals } from '#lib/loop/shared/vitals.ts';
 import type { Party } from '#lib/proxy/telemetry/party.ts';
 import type { ToMain } from '../control.ts';
-import { closedLine, earlyDenyLine, type LogFormat, openedLine } from '../telemetry/access-line.ts';
+import {
+  closedLine,
+  type EndTexts,
+  earlyDenyLine,
+  endTexts,
+  type LogFormat,
+  openedLine,
+} from '../telemetry/access-line.ts';
 import type { ConnectionEnd, ConnectionRecord, ResponseFlag } from '../telemetry/connection.ts';
 import { type Labels, trafficLabels } from '../telemetry/labels.ts';
-import { SeriesMemory } from './series-memory.ts';
+import { isBetween, SeriesMemory } from './series-memory.ts';
 
-/** Slots of one set of labels. */
+/** Slots of one set of labels, for connections between two parties. */
 export class Series {
   readonly opened: number;
   readonly received: number;
   readonly sent: number;
-  readonly closed = new Map<ResponseFlag, number>();
-  readonly failed = new Map<ResponseFlag, number>();
-  /** A record with these labels. */
+  readonly closed: Map<ResponseFlag, number>;
+  readonly failed: Map<ResponseFlag, number>;
+  /** A record of theirs. */
   readonly sample: ConnectionRecord;
+  /** What lines say of the two; null until there is one. */
+  ends: EndTexts | null = null;
 
-  constructor(sample: ConnectionRecord, opened: number, received: number, sent: number) {
+  constructor(
+    sample: ConnectionRecord,
+    { opened, received, sent, closed, failed }: Pick<Series, 'opened' | 'received' | 'sent' | 'closed' | 'failed'>,
+  ) {
     this.sample = sample;
     this.opened = opened;
     this.received = received;
     this.sent = sent;
+    this.closed = closed;
+    this.failed = failed;
   }
 }
 
@@ -117,7 +131,8 @@ export class Telemetry {
     this.add(series.opened, 1);
     if (this.accessLog && this.openedLog) {
       const { log, format, now } = this.#options;
-      log.write(LINE_KINDS.access, openedLine(record, format, now()));
+      series.ends ??= endTexts(record, format);
+      log.write(LINE_KINDS.access, openedLine(record, format, now(), series.ends));
     }
     return series;
   }
@@ -130,7 +145,11 @@ export class Telemetry {
     }
     if (!this.accessLog) return;
     const { log, format, now } = this.#options;
-    log.write(end.flag === 'DENY' ? LINE_KINDS.deny : LINE_KINDS.access, closedLine(record, end, format, now()));
+    // Another endpoint may have been tried since it was opened.
+    const counted = isBetween(series.sample, record) ? series : this.#seriesOf(record);
+    counted.ends ??= endTexts(record, format);
+    const line = closedLine(record, end, format, now(), counted.ends);
+    log.write(end.flag === 'DENY' ? LINE_KINDS.deny : LINE_KINDS.access, line);
   }
 
   /** The connection failed before anything was known of it. */
@@ -158,8 +177,9 @@ export class Telemetry {
   #seriesOf(record: ConnectionRecord): Series {
     const known = this.#memory.find(record);
     if (known !== undefined) return known;
-    const series = this.#seriesByLabels(record);
-    this.#memory.put(record, series);
+    const alike = this.#seriesByLabels(record);
+    const series = isBetween(alike.sample, record) ? alike : new Series(record, alike);
+    this.#memory.put(series);
     return series;
   }
 
@@ -170,12 +190,13 @@ export class Telemetry {
     if (series === undefined) {
       if (this.#series.size >= MAX_SERIES) this.#series.clear();
       const labels = trafficLabels(record, '-');
-      series = new Series(
-        record,
-        this.#slot('istio_tcp_connections_opened_total', labels),
-        this.#slot('istio_tcp_received_bytes_total', labels),
-        this.#slot('istio_tcp_sent_bytes_total', labels),
-      );
+      series = new Series(record, {
+        opened: this.#slot('istio_tcp_connections_opened_total', labels),
+        received: this.#slot('istio_tcp_received_bytes_total', labels),
+        sent: this.#slot('istio_tcp_sent_bytes_total', labels),
+        closed: new Map(),
+        failed: new Map(),
+      });
       this.#series.set(key, series);
     }
     return series;

@@ -140,8 +140,8 @@ export class LogConsumer extends Ring {
     return new LogConsumer(createRegion('log', bytes));
   }
 
-  /** Hands at most `limit` lines to `take`; returns how many. */
-  drain(take: (kind: LineKind, line: string) => void, limit = 10_000): number {
+  /** Hands at most `limit` lines to `take`, each as UTF-8 that is valid until `take` returns; returns how many. */
+  drain(take: (kind: LineKind, line: Buffer) => void, limit = 10_000): number {
     let count = 0;
     while (count < limit) {
       const tail = this.control[TAIL]!;
@@ -159,7 +159,7 @@ export class LogConsumer extends Ring {
       const kind = this.words[word + 2]!;
       if (kind !== PAD) {
         const from = at + RECORD_HEADER;
-        take(kind as LineKind, this.bytes.toString('utf8', from, from + length));
+        take(kind as LineKind, this.bytes.subarray(from, from + length));
         count++;
       }
       this.bytes.fill(0, at, at + room);

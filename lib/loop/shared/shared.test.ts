@@ -50,7 +50,7 @@ test('lines arrive in order through a ring that wraps many times', () => {
   const consumer = LogConsumer.create(4096);
   const producer = LogProducer.open(consumer.fd);
   const got: string[] = [];
-  const take = (_kind: LineKind, line: string) => void got.push(line);
+  const take = (_kind: LineKind, line: Buffer) => void got.push(line.toString());
   for (let n = 0; n < 2000; n++) {
     assert.ok(producer.write(LINE_KINDS.access, `${n} ${'é'.repeat(n % 97)}`));
     if (n % 3 === 0) consumer.drain(take);
@@ -71,7 +71,7 @@ test('trap 25: a flood of access lines is dropped and counted, and leaves room f
   for (let n = 0; n < 8; n++) assert.ok(producer.write(LINE_KINDS.deny, `deny ${n}`));
   assert.equal(consumer.droppedDeny, 0);
   const got: string[] = [];
-  consumer.drain((_kind, line) => void got.push(line));
+  consumer.drain((_kind, line) => void got.push(line.toString()));
   assert.equal(got.length, kept + 8);
   assert.equal(got.at(-1), 'deny 7');
 });
@@ -83,7 +83,7 @@ test('a line over the limit is cut, and one of raw bytes passes', () => {
   producer.writeBytes(LINE_KINDS.message, Buffer.from('raw bytes'), 3);
   producer.write(LINE_KINDS.message, '');
   const got: string[] = [];
-  consumer.drain((_kind, line) => void got.push(line));
+  consumer.drain((_kind, line) => void got.push(line.toString()));
   assert.deepEqual([got[0]!.length, got[1], got[2]], [8192, 'raw', '']);
 });
 
@@ -94,7 +94,7 @@ test('trap 25: a ring that a stray write broke is emptied and counted, and works
   const { arena } = openRegion('log', consumer.fd, { writable: true });
   arena.view.setInt32(64, 123_456, true);
   const got: string[] = [];
-  const take = (_kind: LineKind, line: string) => void got.push(line);
+  const take = (_kind: LineKind, line: Buffer) => void got.push(line.toString());
   consumer.drain(take);
   assert.deepEqual([got, consumer.broken], [[], 1]);
   producer.write(LINE_KINDS.access, 'two');
@@ -111,7 +111,7 @@ test('trap 25: a writer killed at any point leaves only whole lines in sequence'
     });
     const exit = once(child, 'exit');
     const lines: string[] = [];
-    const take = (_kind: LineKind, line: string) => void lines.push(line);
+    const take = (_kind: LineKind, line: Buffer) => void lines.push(line.toString());
     const deadline = Date.now() + 10_000;
     // Kill after a different number of lines each time, while the writer is in full flow.
     while (lines.length < 50 + round * 997 && Date.now() < deadline) {

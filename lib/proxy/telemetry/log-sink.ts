@@ -1,34 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where access log lines leave the process: gathered and written in few large writes. What standard output does not take in time
-// is dropped and counted, so that a stuck log reader never stops certificates or the mesh.
+// Where access log lines leave the process: gathered and written in few large writes, as the bytes they came as. What standard output does
+// not take in time is dropped and counted, so that a stuck log reader never stops certificates or the mesh.
 import { writeSync } from 'node:fs';
 
 const FLUSH_BYTES = 64 * 1024;
 /** Kept when standard output is full; beyond it lines are dropped. */
 const MAX_KEPT_BYTES = 4 << 20;
+const NOTHING = Buffer.alloc(0);
 
 export class LogSink {
   dropped = 0;
-  readonly #write: (text: string) => number;
-  #parts: string[] = [];
-  #bytes = 0;
-  #kept = '';
+  readonly #write: (bytes: Buffer) => number;
+  #buffer = NOTHING;
+  /** What waits lies in `#buffer[0, #end)`. */
+  #end = 0;
+  /** Bytes that came since the last flush. */
+  #fresh = 0;
   #scheduled = false;
 
   /** `write` returns how many bytes it took, fewer when it would block. */
-  constructor(write: (text: string) => number = writeStdout) {
+  constructor(write: (bytes: Buffer) => number = writeStdout) {
     this.#write = write;
   }
 
-  /** One whole line with its newline. */
-  line(text: string): void {
-    if (this.#kept.length + this.#bytes > MAX_KEPT_BYTES) {
+  /** One whole line with its newline; it is copied. */
+  line(bytes: Uint8Array): void {
+    const end = this.#end + bytes.length;
+    if (end > MAX_KEPT_BYTES) {
       this.dropped++;
       return;
     }
-    this.#parts.push(text);
-    this.#bytes += text.length;
-    if (this.#bytes >= FLUSH_BYTES) this.flush();
+    if (end > this.#buffer.length) this.#grow(end);
+    this.#buffer.set(bytes, this.#end);
+    this.#end = end;
+    this.#fresh += bytes.length;
+    if (this.#fresh >= FLUSH_BYTES) this.flush();
     else if (!this.#scheduled) {
       this.#scheduled = true;
       setImmediate(() => {
@@ -39,17 +45,23 @@ export class LogSink {
   }
 
   flush(): void {
-    const text = this.#kept + this.#parts.join('');
-    this.#parts = [];
-    this.#bytes = 0;
-    if (text === '') return;
-    const taken = this.#write(text);
-    this.#kept = Buffer.from(text).subarray(taken).toString();
+    this.#fresh = 0;
+    if (this.#end === 0) return;
+    const taken = this.#write(this.#buffer.subarray(0, this.#end));
+    this.#buffer.copyWithin(0, taken, this.#end);
+    this.#end -= taken;
+    // What a stuck reader made it grow to is not kept for ever.
+    if (this.#end === 0 && this.#buffer.length > 2 * FLUSH_BYTES) this.#buffer = NOTHING;
+  }
+
+  #grow(bytes: number): void {
+    const grown = Buffer.allocUnsafeSlow(Math.max(2 * FLUSH_BYTES, 2 * bytes));
+    this.#buffer.copy(grown, 0, 0, this.#end);
+    this.#buffer = grown;
   }
 }
 
-function writeStdout(text: string): number {
-  const bytes = Buffer.from(text);
+function writeStdout(bytes: Buffer): number {
   let done = 0;
   try {
     while (done < bytes.length) done += writeSync(1, bytes, done);

@@ -16,11 +16,14 @@ interface WorkerMessage {
 
 export interface WorkerLinesOptions {
   readonly log: Logger;
-  /** Whether an access line is to be written; all are when it is not given. */
-  readonly wanted?: (line: string) => boolean;
+  /** Whether an access line that begins so is to be written; all are when it is not given. */
+  readonly wanted?: (beginning: string) => boolean;
   /** Takes what is to be exported; nothing is when it is not given. */
   readonly onExport?: (line: string) => void;
 }
+
+/** Bytes of a line that tell its level, in either format. */
+const BEGINNING = 64;
 
 export class WorkerLines {
   readonly #options: WorkerLinesOptions;
@@ -36,16 +39,17 @@ export class WorkerLines {
     return this.#sink.dropped;
   }
 
-  readonly onLine = (kind: LineKind, line: string): void => {
+  /** `line` is copied where it is kept. */
+  readonly onLine = (kind: LineKind, line: Buffer): void => {
     if (kind === LINE_KINDS.export) {
-      this.#options.onExport?.(line);
+      this.#options.onExport?.(line.toString());
       return;
     }
     if (kind !== LINE_KINDS.message) {
-      if (this.#options.wanted?.(line) !== false) this.#sink.line(line);
+      if (this.#options.wanted?.(line.toString('latin1', 0, BEGINNING)) !== false) this.#sink.line(line);
       return;
     }
-    const { level, scope = 'proxy', message, fields } = JSON.parse(line) as WorkerMessage;
+    const { level, scope = 'proxy', message, fields } = JSON.parse(line.toString()) as WorkerMessage;
     this.#logOf(scope)[level](message, fields);
   };
 
