@@ -38,8 +38,9 @@ conformance: setup
 soak: setup
 	@$(RUN) soak
 
+# A million inputs for each target, or its time: ten minutes on two cores.
 fuzz: setup
-	@$(RUN) fuzz
+	@FUZZ_EXECUTIONS=$${FUZZ_EXECUTIONS:-1000000} FUZZ_SECONDS=$${FUZZ_SECONDS:-45} $(RUN) fuzz
 
 gen: setup
 	@$(RUN) gen

@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fuzzing with what Node brings: a corpus of files under `testdata/`, a seeded byte mutator, a time budget. An input
 // that breaks its target is written into the corpus, and every run begins by replaying the corpus: a find stays found.
-//   FUZZ_SECONDS  budget of each target (default 2)      FUZZ_SEED  repeats a run (default: by the clock; printed)
+//   FUZZ_SECONDS     budget of each target, times its weight (default 2)
+//   FUZZ_EXECUTIONS  a target that has made so many ends before its time is over
+//   FUZZ_SEED        repeats a run (default: by the clock; printed)
+// Besides what a target throws, an input that takes more than ten seconds is a find, and so is a heap that grows.
+import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { FuzzWatch } from './fuzz-watch.ts';
 import { SeededRandom } from './random.ts';
 
 /** What is fuzzed. */
@@ -20,26 +27,55 @@ export interface FuzzTarget {
   readonly run: (input: Buffer) => void;
   /** Longest input, octets. */
   readonly maxBytes?: number;
+  /** How much more time it gets than others (default 1): for slow ones, and those that read what strangers send. */
+  readonly weight?: number;
 }
+
+/** No input may take so long. */
+const HANG_MS = 10_000;
+/** What the heap may be larger after a run than after its first quarter, octets. */
+const MOST_GROWTH = 32 << 20;
+const BATCH = 64;
 
 const EDGES = [0, 1, 2, 4, 5, 8, 9, 16, 31, 32, 63, 64, 126, 127, 128, 129, 191, 192, 223, 224, 254, 255];
 
 /** Registers the target as a test. */
 export function fuzz(target: FuzzTarget): void {
-  const seconds = Number(process.env['FUZZ_SECONDS'] ?? 2);
+  const seconds = Number(process.env['FUZZ_SECONDS'] ?? 2) * (target.weight ?? 1);
+  const most = Number(process.env['FUZZ_EXECUTIONS'] ?? Number.POSITIVE_INFINITY);
   const seed = Number(process.env['FUZZ_SEED'] ?? Date.now() % 1_000_000_000);
-  test(target.name, { timeout: (seconds + 60) * 1000 }, (context) => {
+  test(target.name, { timeout: (seconds + 120) * 1000 }, async (context) => {
     const corpus = [...readCorpus(target.corpus), ...target.seeds];
-    for (const input of corpus) attempt(target, input, seed);
-    const random = new SeededRandom(seed);
-    const end = performance.now() + seconds * 1000;
-    let executions = corpus.length;
-    while (performance.now() < end) {
-      for (let i = 0; i < 64; i++) attempt(target, mutate(corpus, random, target.maxBytes ?? 4096), seed);
-      executions += 64;
+    const watch = new FuzzWatch(target.name, target.corpus, HANG_MS);
+    try {
+      for (const input of corpus) attempt(target, input, seed, watch);
+      const random = new SeededRandom(seed);
+      const began = performance.now();
+      let executions = corpus.length;
+      let settled = 0;
+      for (let spent = 0; spent < seconds * 1000 && executions < most; spent = performance.now() - began) {
+        for (let i = 0; i < BATCH; i++) attempt(target, mutate(corpus, random, target.maxBytes ?? 4096), seed, watch);
+        executions += BATCH;
+        if (settled === 0 && (spent > seconds * 250 || executions > most / 4)) settled = heapAfterCollection();
+      }
+      const growth = settled === 0 ? 0 : heapAfterCollection() - settled;
+      context.diagnostic(
+        `${executions.toLocaleString('en')} executions in ${((performance.now() - began) / 1000).toFixed(1)} s, ` +
+          `growth ${(growth / 1024).toFixed(0)} kB, FUZZ_SEED=${seed}`,
+      );
+      assert.ok(growth < MOST_GROWTH, `${target.name}: the heap grew by ${growth} octets (FUZZ_SEED=${seed})`);
+    } finally {
+      await watch.stop();
     }
-    context.diagnostic(`${executions} executions, FUZZ_SEED=${seed}`);
   });
+}
+
+/** Octets of live objects and buffers. */
+function heapAfterCollection(): number {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+  const { arrayBuffers, heapUsed } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
 }
 
 function readCorpus(folder: string): Buffer[] {
@@ -53,7 +89,8 @@ function readCorpus(folder: string): Buffer[] {
   }
 }
 
-function attempt(target: FuzzTarget, input: Buffer, seed: number): void {
+function attempt(target: FuzzTarget, input: Buffer, seed: number, watch: FuzzWatch): void {
+  watch.next(input);
   try {
     target.run(input);
   } catch (error) {

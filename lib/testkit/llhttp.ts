@@ -31,7 +31,7 @@ interface ParserClass {
 }
 const { HTTPParser } = createRequire(import.meta.url)('node:_http_common') as { HTTPParser: ParserClass };
 
-/** The messages in `bytes`, up to where llhttp refuses to go on. */
+/** The messages in `bytes`, up to where llhttp refuses to go on, and its code for why. */
 export function llhttp(kind: 'request' | 'response', bytes: Buffer): { messages: LlhttpMessage[]; error: string } {
   const parser = new HTTPParser();
   const messages: LlhttpMessage[] = [];
@@ -73,7 +73,7 @@ export function llhttp(kind: 'request' | 'response', bytes: Buffer): { messages:
     return undefined;
   }) as Callback;
   const result = parser.execute(bytes);
-  const error = typeof result === 'number' ? '' : result.message;
+  const error = typeof result === 'number' ? '' : ((result as { code?: string }).code ?? result.message);
   parser.close();
   return { messages, error };
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs one kind of test: node tools/test/main.ts unit|net|e2e|fuzz [FILTER…]. A FILTER is part of a file's path.
 // A skipped test fails the run: as root, on the machine the README describes, nothing may skip.
+import { availableParallelism } from 'node:os';
 import { filesOf, type Kind, TIMEOUT_S } from './kinds.ts';
 import { writeResults } from './report.ts';
 import { runTests } from './run.ts';
@@ -18,7 +19,7 @@ async function main(kind: Kind): Promise<number> {
     return 1;
   }
   // Tests of programs that own a namespace, or a whole cluster, run one after another: two cores carry one cluster.
-  const concurrency = kind === 'unit' ? 2 : 1;
+  const concurrency = kind === 'unit' ? 2 : kind === 'fuzz' ? availableParallelism() : 1;
   const tree = workTree(root);
   const { results, failed } = await runTests({ root, files, concurrency, timeoutS: TIMEOUT_S[kind] });
   writeResults(`.cache/test/${kind}.json`, tree, results);
