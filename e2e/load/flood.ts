@@ -37,7 +37,7 @@ process.exit();
 async function main(): Promise<void> {
   const place = {
     victims: ['taskset', '-c', '0'],
-    client: ['taskset', '-c', '1', 'chrt', '-f', '10'],
+    client: ['taskset', '-c', '1', 'nice', '-n', '-15'],
     attacker: ['taskset', '-c', '1', 'nice', '-n', '10'],
   };
   await using rig = await FloodRig.start(place);
