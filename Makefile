@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/node_modules/.bin:/usr/sbin:/sbin:$(PATH)
 RUN := NODE_OPTIONS=--disable-warning=ExperimentalWarning npm run --silent
 
-.PHONY: demo test check bench bench-l7 bench-istiod interop conformance soak fuzz gen clean setup
+.PHONY: demo test check bench bench-l7 bench-istiod interop conformance soak soak-l7 fuzz gen clean setup
 
 demo: setup
 	@$(RUN) demo
@@ -37,6 +37,9 @@ conformance: setup
 
 soak: setup
 	@$(RUN) soak
+
+soak-l7: setup
+	@$(RUN) soak:l7
 
 # A million inputs for each target, or its time: ten minutes on two cores.
 fuzz: setup

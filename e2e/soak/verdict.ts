@@ -26,14 +26,16 @@ const MIN_POD_CHANGES = 4.9;
 const MEMORY_SLACK = { share: 0.1, mb: 8 };
 const DESCRIPTOR_SLACK = 4;
 
-export function verdictOf(shown: Shown): { readonly passed: boolean; readonly text: string } {
+export interface Verdict {
+  readonly passed: boolean;
+  readonly text: string;
+}
+
+export function verdictOf(shown: Shown): Verdict {
   const load = totals(shown.lines);
   const { churn, descriptors, samples, seconds } = shown;
   const rate = load.ok / seconds;
-  const [early, late] = [least(samples, 0.1, 0.5), least(samples, 0.5, 1)];
-  const flat = late.every((mb, i) => mb <= early[i]! * (1 + MEMORY_SLACK.share) + MEMORY_SLACK.mb);
-  const left = descriptors.after.map((count, i) => count - descriptors.before[i]!);
-  const checks: readonly (readonly [string, string, boolean])[] = [
+  const checks: readonly SoakCheck[] = [
     ['requests a second', rate.toFixed(0), rate >= MIN_RATE],
     ['requests that policy allows and that failed', reasons(load), load.failed === 0],
     [
@@ -43,13 +45,34 @@ export function verdictOf(shown: Shown): { readonly passed: boolean; readonly te
     ],
     ['pod changes a second', (churn.changes / seconds).toFixed(1), churn.changes / seconds >= MIN_POD_CHANGES],
     ['new pods that do not answer', silence(churn), churn.silent.length === 0 && churn.answered > 0],
-    ['memory, early and late', `${megabytes(early)} → ${megabytes(late)}`, flat],
-    ['descriptors left over', left.join(', '), left.every((count) => count <= DESCRIPTOR_SLACK)],
+    memoryCheck(samples),
+    descriptorCheck(descriptors),
     ['data-plane processes that ended', String(shown.restarts), shown.restarts === 0],
   ];
+  return judged(seconds, checks);
+}
+
+/** What was looked at, what was seen, and whether it is as it should be. */
+export type SoakCheck = readonly [string, string, boolean];
+
+/** The verdict over these checks, and the table that shows it. */
+export function judged(seconds: number, checks: readonly SoakCheck[]): Verdict {
   const table = new Table({ head: ['', `in ${seconds.toFixed(0)} s`, ''], style: { head: [], border: [] } });
   for (const [what, seen, holds] of checks) table.push([what, seen, holds ? 'ok' : 'FAILED']);
   return { passed: checks.every(([, , holds]) => holds), text: table.toString() };
+}
+
+/** Memory must be as flat as chance allows: the least of the later samples no higher than that of the earlier. */
+export function memoryCheck(samples: readonly Sample[]): SoakCheck {
+  const [early, late] = [least(samples, 0.1, 0.5), least(samples, 0.5, 1)];
+  const flat = late.every((mb, i) => mb <= early[i]! * (1 + MEMORY_SLACK.share) + MEMORY_SLACK.mb);
+  return ['memory, early and late', `${megabytes(early)} → ${megabytes(late)}`, flat];
+}
+
+/** As many descriptors as before, with the same pods and nothing under way. */
+export function descriptorCheck({ before, after }: Shown['descriptors']): SoakCheck {
+  const left = after.map((count, i) => count - before[i]!);
+  return ['descriptors left over', left.join(', '), left.every((count) => count <= DESCRIPTOR_SLACK)];
 }
 
 interface Totals {
@@ -72,7 +95,8 @@ function totals(lines: string): Totals {
   return sum;
 }
 
-function reasons({ failed, ok, reasons: why }: Totals): string {
+/** How many failed, and the first reasons. */
+export function reasons({ failed, ok, reasons: why }: Pick<Totals, 'failed' | 'ok' | 'reasons'>): string {
   const told = [...why].slice(0, 3).map(([reason, n]) => `${n} × ${reason}`);
   return `${failed} of ${ok + failed}${told.length > 0 ? ` (${told.join('; ')})` : ''}`;
 }
