@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { ServerCredentials } from '@grpc/grpc-js';
 import { type AdminServer, serveHttp } from '#lib/kit/admin.ts';
 import type { Clock } from '#lib/kit/clock.ts';
+import { describeError } from '#lib/kit/error.ts';
 import type { Logger } from '#lib/kit/log.ts';
 import { createMetrics } from '#lib/kit/metrics.ts';
 import { Readiness } from '#lib/kit/readiness.ts';
@@ -36,6 +37,7 @@ import { Authenticator } from './serve/authenticate.ts';
 import { CachedKeys } from './serve/cached-keys.ts';
 import { type GrpcPort, serveGrpc } from './serve/grpc.ts';
 import { httpPages, monitoringPages } from './serve/pages.ts';
+import { scopePages } from './serve/scopes.ts';
 import { createStatus } from './status/status.ts';
 import { createInformers } from './watch/informers.ts';
 import { KeySets } from './watch/key-sets.ts';
@@ -285,6 +287,9 @@ export class App {
       const monitoring = await serveHttp({ ...config.monitoringAddress, routes: monitoringPages(pages) });
       httpPorts.push(monitoring);
 
+      const control = await serveControl(config, log);
+      if (control !== undefined) httpPorts.push(control);
+
       for (const informer of Object.values(informers)) informer.start();
       void cachedKeys.run(ending);
       await aborted(informers.meshConfig.whenSynced(), ending);
@@ -376,6 +381,17 @@ export class App {
       await close();
       throw error;
     }
+  }
+}
+
+/** The port on loopback where log levels are changed. Without it istiod does its work all the same. */
+async function serveControl({ controlAddress }: IstiodConfig, log: Logger): Promise<AdminServer | undefined> {
+  if (controlAddress === undefined) return undefined;
+  try {
+    return await serveHttp({ ...controlAddress, routes: scopePages(log) });
+  } catch (error) {
+    log.warn('log levels cannot be changed while it runs', { ...controlAddress, error: describeError(error) });
+    return undefined;
   }
 }
 

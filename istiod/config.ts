@@ -32,6 +32,8 @@ export interface IstiodConfig {
   readonly monitoringAddress: HostPort;
   /** The validating webhook's port; undefined when it is turned off. */
   readonly webhookAddress: HostPort | undefined;
+  /** Where log levels are shown and changed; undefined when it is turned off. */
+  readonly controlAddress: HostPort | undefined;
   /** What is to happen to objects while no webhook answers, once one has. */
   readonly failurePolicy: 'Fail' | 'Ignore';
   /** DNS domain of the cluster. */
@@ -149,6 +151,8 @@ export function parseArguments(argv: readonly string[]): ParsedArguments {
     .option('--secureGRPCAddr <address>', 'xDS and certificates over TLS', ':15012')
     .option('--monitoringAddr <address>', 'metrics', ':15014')
     .option('--httpsAddr <address>', 'validating webhook; empty turns it off', ':15017')
+    .option('--ctrlz_address <address>', 'log levels are changed here', '127.0.0.1')
+    .option('--ctrlz_port <port>', 'log levels are changed here; 0 turns it off', '9876')
     .option('--domain <domain>', 'DNS domain of the cluster', 'cluster.local')
     .option('--clusterID <id>', 'name of this cluster (default: CLUSTER_ID, else Kubernetes)')
     .option('--kubeconfig <file>', 'API server to watch (default: KUBECONFIG, else the service account)')
@@ -201,6 +205,15 @@ export function readConfig(
       env.problem(`--${flag}`, `${JSON.stringify(text)} is no duration`, 'write for example 30m');
     return found ?? fallbackMs;
   };
+  const controlAddress = (): HostPort | undefined => {
+    const port = flags['ctrlz_port'] ?? '9876';
+    if (port === '0') return undefined;
+    if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535) {
+      env.problem('--ctrlz_port', `${JSON.stringify(port)} is no port`, 'write for example 9876');
+    }
+    const host = flags['ctrlz_address'] ?? '127.0.0.1';
+    return { host: host === 'localhost' ? '127.0.0.1' : host, port: Number(port) };
+  };
   const level = parseLevel(flags['log_output_level'] ?? 'info');
   if (level === undefined) {
     env.problem('--log_output_level', `${flags['log_output_level']} is unknown`, `write one of ${LEVELS.join(', ')}`);
@@ -217,6 +230,7 @@ export function readConfig(
     secureGrpcAddress: address('secureGRPCAddr', ':15012'),
     monitoringAddress: address('monitoringAddr', ':15014'),
     webhookAddress: flags['httpsAddr'] === '' ? undefined : address('httpsAddr', ':15017'),
+    controlAddress: controlAddress(),
     failurePolicy: env.string('AMBIT_VALIDATION_FAILURE_POLICY', 'Fail') === 'Ignore' ? 'Ignore' : 'Fail',
     domain: flags['domain'] ?? 'cluster.local',
     clusterId: flags['clusterID'] ?? env.string('CLUSTER_ID', DEFAULT_CLUSTER_ID),

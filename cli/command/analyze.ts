@@ -30,6 +30,12 @@ const WATCHED: readonly kinds.Kind<LiveObject>[] = [
   kinds.WORKLOAD_GROUP,
   kinds.GATEWAY,
   kinds.GATEWAY_CLASS,
+  kinds.REQUEST_AUTHENTICATION,
+  kinds.VIRTUAL_SERVICE,
+  kinds.DESTINATION_RULE,
+  kinds.HTTP_ROUTE,
+  kinds.GRPC_ROUTE,
+  kinds.kindOf('telemetry.istio.io', 'v1', 'Telemetry', 'telemetries'),
 ];
 
 interface Options {

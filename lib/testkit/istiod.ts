@@ -22,6 +22,7 @@ export const FLAGS = {
   secureGRPCAddr: any,
   monitoringAddr: any,
   httpsAddr: any,
+  ctrlz_port: '0',
   shutdownDuration: '100ms',
 };
 export const ENV: Record<string, string> = { ISTIOD_CUSTOM_HOST: 'localhost', ROOT_CA_DIR: '/nonexistent' };

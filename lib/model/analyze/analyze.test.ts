@@ -22,6 +22,31 @@ metadata: {name: one, namespace: shop}
 spec: ${spec}
 ${more}`;
 
+const SERVICE = `apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {clusterIP: 10.0.0.1, selector: {app: web}, ports: [{name: http, port: 80}]}
+`;
+const RULE = (host: string, subsets = '[]') => `apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: r, namespace: shop}
+spec: {host: ${host}, subsets: ${subsets}}
+`;
+const TELEMETRY = (name: string, spec: string) => `apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {name: ${name}, namespace: shop}
+spec: ${spec}
+`;
+const CLAIMS = `apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: v, namespace: shop}
+spec:
+  hosts: [web]
+  http:
+    - match: [{headers: {"@request.auth.claims.group": {exact: staff}}}]
+      route: [{destination: {host: web}}]
+`;
+
 const CASES: [string, string, RegExp][] = [
   [
     'IST0106: what validation calls an error',
@@ -73,6 +98,31 @@ spec: {clusterIP: 10.0.0.1, ports: [{name: http, port: 80}]}
       .join('---\n'),
     /^Warning \[IST0177\] \(ServiceEntry shop\/b\) x\.example:80 is TCP here and HTTP in ServiceEntry shop\/a/,
   ],
+  [
+    'IST0174: a rule for a host that nobody has',
+    `${SERVICE}---\n${RULE('nowhere')}`,
+    /^Warning \[IST0174\] \(DestinationRule shop\/r\) spec\.host: nowhere is no Service/,
+  ],
+  [
+    'IST0173: a subset that no pod is in',
+    `${SERVICE}---${POD('app: web, version: v1')}---\n${RULE('web', '[{name: old, labels: {version: v1}}, {name: new, labels: {version: v2}}]')}`,
+    /^Error \[IST0173\] \(DestinationRule shop\/r\) subset new selects none of the pods of web/,
+  ],
+  [
+    'IST0159: two Telemetries that select the same pods',
+    ['a', 'b'].map((name) => TELEMETRY(name, '{selector: {matchLabels: {app: web}}}')).join('---\n'),
+    /^Error \[IST0159\] \(Telemetry shop\/b\) selects the same pods, as Telemetry shop\/a is/,
+  ],
+  [
+    'IST0160: two Telemetries for a whole namespace',
+    ['a', 'b'].map((name) => TELEMETRY(name, '{}')).join('---\n'),
+    /^Error \[IST0160\] \(Telemetry shop\/b\) is for its whole namespace/,
+  ],
+  [
+    'IST0149: routes by claims of tokens that nobody checks',
+    CLAIMS,
+    /^Error \[IST0149\] \(VirtualService shop\/v\) routes by @request\.auth\.claims/,
+  ],
 ];
 for (const [name, text, pattern] of CASES) {
   test(name, () => match(codes(text).filter((line) => pattern.test(line))[0] ?? codes(text).join('\n'), pattern));
@@ -81,4 +131,25 @@ for (const [name, text, pattern] of CASES) {
 test('a sound configuration has no findings', () => {
   const text = POLICY('{rules: [{from: [{source: {principals: ["*"]}}]}]}');
   deepEqual(codes(text), []);
+});
+
+test('rules, subsets, telemetries and claims that are in order give no finding', () => {
+  const sound = [
+    SERVICE,
+    POD('app: web, version: v1'),
+    RULE('web', '[{name: old, labels: {version: v1}}]'),
+    RULE('"*.shop.svc.cluster.local"').replace('name: r', 'name: wild'),
+    TELEMETRY('a', '{}'),
+    TELEMETRY('b', '{selector: {matchLabels: {app: web}}}'),
+    CLAIMS,
+    `apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: tokens, namespace: shop}
+spec: {targetRefs: [{kind: Service, group: "", name: web}], jwtRules: [{issuer: me, jwksUri: "https://example.com/keys"}]}
+`,
+  ];
+  deepEqual(
+    codes(sound.join('---\n')).filter((line) => /IST01(49|59|60|73|74)/.test(line)),
+    [],
+  );
 });

@@ -6,13 +6,13 @@
 import { own, table } from '#lib/kit/table.ts';
 import type { MeshSettings } from '../mesh-settings.ts';
 import { DEFAULT_SETTINGS } from '../mesh-settings.ts';
-import { type KubeObject, namespaceOf } from '../object/object.ts';
+import { namespaceOf } from '../object/object.ts';
 import type { ParsedObject } from '../validate/documents.ts';
 import { type FileProblem, validateParsed } from '../validate/files.ts';
 import { describeObject } from '../validate/problem.ts';
+import { type Analyzer, type Anything, finding } from './analyzer.ts';
 import { type Finding, findingOf, reaches } from './finding.ts';
-
-type Analyzer = (objects: readonly ParsedObject[]) => Finding[];
+import { TRAFFIC_ANALYZERS } from './traffic.ts';
 
 /** Conditions that tell of trouble when False, by kind. */
 const TELLING = table<readonly string[]>({
@@ -29,21 +29,6 @@ const SELECTING: readonly string[] = ['AuthorizationPolicy', 'RequestAuthenticat
 const GATEWAY_NAME = 'gateway.networking.k8s.io/gateway-name';
 const PROTOCOLS = /^(http|http2|https|grpc|grpc-web|tcp|tls|mongo|mysql|redis|udp|hbone)(-|$)/;
 
-interface Condition {
-  readonly type?: string;
-  readonly status?: string;
-  readonly reason?: string;
-  readonly message?: string;
-}
-
-interface Anything extends KubeObject {
-  readonly spec?: Readonly<Record<string, unknown>>;
-  readonly status?: {
-    readonly conditions?: readonly Condition[];
-    readonly parents?: readonly { readonly conditions?: readonly Condition[] }[];
-  };
-}
-
 /** @param unreadable texts that gave no object */
 export function analyze(
   objects: readonly ParsedObject[],
@@ -53,11 +38,6 @@ export function analyze(
   const problems = [...unreadable, ...validateParsed(objects, settings).problems];
   const found = [...problems.map(findingOf), ...ANALYZERS.flatMap((analyzer) => analyzer(objects))];
   return found.sort((a, b) => Number(reaches(b.level, a.level)) - Number(reaches(a.level, b.level)));
-}
-
-function finding(one: ParsedObject, field: string, rest: Omit<Finding, 'object' | 'reference'>): Finding {
-  const { file, line } = one.placeOf(field);
-  return { object: describeObject(one.object), reference: file === '' ? '' : `${file}:${line}`, ...rest };
 }
 
 const negativeConditions: Analyzer = (objects) =>
@@ -132,4 +112,10 @@ const entryProtocols: Analyzer = (objects) => {
   });
 };
 
-const ANALYZERS: readonly Analyzer[] = [negativeConditions, portNames, selectorsOfGateways, entryProtocols];
+const ANALYZERS: readonly Analyzer[] = [
+  negativeConditions,
+  portNames,
+  selectorsOfGateways,
+  entryProtocols,
+  ...TRAFFIC_ANALYZERS,
+];

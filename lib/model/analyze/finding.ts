@@ -14,9 +14,14 @@ export const CODES = {
   IST0118: 'PortNameIsNotUnderNamingConvention',
   IST0125: 'InvalidAnnotation',
   IST0127: 'NoMatchingWorkloadsFound',
+  IST0149: 'JwtClaimBasedRoutingWithoutRequestAuthN',
+  IST0159: 'ConflictingTelemetryWorkloadSelectors',
+  IST0160: 'MultipleTelemetriesWithoutWorkloadSelectors',
   IST0166: 'IneffectiveSelector',
   IST0167: 'IneffectivePolicy',
   IST0171: 'NegativeConditionStatus',
+  IST0173: 'DestinationRuleSubsetNotSelectPods',
+  IST0174: 'UnknownDestinationRuleHost',
   IST0177: 'ConflictingServiceEntryProtocol',
 } as const;
 export type Code = keyof typeof CODES;
