@@ -6,6 +6,7 @@ import { type Block, type BlockHolder, BlockPool, LARGE_BLOCK, SMALL_BLOCK } fro
 
 class Holder implements BlockHolder {
   held = 0;
+  place = 0;
   readonly blocks: Block[] = [];
   readonly #pool: BlockPool;
 

@@ -36,6 +36,8 @@ export class Block {
 export interface BlockHolder {
   /** Bytes of blocks held, to find the worst. */
   held: number;
+  /** Owned by the pool: its place among the holders. Starts 0. */
+  place: number;
   /** The budget is used up and this holder has most of it: give every block back, now. */
   overBudget(): void;
 }
@@ -47,7 +49,8 @@ export class BlockPool {
   used = 0;
   /** Holders told to let go, ever. */
   evicted = 0;
-  readonly #holders = new Set<BlockHolder>();
+  /** Each knows its place. A list, since a Set that changes all the time makes work for the collector. */
+  readonly #holders: BlockHolder[] = [];
   #small: Block | null = null;
   #large: Block | null = null;
 
@@ -73,7 +76,7 @@ export class BlockPool {
     block.next = null;
     block.start = block.end = block.offset;
     this.used += size;
-    if (holder.held === 0) this.#holders.add(holder);
+    if (holder.held === 0) holder.place = this.#holders.push(holder) - 1;
     holder.held += size;
     return block;
   }
@@ -81,7 +84,7 @@ export class BlockPool {
   give(holder: BlockHolder, block: Block): void {
     this.used -= block.size;
     holder.held -= block.size;
-    if (holder.held === 0) this.#holders.delete(holder);
+    if (holder.held === 0) this.#leave(holder.place);
     if (block.size === SMALL_BLOCK) {
       block.next = this.#small;
       this.#small = block;
@@ -89,6 +92,14 @@ export class BlockPool {
       block.next = this.#large;
       this.#large = block;
     }
+  }
+
+  /** The last holder takes that place. */
+  #leave(place: number): void {
+    const last = this.#holders.pop()!;
+    if (place === this.#holders.length) return;
+    this.#holders[place] = last;
+    last.place = place;
   }
 
   #worst(asking: BlockHolder): BlockHolder {

@@ -14,6 +14,7 @@ export interface ByteSink {
 
 export class Outbox implements BlockHolder {
   held = 0;
+  place = 0;
   /** Bytes waiting. */
   bytes = 0;
   readonly #pool: BlockPool;

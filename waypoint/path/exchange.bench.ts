@@ -11,8 +11,13 @@ import { ANY_REQUEST, BLANK_RULE, backendTo } from '#lib/mesh/http/route-table.t
 import { MapMesh } from '#lib/mesh/map-mesh.ts';
 import { HttpBench } from '#lib/net/http/bench.ts';
 import { H1Server } from '#lib/net/http/h1-server.ts';
+import { H2Server, HTTP_SERVER } from '#lib/net/http/h2-server.ts';
 import { Link, NOBODY } from '#lib/net/http/link.ts';
+import { LinkTransport } from '#lib/net/http/link-transport.ts';
 import { ip, service, workload } from '#lib/testkit/mesh.ts';
+import { FrameWriter } from '#lib/wire/h2/frame-writer.ts';
+import { HeaderBlock } from '#lib/wire/h2/headers.ts';
+import { GrowingOutput } from '#lib/wire/h2/output.ts';
 import type { WorkerSettings } from '../control.ts';
 import { ExchangeService } from '../listener/service.ts';
 import { Observers } from '../telemetry/observer.ts';
@@ -138,35 +143,84 @@ Member.prototype.dial = (outcome) => {
 const door = new Door(runtime, { kind: 'listener', table: 'routes', port: 80 });
 const at = { ip: ip('127.0.0.1'), text: '127.0.0.1:5' };
 const origin = new Origin(door, undefined, at, at, undefined);
-const client = new FakeLink(NOBODY);
-new H1Server(bench, client, new ExchangeService(runtime), { origin, onEnd: () => {} }, runtime.timeouts);
-const arena = Arena.allocate(8192);
+const arrived = { origin, onEnd: () => {} };
+const exchanges = new ExchangeService(runtime);
+const arena = Arena.allocate(RESPONSE.length);
+arena.bytes.write(RESPONSE, 0, 'latin1');
 
-function one(request: number, response: number): void {
-  client.owner.onBytes(client, arena, 0, request);
-  bench.cork.flush();
-  const server = servers[0]!;
-  server.owner.onBytes(server, arena, 2048, 2048 + response);
-  bench.cork.flush();
+/** All servers that were asked answer. */
+function answers(asked: number): void {
+  for (let i = 0; i < asked; i++) {
+    const server = servers[i]!;
+    server.owner.onBytes(server, arena, 0, RESPONSE.length);
+  }
 }
 
-for (const [name, text] of [
-  ['wrk', REQUEST],
-  ['a browser', BROWSER],
-] as const) {
-  arena.bytes.write(text, 0, 'latin1');
-  arena.bytes.write(RESPONSE, 2048, 'latin1');
-  for (let i = 0; i < 50_000; i++) one(text.length, RESPONSE.length);
-  if (client.sent < 50_000 * 1000) throw new Error(`only ${client.sent} bytes were answered`);
+/** `round` handles `each` requests. */
+function measure(name: string, each: number, client: FakeLink, round: () => void): void {
+  for (let i = 0; i < 50_000 / each; i++) round();
+  if (client.sent < 50_000 * 1000) throw new Error(`${name}: only ${client.sent} bytes were answered`);
   const rounds: number[] = [];
   const end = performance.now() + seconds * 1000;
   while (performance.now() < end) {
     const before = process.cpuUsage();
-    for (let i = 0; i < 20_000; i++) one(text.length, RESPONSE.length);
+    for (let i = 0; i < 20_000 / each; i++) round();
     const { system, user } = process.cpuUsage(before);
     rounds.push((user + system) / 20);
   }
   rounds.sort((a, b) => a - b);
   console.log(`${name}: ${Math.round(rounds[0]!)} ns a request, median ${Math.round(rounds[rounds.length >> 1]!)}`);
 }
+
+function http1(name: string, text: string): void {
+  const client = new FakeLink(NOBODY);
+  new H1Server(bench, client, exchanges, arrived, runtime.timeouts);
+  const request = Arena.allocate(text.length);
+  request.bytes.write(text, 0, 'latin1');
+  measure(name, 1, client, () => {
+    client.owner.onBytes(client, request, 0, text.length);
+    bench.cork.flush();
+    answers(1);
+    bench.cork.flush();
+  });
+}
+
+/** Eight requests at once, as h2load sends them. */
+function http2(name: string): void {
+  const EACH = 8;
+  const client = new FakeLink(NOBODY);
+  let transport: LinkTransport | undefined;
+  new H2Server(bench, HTTP_SERVER, exchanges, arrived, runtime.timeouts, (owner) => {
+    transport = new LinkTransport(bench, client, owner);
+    return transport;
+  });
+  transport!.begin(null);
+  const out = new GrowingOutput();
+  const writer = new FrameWriter(out, { onOutputFull() {} });
+  const send = (): void => {
+    const { offset } = out;
+    out.buffer.copy(bench.receive.bytes, 0, 0, offset);
+    out.offset = 0;
+    client.owner.onBytes(client, bench.receive, 0, offset);
+  };
+  writer.start({ ...HTTP_SERVER, initialWindowSize: 1 << 30, connectionWindow: 1 << 30 }, true);
+  writer.settingsAck();
+  writer.windowUpdate(0, 1 << 30);
+  send();
+  const head = HeaderBlock.request('GET', 'http', '127.0.0.1:21002', '/service-0/items').add('user-agent', 'h2load');
+  let id = 1;
+  let rounds = 0;
+  measure(name, EACH, client, () => {
+    for (let i = 0; i < EACH; i++, id += 2) writer.headers(id, head, true, 16_384);
+    if (++rounds % 1000 === 0) writer.windowUpdate(0, EACH * 1100 * 1000);
+    send();
+    bench.cork.flush();
+    answers(EACH);
+    loop.turn(0);
+  });
+}
+
+if (process.env['ONLY'] !== 'h2') http1('a small request', REQUEST);
+if (process.env['ONLY'] !== 'h2') http1("a browser's", BROWSER);
+http2('HTTP/2');
 process.exit();

@@ -32,7 +32,6 @@ export class H2Server implements SessionOwner, HttpConnection {
   readonly #bench: HttpBench;
   readonly #service: HttpService;
   readonly #timeouts: ServerTimeouts;
-  readonly #streams = new Set<H2ServerStream>();
   readonly #onPeer: (peer: PeerIdentity | null) => string;
 
   /** `transport` makes what it stands on; `onPeer` says why a peer is refused, or ''. */
@@ -60,7 +59,7 @@ export class H2Server implements SessionOwner, HttpConnection {
   onUsable(): void {}
 
   onRequest(session: Session, stream: H2Stream, headers: HeaderBlock, endStream: boolean): void {
-    const half = new H2ServerStream(this.#bench, session, stream, headers, endStream, this.#streams);
+    const half = new H2ServerStream(this.#bench, session, stream, headers, endStream);
     half.begin(this.#service, this);
   }
 
@@ -81,7 +80,8 @@ export class H2Server implements SessionOwner, HttpConnection {
   sweep(now: number): void {
     const { idleMs, stallMs } = this.#timeouts;
     if (idleMs > 0 && this.session.h2.openStreams === 0 && now - this.session.idleSince >= idleMs) this.drain();
-    if (stallMs > 0) for (const stream of this.#streams) stream.sweep(now, stallMs);
+    if (stallMs > 0)
+      this.session.h2.forEachStream(({ userData }) => (userData as H2ServerStream | undefined)?.sweep(now, stallMs));
   }
 }
 
@@ -96,7 +96,6 @@ class H2ServerStream implements StreamUser, ServerStream, H2BodyOwner {
   readonly #session: Session;
   readonly #stream: H2Stream;
   readonly #body: H2Body;
-  readonly #siblings: Set<H2ServerStream>;
   #user: ServerUser | null = null;
   #requestDone: boolean;
   #responseDone = false;
@@ -111,18 +110,15 @@ class H2ServerStream implements StreamUser, ServerStream, H2BodyOwner {
     stream: H2Stream,
     headers: HeaderBlock,
     ended: boolean,
-    siblings: Set<H2ServerStream>,
   ) {
     this.#bench = bench;
     this.#session = session;
     this.#stream = stream;
-    this.#siblings = siblings;
     this.#requestDone = ended;
     this.#body = new H2Body(bench, session, stream, this);
     this.head = MessageHead.ofHttp2(headers, ended);
     this.received = headers.size;
     stream.userData = this;
-    siblings.add(this);
   }
 
   begin(service: HttpService, connection: H2Server): void {
@@ -269,7 +265,6 @@ class H2ServerStream implements StreamUser, ServerStream, H2BodyOwner {
 
   #leave(): void {
     this.#over = true;
-    this.#siblings.delete(this);
     this.#body.clear();
     this.#session.streamGone();
   }

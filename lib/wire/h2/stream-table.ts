@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which streams of a connection are open, and what is still known of those that are not: a frame for a stream that we
 // reset is late and harmless, one for a stream that both sides ended is a violation (RFC 9113 section 5.1).
+import { OpenStreams } from './open-streams.ts';
 import type { H2Stream } from './stream.ts';
 
 /** What a stream that is not open once was. */
@@ -12,7 +13,7 @@ const REMEMBERED_GAPS = 16;
 
 /** The streams of one connection. */
 export class StreamTable {
-  readonly open = new Map<number, H2Stream>();
+  readonly open = new OpenStreams();
   /** Highest identifier the peer has used. */
   lastPeerId = 0;
   /** Identifier of our next stream; only clients open streams here. */
@@ -34,11 +35,11 @@ export class StreamTable {
   }
 
   add(stream: H2Stream): void {
-    this.open.set(stream.id, stream);
+    this.open.add(stream);
   }
 
   remove(stream: H2Stream): void {
-    this.open.delete(stream.id);
+    this.open.delete(stream);
     if (this.#last === stream) this.#last = undefined;
   }
 
