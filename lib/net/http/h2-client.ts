@@ -52,7 +52,7 @@ export class H2Client implements ClientStream, StreamUser, H2BodyOwner {
   send(user: ClientUser, head: MessageHead, edits: HeadEdits, ends: boolean): void {
     this.#user = user;
     this.#requestDone = ends;
-    const stream = this.#session.request(toHttp2Request(head, edits, this.#scheme), this, ends);
+    const stream = this.#session.request(toHttp2Request(head, edits, this.#scheme, this.#bench.fields), this, ends);
     if (stream === null) {
       this.#over = true;
       user.onFailure('refused', 'the connection takes no more streams', true);

@@ -131,13 +131,13 @@ class H2ServerStream implements StreamUser, ServerStream, H2BodyOwner {
 
   interim(head: MessageHead): void {
     if (this.#over || this.responded || head.status === 101) return;
-    this.#session.h2.respond(this.#stream, toHttp2Response(head, NO_EDITS), false);
+    this.#session.h2.respond(this.#stream, toHttp2Response(head, NO_EDITS, this.#bench.fields), false);
   }
 
   respond(head: MessageHead, edits: HeadEdits, ends: boolean): void {
     if (this.#over || this.responded) return;
     this.responded = true;
-    const block = toHttp2Response(head, edits);
+    const block = toHttp2Response(head, edits, this.#bench.fields);
     this.sent += block.size;
     this.#session.h2.respond(this.#stream, block, ends);
     if (ends) this.#responseEnded();

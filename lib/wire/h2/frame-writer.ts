@@ -112,7 +112,8 @@ export class FrameWriter {
     const { encoder } = this;
     const pseudo = headers.method.length + headers.scheme.length + headers.authority.length + headers.path.length;
     let bound = HpackEncoder.BEGIN_BOUND + pseudo + headers.protocol.length + 150;
-    for (const field of headers.fields) bound += HpackEncoder.bound(field.name, field.value);
+    const { fields } = headers;
+    for (let i = 0; i < fields.length; i++) bound += HpackEncoder.bound(fields[i]!.name, fields[i]!.value);
     if (!this.hasRoom(bound + (Math.ceil(bound / maxFrame) + 1) * FRAME_HEADER)) return false;
     const { buffer, offset } = this.out;
     encoder.begin(buffer, offset + FRAME_HEADER);
@@ -122,7 +123,7 @@ export class FrameWriter {
     if (headers.authority !== '') encoder.field(':authority', headers.authority, false);
     if (headers.path !== '') encoder.field(':path', headers.path, false);
     if (headers.protocol !== '') encoder.field(':protocol', headers.protocol, false);
-    for (const field of headers.fields) encoder.field(field.name, field.value, field.sensitive);
+    for (let i = 0; i < fields.length; i++) encoder.append(fields[i]!);
     return this.#wrote(frameBlock(buffer, offset, encoder.finish(), id, endStream, maxFrame));
   }
 }

@@ -5,6 +5,8 @@
 import type { H2Stream } from './stream.ts';
 
 const FIRST_SLOTS = 8;
+/** A connection without streams keeps no more. */
+const KEPT_SLOTS = 64;
 
 export class OpenStreams {
   size = 0;
@@ -47,7 +49,7 @@ export class OpenStreams {
       }
     }
     slots[at] = undefined;
-    if (slots.length > FIRST_SLOTS && this.size * 8 < slots.length) this.#resize(slots.length / 2);
+    if (this.size === 0 && slots.length > KEPT_SLOTS) this.#resize(FIRST_SLOTS);
   }
 
   /** All of them now; what becomes of them meanwhile changes nothing here. */

@@ -3,7 +3,8 @@
 import { AmbitError } from '#lib/kit/error.ts';
 import { isFieldName, isFieldValue } from '../h2/headers.ts';
 import { HeaderField } from '../h2/hpack/field.ts';
-import { kindOfName } from '../http1/field-kind.ts';
+import { FieldKind, kindOfName } from '../http1/field-kind.ts';
+import type { FieldCache } from './field-cache.ts';
 
 const BETWEEN = ': '.length;
 const CRLF = '\r\n'.length;
@@ -38,6 +39,14 @@ export class FieldLine {
 
   get value(): string {
     return this.field.value;
+  }
+
+  /** As HTTP/2's. */
+  fieldIn(cache: FieldCache): HeaderField {
+    // An id is never the same twice.
+    if (this.kind === FieldKind.requestId) return this.field;
+    const nameEnd = this.start + this.name.length;
+    return cache.of(this.buffer, this.start, nameEnd, nameEnd + BETWEEN, this.end - CRLF);
   }
 
   get field(): HeaderField {

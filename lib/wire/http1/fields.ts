@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The fields of a message as offsets into the bytes that they were read from; text is made when a rule asks for it.
+import type { HeaderField } from '../h2/hpack/field.ts';
+import type { FieldCache } from '../http/field-cache.ts';
 import { equalsLower, equalsOctets } from './octets.ts';
 
 /** Offsets kept of a field: name, its end, value, its end. */
@@ -31,6 +33,13 @@ export class FieldTable {
   value(i: number): string {
     const at = i * PER_FIELD;
     return this.buffer.toString('latin1', this.offsets[at + 2], this.offsets[at + 3]);
+  }
+
+  /** Field `i` as HTTP/2's. */
+  fieldIn(cache: FieldCache, i: number): HeaderField {
+    const at = i * PER_FIELD;
+    const { offsets } = this;
+    return cache.of(this.buffer, offsets[at]!, offsets[at + 1]!, offsets[at + 2]!, offsets[at + 3]!);
   }
 
   /** What field `i` means to HTTP itself; see `FieldKind`. */

@@ -25,6 +25,12 @@ export class DynamicTable {
     return this.#ring[(this.inserted - 1 - position) & (this.#ring.length - 1)];
   }
 
+  /** The entry of that id, if it is still held. */
+  entry(id: number): HeaderField | undefined {
+    if (id < this.inserted - this.length) return undefined;
+    return this.#ring[id & (this.#ring.length - 1)];
+  }
+
   /** The oldest entry, next to be evicted. */
   oldest(): HeaderField | undefined {
     return this.at(this.length - 1);

@@ -27,6 +27,20 @@ const UNIQUE = new Set([
 ]);
 const SECRET = new Set(['authorization', 'cookie', 'proxy-authorization', 'set-cookie']);
 
+/** Slots of shared fields. */
+export const SHARED_FIELDS = 256;
+
+/** Whether encodings of the field refer to nothing but the static table. */
+function isFixed({ name, value }: HeaderField): boolean {
+  const fixed = STATIC_NAMES.get(name);
+  return fixed !== undefined && (fixed.values.has(value) || UNIQUE.has(name));
+}
+
+/** Whether the field is kept out of tables that others may look into. */
+export function isSecret(name: string): boolean {
+  return SECRET.has(name);
+}
+
 /** Ids of dynamic entries that share a name. */
 interface DynamicName {
   /** Id of the newest of them. */
@@ -44,6 +58,8 @@ export class HpackEncoder {
   #lowest = -1;
   #buffer: Buffer = Buffer.alloc(0);
   #at = 0;
+  /** Ids of shared fields that were put into the table, by slot. */
+  #ids: Int32Array | null = null;
 
   constructor(ceiling: number = DEFAULT_TABLE_SIZE) {
     this.#ceiling = ceiling;
@@ -88,8 +104,30 @@ export class HpackEncoder {
     return this.#at;
   }
 
-  /** Appends one field. */
-  field(name: string, value: string, sensitive: boolean) {
+  /** Appends a field; of one that many messages share it is known where it stands, or what it looks like. */
+  append(field: HeaderField) {
+    const { encoded, slot } = field;
+    if (slot < 0) return this.field(field.name, field.value, field.sensitive);
+    if (encoded !== null) {
+      for (let i = 0; i < encoded.length; i++) this.#buffer[this.#at + i] = encoded[i]!;
+      this.#at += encoded.length;
+      return;
+    }
+    this.#ids ??= new Int32Array(SHARED_FIELDS).fill(-1);
+    const id = this.#ids[slot]!;
+    if (id >= 0 && this.#table.entry(id) === field) {
+      this.#integer(0x80, 7, STATIC_LENGTH + this.#table.inserted - id);
+      return;
+    }
+    const from = this.#at;
+    const { inserted } = this.#table;
+    this.field(field.name, field.value, false, field);
+    if (this.#table.inserted > inserted) this.#ids[slot] = inserted;
+    else if (isFixed(field)) field.encoded = Uint8Array.prototype.slice.call(this.#buffer, from, this.#at);
+  }
+
+  /** Appends one field; `entry` is the object to keep if it goes into the table. */
+  field(name: string, value: string, sensitive: boolean, entry?: HeaderField) {
     const fixed = STATIC_NAMES.get(name);
     const exact = fixed?.values.get(value);
     if (exact !== undefined && !sensitive) return this.#integer(0x80, 7, exact);
@@ -101,7 +139,7 @@ export class HpackEncoder {
     const size = name.length + value.length + 32;
     if (UNIQUE.has(name) || size * 2 > this.#table.capacity) return this.#literal(0, 4, index, name, value);
     this.#literal(0x40, 6, index, name, value);
-    this.#insert(new HeaderField(name, value, false));
+    this.#insert(entry ?? new HeaderField(name, value, false));
   }
 
   #indexOf(known: DynamicName | undefined): number {

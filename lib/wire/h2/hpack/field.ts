@@ -13,6 +13,10 @@ export class HeaderField {
   readonly sensitive: boolean;
   /** What validation found out about this field (lib/wire/h2/validate.ts); 0 until it was asked. */
   verdict = 0;
+  /** Number of a field that is shared by many messages (lib/wire/http/field-cache.ts), by which encoders know it; else -1. */
+  slot = -1;
+  /** Its encoding where that is the same for every connection and time; null if it is not, or not known. */
+  encoded: Uint8Array | null = null;
 
   constructor(name: string, value: string, sensitive: boolean) {
     this.name = name;
