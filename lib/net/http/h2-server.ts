@@ -104,13 +104,7 @@ class H2ServerStream implements StreamUser, ServerStream, H2BodyOwner {
   /** Bytes received whose credit is kept back. */
   #owed = 0;
 
-  constructor(
-    bench: HttpBench,
-    session: Session,
-    stream: H2Stream,
-    headers: HeaderBlock,
-    ended: boolean,
-  ) {
+  constructor(bench: HttpBench, session: Session, stream: H2Stream, headers: HeaderBlock, ended: boolean) {
     this.#bench = bench;
     this.#session = session;
     this.#stream = stream;
