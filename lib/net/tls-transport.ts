@@ -20,6 +20,11 @@ import type { Workbench } from './workbench.ts';
 
 /** Ciphertext one connection may bring in a turn before its neighbours are looked at. */
 const TURN_BYTES = 512 * 1024;
+/** A piece of plaintext that took longer is followed by a smaller one, in the next turn: streams can be opened in 20 bytes each. */
+const SLOW_MS = 1;
+const LEAST_BITE = 2048;
+/** Of so many smaller pieces one is timed, for all of them. */
+const SMALL_PIECES = 16;
 /** Ciphertext read at a time; see workbench.ts. */
 const READ_BYTES = 256 * 1024;
 /** Until TCP and TLS must both be there. */
@@ -48,6 +53,10 @@ export class TlsTransport implements Transport, Pollable, Resumable, Flushable, 
   /** Bytes of the handshake wait for their turn. */
   #heard = false;
   #discarded = 0;
+  /** Plaintext taken at a time: less where little of it makes much work. */
+  #bite: number;
+  /** Small pieces since one was timed. */
+  #small = 0;
   /** The owner found no room and waits. */
   #starved = false;
   #timer: TimerId;
@@ -59,6 +68,7 @@ export class TlsTransport implements Transport, Pollable, Resumable, Flushable, 
     this.#fd = fd;
     this.#tls = new TlsSession(context, role);
     this.#server = role === 'server';
+    this.#bite = bench.receive.size;
     this.state = role === 'client' ? 'connecting' : 'handshaking';
     this.#slot = bench.loop.add(fd, this);
     this.#timer = bench.loop.after(SETUP_MS, this);
@@ -218,7 +228,8 @@ export class TlsTransport implements Transport, Pollable, Resumable, Flushable, 
       budget -= got;
       const moved = this.state === 'handshaking' ? this.#handshake() : this.#decrypt();
       if ((this.state as State) === 'closed' || (this.state as State) === 'finishing') return;
-      if (got === 0 && !moved) break;
+      // Put off by #hand.
+      if (this.resumeQueued || (got === 0 && !moved)) break;
       if (budget <= 0) {
         this.#bench.loop.again(this);
         break;
@@ -278,18 +289,41 @@ export class TlsTransport implements Transport, Pollable, Resumable, Flushable, 
     const arena = this.#bench.receive;
     let moved = false;
     for (;;) {
-      const n = this.#tls.read(arena.pointer, arena.size);
+      const bite = this.#bite;
+      const n = this.#tls.read(arena.pointer, bite);
       if (n > 0) {
         moved = true;
-        this.#owner.onPlaintext(arena.bytes, 0, n);
+        if (!this.#hand(arena, n)) return false;
         if (this.state !== 'open') return false;
-        if (n < arena.size) continue;
+        if (n < bite) continue;
         return true;
       }
       if (n === TLS_ENDED) this.#ended();
       else if (n === TLS_FAILED) this.#fail(this.#tls.failure);
       return moved;
     }
+  }
+
+  /** False when it took so long that the rest waits for the next turn. */
+  #hand(arena: Arena, n: number): boolean {
+    // Pieces below what is cut smaller are looked at together.
+    this.#small = n < LEAST_BITE ? this.#small + 1 : SMALL_PIECES;
+    if (this.#small < SMALL_PIECES) {
+      this.#owner.onPlaintext(arena.bytes, 0, n);
+      return true;
+    }
+    this.#small = 0;
+    const began = performance.now();
+    this.#owner.onPlaintext(arena.bytes, 0, n);
+    const took = performance.now() - began;
+    const slow = took * (n < LEAST_BITE ? SMALL_PIECES : 1) > SLOW_MS;
+    if (!slow) {
+      if (this.#bite < arena.size) this.#bite = Math.min(arena.size, this.#bite * 2);
+      return true;
+    }
+    if (n >= LEAST_BITE) this.#bite = Math.max(LEAST_BITE, n >> 2);
+    this.#bench.loop.again(this);
+    return false;
   }
 
   #ended(): void {

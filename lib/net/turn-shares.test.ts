@@ -135,3 +135,49 @@ test('a transport that waits for its peer to close does not keep the loop busy, 
   for (const loop of [here, there]) loop.dispose();
   for (const context of contexts) context.dispose();
 });
+
+test('plaintext that makes much work is taken in small pieces, one a turn', async () => {
+  const material = await createTlsMaterial();
+  const loop = new Loop({ spin: false });
+  const bench = new Workbench(loop);
+  const contexts = [material.context(material.cart), material.context(material.orders)] as const;
+  const pieces: number[] = [];
+  let turns = 0;
+  let open = 0;
+  const quiet: TransportOwner = {
+    onOpen: () => {
+      open++;
+      return '';
+    },
+    onPlaintext: () => {},
+    onRoom: () => {},
+    onTransportEnd: () => {},
+  };
+  const hard: TransportOwner = {
+    ...quiet,
+    onPlaintext: (_bytes, start, end) => {
+      pieces.push(end - start);
+      for (const until = performance.now() + 2; performance.now() < until; );
+    },
+  };
+  const { fd, endpoint } = listenOn(loopback());
+  const acceptor = acceptAll(loop, fd, (accepted) => new TlsTransport(bench, accepted, contexts[1], 'server', hard));
+  const client = new TlsTransport(bench, tcpDial(endpoint, {}), contexts[0], 'client', quiet);
+  for (let k = 0; k < 500 && open < 2; k++) loop.turn(5);
+  const words = Arena.allocate(8 * 1024);
+  let sent = 0;
+  const heard = (): number => pieces.reduce((sum, n) => sum + n, 0);
+  for (; turns < 2000 && (sent < 1 << 18 || heard() < sent); turns++) {
+    while (sent < 1 << 18 && client.room() >= words.size && client.write(words, words.size)) sent += words.size;
+    client.drain();
+    const before = pieces.length;
+    loop.turn(0);
+    assert.ok(pieces.length - before <= 2, `${pieces.length - before} pieces in a turn`);
+  }
+  assert.equal(heard(), sent, 'all of it arrives');
+  assert.ok(pieces.at(-1)! <= 4096, `pieces of ${pieces.at(-1)} octets at last`);
+  client.abort();
+  acceptor.close();
+  loop.dispose();
+  for (const context of contexts) context.dispose();
+});

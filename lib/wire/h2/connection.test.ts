@@ -376,7 +376,10 @@ describe('client', () => {
 test('a peer that does not read its answers loses the connection', () => {
   const peer = H2Peer.ready('server', { limits: { controlBurst: 1e9 } });
   const ping = frame(FrameType.ping, 0, 0, '0102030405060708');
-  for (let i = 0; i < 100_000 && !peer.connection.ended; i++) peer.feed(ping);
+  for (let i = 0; i < 100_000 && !peer.connection.ended; i++) {
+    if (i % 100 === 0) peer.connection.tick(i * 2);
+    peer.feed(ping);
+  }
   assert.deepEqual(peer.events(), ['error ENHANCE_YOUR_CALM: the peer does not read its answers']);
 });
 

@@ -83,6 +83,12 @@ export class Endings implements OutputOwner {
     if (!this.#guard.spendControl()) this.calm();
   }
 
+  /** One that nobody's traffic calls for. */
+  probe() {
+    if (this.#guard.spendProbe()) this.control();
+    else this.calm();
+  }
+
   calm() {
     this.fail(ErrorCode.enhanceYourCalm, 'too many frames that carry nothing for an application');
   }

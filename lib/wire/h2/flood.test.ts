@@ -45,6 +45,20 @@ const tunnel = (): H2Peer => {
 describe('control frames', () => {
   const ping = frame(FrameType.ping, 0, 0, '0000000000000000');
 
+  test('what no application makes happen has limits that a tunnel’s other limits do not widen', () => {
+    const wide = { limits: { controlBurst: 20_000, controlPerSecond: 20_000 } };
+    for (const bytes of [
+      ping,
+      settingsFrame([]),
+      frame(0xfa, 0, 0, 'ffff'),
+      frame(FrameType.priority, 0, 3, '0000000010'),
+    ])
+      assertCalmed(
+        flood(H2Peer.ready('server', wide), () => bytes),
+        1001,
+      );
+  });
+
   test('a PING flood ends the connection', () => {
     assertCalmed(
       flood(H2Peer.ready('server'), () => ping),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How much a peer may ask for without doing anything useful. Three budgets of frames: control frames, WINDOW_UPDATE, and
+// How much a peer may ask for without doing anything useful. Four budgets of frames: control frames, of these PING and such, WINDOW_UPDATE, and
 // streams that are thrown away. Time refills them (`tick`); data moved and streams answered do too, for an honest peer
 // sends PING and WINDOW_UPDATE in proportion to them.
 import type { H2Limits } from './settings.ts';
@@ -11,10 +11,15 @@ const UPDATES_PER_FRAME = 4;
 const OCTETS_PER_UPDATE_SHIFT = 9;
 const MOST_UPDATES = 1 << 20;
 
+// A tunnel's other limits follow from what its applications may do; nothing they do makes PING or SETTINGS.
+const PROBE_BURST = 1000;
+const PROBES_PER_SECOND = 500;
+
 /** The budgets of one connection. */
 export class FloodGuard {
   readonly #limits: H2Limits;
   #control: number;
+  #probes: number;
   #updates: number;
   #resets: number;
   #lastMs = -1;
@@ -22,6 +27,7 @@ export class FloodGuard {
   constructor(limits: H2Limits) {
     this.#limits = limits;
     this.#control = limits.controlBurst;
+    this.#probes = PROBE_BURST;
     this.#updates = limits.controlBurst;
     this.#resets = limits.resetBurst;
   }
@@ -29,6 +35,11 @@ export class FloodGuard {
   /** A frame that carried nothing for an application; false if there were too many. */
   spendControl(): boolean {
     return --this.#control >= 0;
+  }
+
+  /** A PING, SETTINGS, or a frame that means nothing to us: no traffic of applications makes many; false if there were too many. */
+  spendProbe(): boolean {
+    return --this.#probes >= 0;
   }
 
   /** A WINDOW_UPDATE; false if there were too many. */
@@ -44,18 +55,23 @@ export class FloodGuard {
   /** A DATA frame worth the name went out. */
   sent(octets: number): void {
     if (this.#updates < MOST_UPDATES) this.#updates += UPDATES_PER_FRAME + (octets >>> OCTETS_PER_UPDATE_SHIFT);
-    if (this.#control < this.#limits.controlBurst) this.#control++;
+    this.#useful();
   }
 
   /** A DATA frame worth the name came in. */
   received(): void {
-    if (this.#control < this.#limits.controlBurst) this.#control++;
+    this.#useful();
   }
 
   /** A stream was answered, and ended in good order. */
   answered(): void {
     if (this.#resets < this.#limits.resetBurst) this.#resets++;
+    this.#useful();
+  }
+
+  #useful(): void {
     if (this.#control < this.#limits.controlBurst) this.#control++;
+    if (this.#probes < PROBE_BURST) this.#probes++;
   }
 
   /** Refills by the time since the last call, milliseconds of a monotonic clock. */
@@ -67,6 +83,7 @@ export class FloodGuard {
     if (this.#lastMs >= 0 && control === 0 && resets === 0) return; // let small steps add up
     this.#lastMs = nowMs;
     this.#control = Math.min(controlBurst, this.#control + control);
+    this.#probes = Math.min(PROBE_BURST, this.#probes + Math.floor((elapsed * PROBES_PER_SECOND) / 1000));
     if (this.#updates < controlBurst) this.#updates = Math.min(controlBurst, this.#updates + control);
     this.#resets = Math.min(resetBurst, this.#resets + resets);
   }

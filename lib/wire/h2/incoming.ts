@@ -71,7 +71,7 @@ export class Incoming implements FrameSink {
         return true;
       }
       if (endStream) this.#deliver(stream, EMPTY, 0, 0, true);
-      else this.#endings.control();
+      else this.#endings.probe();
       return false;
     }
     this.#windows.received(total);
@@ -127,7 +127,7 @@ export class Incoming implements FrameSink {
   // === the connection ===
 
   onSettings(buffer: Buffer, start: number, end: number) {
-    this.#endings.control();
+    this.#endings.probe();
     if (this.#endings.ended) return;
     const peer = this.#peer;
     const before = peer.initialWindowSize;
@@ -157,7 +157,7 @@ export class Incoming implements FrameSink {
   }
 
   onPing(buffer: Buffer, start: number) {
-    this.#endings.control();
+    this.#endings.probe();
     if (!this.#endings.ended) this.#endings.writer.pong(buffer, start);
   }
 
@@ -196,7 +196,7 @@ export class Incoming implements FrameSink {
   }
 
   onIgnored() {
-    this.#endings.control();
+    this.#endings.probe();
   }
 
   onViolation(code: number, reason: string) {
