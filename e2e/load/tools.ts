@@ -15,13 +15,14 @@ export interface Moved {
   readonly bytes: number;
 }
 
-/** Bytes one way for `seconds`; `back`: from the server to the client. */
+/** Bytes one way for `seconds`; `back`: from the server to the client; `rate` as iperf3 writes it, none: as fast as it goes. */
 export async function iperf(
   on: Host,
   { host, port }: Target,
   connections: number,
   back: boolean,
   seconds: number,
+  rate?: string,
 ): Promise<Moved> {
   const words = [
     'iperf3',
@@ -35,6 +36,7 @@ export async function iperf(
     '-P',
     String(connections),
     ...(back ? ['-R'] : []),
+    ...(rate === undefined ? [] : ['-b', rate]),
   ];
   const [command, ...args] = on.inside(words);
   // iperf3 tells its failure in the report, beside a bad status.
