@@ -9,6 +9,7 @@ import { raiseFileLimit } from '#lib/linux/process.ts';
 import { StoreWriter } from '#lib/loop/shared/store-writer.ts';
 import { serveProxy } from '#lib/proxy/admin/servers.ts';
 import { Certificates } from '#lib/proxy/identity/certificates.ts';
+import { RevocationFile } from '#lib/proxy/identity/revocation-file.ts';
 import { Life } from '#lib/proxy/life.ts';
 import type { AppOptions, ProxyApp } from '#lib/proxy/program.ts';
 import { MeshState } from '#lib/proxy/state/mesh-state.ts';
@@ -38,6 +39,7 @@ export class App implements ProxyApp {
   readonly #lines: WorkerLines;
   readonly #dataPlane: DataPlane;
   #servers: readonly AdminServer[] = [];
+  readonly #revocations: RevocationFile | undefined;
   #sources: Sources | undefined;
 
   private constructor(options: AppOptions<Config>, certificates: Certificates) {
@@ -67,6 +69,11 @@ export class App implements ProxyApp {
       env: config.environment,
       onSettings: ({ providers }) => this.#exporter.configure(providers),
     });
+    const onLists = (lists: readonly Uint8Array[]): void => this.#dataPlane.setRevocations(lists);
+    this.#revocations =
+      config.crlPath === undefined
+        ? undefined
+        : new RevocationFile({ path: config.crlPath, clock, log: log.child('identity'), onLists });
     this.#lines = new WorkerLines({ log, onExport: (line) => this.#exporter.take(line) });
     this.#dataPlane = new DataPlane({
       ...{ count: workers, env: workerEnv, settings, drainMs, certificates, exposition: this.#exposition },
@@ -93,6 +100,7 @@ export class App implements ProxyApp {
     const certified = readiness.hold('certificate');
     this.#expose();
     await this.#serveAdmin();
+    await this.#revocations?.start();
     this.#dataPlane.pool.start();
     const counts = new XdsCounts(this.#exposition);
     this.#sources = await openSources(config, { mesh: this.#mesh, l7: this.#l7, log, clock, counts });
@@ -163,6 +171,7 @@ export class App implements ProxyApp {
     await this.#dataPlane.stop(this.#options.config.drainMs);
     await this.#sources?.close();
     this.#certificates.close();
+    this.#revocations?.close();
     await Promise.all(this.#servers.map((server) => server.close()));
     this.#dataPlane.pool.watch.close();
     await this.#exporter.close();

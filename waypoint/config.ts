@@ -26,6 +26,8 @@ export interface Config extends ProxySettings {
   /** Variables that telemetry settings may name: tags of spans, and fields of access logs. */
   readonly environment: (name: string) => string | undefined;
   readonly worker: WorkerSettings;
+  /** File of revocation lists. */
+  readonly crlPath: string | undefined;
 }
 
 /** Where Debian has them, and images made from it. */
@@ -68,6 +70,7 @@ export function loadConfig(world: World): Config {
       format: read.oneOf('LOG_FORMAT', ['plain', 'json'], 'plain'),
     },
     environment: (name) => env[name],
+    crlPath: read.optional('CRL_PATH'),
     worker: {
       podName: name,
       spansOfTries: read.boolean('AMBIT_TRACE_TRIES', false),

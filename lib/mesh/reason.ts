@@ -4,7 +4,7 @@
 // may improve.
 
 import { describePolicy } from './authorize.ts';
-import type { AccessVerdict, DryRunOutcome, InboundVerdict, OutboundReason, OutboundVerdict } from './verdict.ts';
+import type { AccessVerdict, DryRunOf, InboundVerdict, OutboundReason, OutboundVerdict } from './verdict.ts';
 import { describeWorkload } from './workload.ts';
 
 const DROP_TEXT: Record<OutboundReason, (subject: string) => string> = {
@@ -65,7 +65,7 @@ export function accessText(verdict: AccessVerdict): string {
 }
 
 /** `deny shop/x matched, allow shop/y not matched`, for the log. */
-export function dryRunText(outcomes: readonly DryRunOutcome[]): string {
+export function dryRunText(outcomes: readonly DryRunOf<string>[]): string {
   return outcomes
     .map(({ action, policy, matched }) => `${action} ${policy} ${matched ? 'matched' : 'not matched'}`)
     .join(', ');

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The waypoint program with a configuration file, as a process of its own, for tests on real sockets.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { until } from './until.ts';
 
+const CONFIG_FILE = 'waypoint.yaml';
 const BIN = join(import.meta.dirname, '../../bin/waypoint');
 const SUFFIX = 'default.svc.cluster.local';
 
@@ -103,6 +104,7 @@ export class WaypointProgram implements AsyncDisposable {
   output = '';
   readonly #child: ChildProcess;
   readonly #folder: string;
+  readonly #file: string;
   readonly #statsPort: number;
   readonly #ports = new Map<string, number>();
   readonly #exited: Promise<number | null>;
@@ -110,6 +112,7 @@ export class WaypointProgram implements AsyncDisposable {
   private constructor(child: ChildProcess, folder: string, statsPort: number) {
     this.#child = child;
     this.#folder = folder;
+    this.#file = join(folder, CONFIG_FILE);
     this.#statsPort = statsPort;
     this.#exited = new Promise((resolve) => child.once('exit', resolve));
     let rest = '';
@@ -131,7 +134,7 @@ export class WaypointProgram implements AsyncDisposable {
     inside: readonly string[] = [],
   ): Promise<WaypointProgram> {
     const folder = mkdtempSync(join(tmpdir(), 'ambit-waypoint-'));
-    const file = join(folder, 'waypoint.yaml');
+    const file = join(folder, CONFIG_FILE);
     writeFileSync(file, fileOf(config));
     const [admin, stats, ready] = await freePorts(3);
     const [command = BIN, ...args] = [...inside, BIN];
@@ -172,6 +175,12 @@ export class WaypointProgram implements AsyncDisposable {
 
   url(path = '/'): string {
     return `http://127.0.0.1:${this.port()}${path}`;
+  }
+
+  /** Replaces its configuration; of the mesh nothing is taken away. */
+  reconfigure(config: TestConfig): void {
+    writeFileSync(`${this.#file}.new`, fileOf(config));
+    renameSync(`${this.#file}.new`, this.#file);
   }
 
   /** The exposition text. */

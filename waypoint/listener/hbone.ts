@@ -11,6 +11,7 @@ import { StreamLink } from '#lib/net/http/stream-link.ts';
 import { Session, type SessionOwner } from '#lib/net/session.ts';
 import { TlsTransport } from '#lib/net/tls-transport.ts';
 import type { Party } from '#lib/proxy/telemetry/party.ts';
+import { REVOKED } from '#lib/proxy/worker/revocation-check.ts';
 import { isOfTrustDomain, type PeerIdentity } from '#lib/tls/peer.ts';
 import type { HeaderBlock } from '#lib/wire/h2/headers.ts';
 import { ErrorCode } from '#lib/wire/h2/protocol.ts';
@@ -63,6 +64,7 @@ export class HboneListener {
       (owner) => new TlsTransport(bench, fd, context, 'server', owner),
     );
     this.#runtime.connections.add(tunnel);
+    this.#runtime.inbound.add(tunnel.session);
   }
 }
 
@@ -87,9 +89,13 @@ class InboundTunnel implements SessionOwner, Live {
   }
 
   onPeer(_session: Session, peer: PeerIdentity | null): string {
-    const { memory, mesh, settings } = this.#runtime;
+    const { memory, mesh, revocations, settings, telemetry } = this.#runtime;
     if (peer === null || !isOfTrustDomain(peer, settings.trustDomain))
       return `peer ${peer?.uri ?? 'without identity'} is not of trust domain ${settings.trustDomain}`;
+    if (revocations.revoked(peer)) {
+      telemetry.count('istio_crl_policy_rejections_total', { reporter: 'destination' });
+      return REVOKED;
+    }
     this.#identity = memory.identity(peer.uri);
     const workload = mesh.workloadByAddress(settings.network, this.#peerIp);
     if (workload !== undefined) this.#party = memory.of(workload).party;
@@ -128,6 +134,7 @@ class InboundTunnel implements SessionOwner, Live {
   onStreamGone(): void {}
 
   onSessionEnd(): void {
+    this.#runtime.inbound.delete(this.session);
     this.#runtime.admission.leave();
     this.#runtime.connections.delete(this);
   }

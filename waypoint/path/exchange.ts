@@ -4,11 +4,14 @@
 //
 //   judged ⇄ waiting (a filter) ──▶ forwarded ──▶ answered ──▶ over
 import type { Arena } from '#lib/linux/arena.ts';
-import type { RequestAccessVerdict } from '#lib/mesh/http/access-policy.ts';
+import { denialDetails, type RequestAccessVerdict } from '#lib/mesh/http/access-policy.ts';
+import { authorizeRequest, requestFlow } from '#lib/mesh/http/authorize-request.ts';
 import type { HeaderChanges } from '#lib/mesh/http/route-table.ts';
 import { detailsOf, type ForwardVerdict, flagOf, type RouteVerdict } from '#lib/mesh/http/route-verdict.ts';
+import { NO_PROOF } from '#lib/mesh/proof.ts';
 import type { ServerStream, ServerUser, Trailers } from '#lib/net/http/exchange.ts';
 import { trailerBlock } from '#lib/net/http/trailers.ts';
+import type { Admitted } from '#lib/proxy/worker/live-inbound.ts';
 import { FieldLine } from '#lib/wire/http/field-line.ts';
 import type { MessageHead } from '#lib/wire/http/message.ts';
 import type { Cluster } from '../upstream/cluster.ts';
@@ -32,7 +35,7 @@ const BAD_PATH: Refusal = {
   details: 'path_normalization_failed',
 };
 
-export class Exchange implements ServerUser {
+export class Exchange implements ServerUser, Admitted {
   readonly runtime: Runtime;
   readonly origin: Origin;
   readonly stream: ServerStream;
@@ -91,6 +94,7 @@ export class Exchange implements ServerUser {
   readonly #path: string | undefined;
   #ownId: FieldLine | null = null;
   #stage = 0;
+  #lasting = false;
   #waiting: Waiting | null = null;
   #forwarding: Forwarding | null = null;
 
@@ -258,6 +262,23 @@ export class Exchange implements ServerUser {
     if (this.store.full) this.stream.pauseRequest();
   }
 
+  /** A protocol was switched to: from now on this lasts, and policies look at it again when they change. */
+  lasts(): void {
+    this.#lasting = true;
+    this.runtime.liveInbound.add(this);
+  }
+
+  judgeAgain(): void {
+    const { door } = this.origin;
+    door.refresh();
+    const verdict = authorizeRequest(door.access.http, requestFlow(this.request), NO_PROOF, true);
+    if (this.over || verdict.allow) return;
+    this.access = verdict;
+    this.details = denialDetails(verdict);
+    this.stream.abort();
+    this.finish();
+  }
+
   // === endings ===
 
   /** The proxy's own answer. */
@@ -278,6 +299,7 @@ export class Exchange implements ServerUser {
   finish(): void {
     if (this.over) return;
     this.over = true;
+    if (this.#lasting) this.runtime.liveInbound.delete(this);
     this.#waiting?.abandon();
     this.#waiting = null;
     this.#forwarding?.end();

@@ -246,6 +246,7 @@ export class Forwarding implements ClientUser, ClientWaiter, DeadlineOwner {
     exchange.details = 'via_upstream';
     this.#measure();
     exchange.trace?.tryEnds(exchange, '', head.status);
+    exchange.lasts();
     exchange.stream.upgrade(head, responseEdits(exchange, this.#setCookie));
   }
 

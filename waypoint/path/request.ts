@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A request as decisions see it, backed by its head: a text is made of what a rule reads.
+
+import { forwardedFor } from '#lib/mesh/http/forwarded-for.ts';
 import type { Claims, RequestView } from '#lib/mesh/http/request.ts';
 import type { HeaderChanges } from '#lib/mesh/http/route-table.ts';
 import type { Identity } from '#lib/mesh/identity.ts';
@@ -86,8 +88,13 @@ export class Request implements RequestView {
     return this.#origin.sourceIp;
   }
 
+  /** Whom the proxies before say they serve; at a gateway only those that are trusted are asked. */
   get remoteIp(): Ip {
-    return this.#origin.sourceIp;
+    const { door, sourceIp } = this.#origin;
+    const { trustedProxies } = door.settings;
+    const edge = door.behind.kind === 'listener';
+    if (edge && trustedProxies === 0) return sourceIp;
+    return forwardedFor(this.header('x-forwarded-for'), edge ? trustedProxies - 1 : trustedProxies) ?? sourceIp;
   }
 
   get destinationIp(): Ip {

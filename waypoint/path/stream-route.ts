@@ -12,6 +12,7 @@ import { ANY_HOST } from '#lib/mesh/upstream/balancer.ts';
 import { type Link, type LinkOwner, NOBODY } from '#lib/net/http/link.ts';
 import { Relay, type RelayOwner } from '#lib/net/http/relay.ts';
 import type { Dialling, DialOutcome } from '#lib/net/http/upstream.ts';
+import type { Admitted } from '#lib/proxy/worker/live-inbound.ts';
 import { MAX_HELLO, parseClientHello } from '#lib/wire/client-hello.ts';
 import { Inquiry, type InquiryOwner } from '../authoriser/inquiry.ts';
 import { type Subject, streamSubject } from '../authoriser/subject.ts';
@@ -19,11 +20,12 @@ import type { Live } from '../listener/connections.ts';
 import type { Arrived } from '../listener/incoming.ts';
 import type { Member } from '../upstream/member.ts';
 import type { Runtime } from '../worker/runtime.ts';
+import { countSilent } from './policy-filter.ts';
 
 /** Endpoints tried for one stream, as long as none has been reached. */
 const ATTEMPTS = 3;
 
-export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live, InquiryOwner {
+export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live, InquiryOwner, Admitted {
   readonly #runtime: Runtime;
   readonly #arrived: Arrived;
   readonly #link: Link;
@@ -82,7 +84,9 @@ export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live, In
   onPassed(): void {
     this.#inquiry = null;
     const { origin } = this.#arrived;
+    this.#runtime.liveInbound.add(this);
     const verdict = authorizeRequest(origin.door.access.tcp, this.#flow(), NO_PROOF, true);
+    if (verdict.audit.length + verdict.dryRun.length > 0) countSilent(this.#runtime, verdict);
     if (!verdict.allow) this.#end('rbac_deny_close');
     else if ((origin.door.table?.table.tls.length ?? 0) === 0) this.#go();
     else {
@@ -118,7 +122,7 @@ export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live, In
 
   onRelayEnd(error: string, received: number, sent: number): void {
     this.#relay = null;
-    this.#finish(error === '' ? '' : 'UR', received, sent);
+    this.#finish(error === '' ? '' : error === 'rbac_deny_close' ? error : 'UR', received, sent);
   }
 
   // === LinkOwner, until it is joined ===
@@ -138,6 +142,16 @@ export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live, In
     this.#inquiry?.cancel();
     this.#dialling?.cancel();
     this.#finish('DC', 0, 0);
+  }
+
+  // === Admitted ===
+
+  judgeAgain(): void {
+    const { door } = this.#arrived.origin;
+    door.refresh();
+    if (this.#over || authorizeRequest(door.access.tcp, this.#flow(), NO_PROOF, true).allow) return;
+    if (this.#relay !== null) this.#relay.kill('rbac_deny_close');
+    else this.#end('rbac_deny_close');
   }
 
   // === Live ===
@@ -236,6 +250,7 @@ export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live, In
     if (this.#opened) telemetry.stream(origin, this.#member, 'closed', received, sent, flags);
     else telemetry.count('ambit_streams_refused_total', { reason: flags });
     this.#release();
+    this.#runtime.liveInbound.delete(this);
     connections.delete(this);
     onEnd();
   }

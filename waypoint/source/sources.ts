@@ -3,12 +3,13 @@
 // the first whole picture is in.
 import { readFile } from 'node:fs/promises';
 import type { Clock } from '#lib/kit/clock.ts';
-import { AmbitError } from '#lib/kit/error.ts';
+import { AmbitError, describeError } from '#lib/kit/error.ts';
 import type { Logger } from '#lib/kit/log.ts';
 import { formatProblem } from '#lib/kit/result.ts';
 import { ADDRESS_TYPE } from '#lib/model/wds/state.ts';
 import { meshStream } from '#lib/proxy/source/mesh-stream.ts';
 import type { ServerSettings } from '#lib/proxy/source/server-access.ts';
+import { watchFile } from '#lib/proxy/source/watch-file.ts';
 import type { MeshState } from '#lib/proxy/state/mesh-state.ts';
 import type { XdsCounts } from '#lib/proxy/telemetry/xds-counts.ts';
 import type { DeltaClient } from '#lib/xds/client.ts';
@@ -38,8 +39,10 @@ export async function openSources(config: Config, parts: Parts): Promise<Sources
   };
   if (config.localFile !== undefined) await loadLocal(config.localFile, config.worker.clusterId, parts);
   if (config.xds === undefined) {
-    if (config.localFile === undefined) log.warn('neither a control plane nor a local file: there is nothing to serve');
-    return { synced: flushed(), close: async () => {} };
+    const { localFile } = config;
+    if (localFile === undefined) log.warn('neither a control plane nor a local file: there is nothing to serve');
+    const unwatch = localFile === undefined ? () => {} : follow(localFile, config.worker.clusterId, parts);
+    return { synced: flushed(), close: async () => unwatch() };
   }
   const client = stream(config, config.xds, parts);
   client.start();
@@ -57,6 +60,16 @@ function stream(config: Config, server: ServerSettings, { clock, counts, l7, log
   });
 }
 
+/** Reads the file again whenever it changes; one that cannot be used changes nothing. Returns the way to stop. */
+function follow(path: string, clusterId: string, parts: Parts): () => void {
+  return watchFile(path, parts, () => {
+    loadLocal(path, clusterId, parts).catch((error: unknown) =>
+      parts.log.error('the file that was changed is not used', { file: path, error: describeError(error) }),
+    );
+  });
+}
+
+/** What of layer 7 is no longer there is forgotten; workloads and services are added and replaced. */
 async function loadLocal(path: string, clusterId: string, { l7, log, mesh }: Parts): Promise<void> {
   const read = readLocalWaypoint(await readFile(path, 'utf8'), clusterId);
   const problems = read.ok ? [] : read.problems.map(formatProblem);
@@ -65,8 +78,9 @@ async function loadLocal(path: string, clusterId: string, { l7, log, mesh }: Par
     for (const service of read.value.mesh.services) mesh.putService(service);
     mesh.flush();
     for (const { apply, typeUrl } of l7.types) {
-      for (const { name, reason } of apply(read.value.resources.get(typeUrl) ?? [], []))
-        problems.push(`${name}: ${reason}`);
+      const given = read.value.resources.get(typeUrl) ?? [];
+      const gone = [...l7.values(typeUrl).keys()].filter((name) => !given.some((one) => one.name === name));
+      for (const { name, reason } of apply(given, gone)) problems.push(`${name}: ${reason}`);
     }
   }
   if (problems.length === 0) log.info('configuration read from a file', { file: path });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One line of the access log: Envoy's default text, or JSON with Istio's keys. Built as one string, since it is made once a request.
 
+import { dryRunText } from '#lib/mesh/reason.ts';
 import type { LogFormat } from '../control.ts';
 import type { Exchange } from '../path/exchange.ts';
 import type { Origin } from '../path/origin.ts';
@@ -51,6 +52,8 @@ function identityFields(exchange: Exchange, origin: Origin): readonly (readonly 
     if (access.rule >= 0) out.push(['rule', String(access.rule + 1)]);
     if (access.clause !== '') out.push(['clause', access.clause]);
   }
+  if (access !== null && access.audit.length > 0) out.push(['audit', access.audit.join(',')]);
+  if (access !== null && access.dryRun.length > 0) out.push(['dry_run', dryRunText(access.dryRun)]);
   if (checked !== '') out.push(['ext_authz', checked]);
   return out;
 }

@@ -23,6 +23,8 @@ export const FAMILIES: readonly Family[] = [
   counter('ambit_streams_refused_total', 'Streams that are no HTTP and were refused, by reason'),
   counter('ambit_ext_authz_total', 'Questions to external authorisers, by provider and result'),
   counter('ambit_policy_dry_run_total', 'What dry-run policies would have done'),
+  counter('ambit_policy_audit_total', 'Requests that AUDIT policies match, by policy'),
+  counter('istio_crl_policy_rejections_total', 'Peers refused or cut off because of a revocation list'),
   counter('ambit_access_log_dropped_total', 'Access log lines dropped because their ring was full'),
   counter('ambit_telemetry_sent_total', 'Spans and log lines that providers took'),
   counter('ambit_telemetry_dropped_total', 'Spans and log lines that no provider got, by what was in the way'),

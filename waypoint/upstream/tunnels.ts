@@ -10,6 +10,7 @@ import { TunnelPool, type TunnelTarget } from '#lib/net/pool.ts';
 import { Session, type SessionOwner } from '#lib/net/session.ts';
 import { TlsTransport } from '#lib/net/tls-transport.ts';
 import type { Identities } from '#lib/proxy/worker/identities.ts';
+import { REVOKED, type RevocationCheck } from '#lib/proxy/worker/revocation-check.ts';
 import { isExpectedServer } from '#lib/tls/peer.ts';
 import { HeaderBlock } from '#lib/wire/h2/headers.ts';
 import { HBONE_CLIENT } from '#lib/wire/h2/settings.ts';
@@ -28,6 +29,7 @@ export interface TunnelsOptions {
   readonly identity: string;
   readonly dialOptions: DialOptions;
   readonly connectTimeoutMs: number;
+  readonly revocations: Pick<RevocationCheck, 'revoked'>;
 }
 
 const STREAMS_PER_TUNNEL = 100;
@@ -45,9 +47,11 @@ export class Tunnels {
       loop: options.bench.loop,
       dial: (target, owner) => this.#dial(target, owner),
       judge: (target, peer) =>
-        peer !== null && isExpectedServer(peer, target.expected)
-          ? ''
-          : `peer is ${peer?.uri ?? 'nobody'}, expected ${target.expected.join(' or ')}`,
+        peer !== null && options.revocations.revoked(peer)
+          ? REVOKED
+          : peer !== null && isExpectedServer(peer, target.expected)
+            ? ''
+            : `peer is ${peer?.uri ?? 'nobody'}, expected ${target.expected.join(' or ')}`,
       streamsPerTunnel: STREAMS_PER_TUNNEL,
       idleMs: IDLE_MS,
     });

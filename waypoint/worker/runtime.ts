@@ -7,9 +7,12 @@ import type { Random } from '#lib/mesh/balance.ts';
 import type { Workload } from '#lib/mesh/workload.ts';
 import type { HttpBench } from '#lib/net/http/bench.ts';
 import type { ServerTimeouts } from '#lib/net/http/exchange.ts';
+import type { Session } from '#lib/net/session.ts';
 import type { SharedMesh } from '#lib/proxy/state/shared-mesh.ts';
 import type { IpMemory } from '#lib/proxy/worker/address.ts';
 import type { Identities } from '#lib/proxy/worker/identities.ts';
+import type { LiveInbound } from '#lib/proxy/worker/live-inbound.ts';
+import type { RevocationCheck } from '#lib/proxy/worker/revocation-check.ts';
 import type { WorkloadMemory } from '#lib/proxy/worker/workload-facts.ts';
 import type { Authorisers } from '../authoriser/authorisers.ts';
 import type { WorkerSettings } from '../control.ts';
@@ -42,6 +45,11 @@ export interface Runtime {
   readonly clusters: Clusters;
   readonly authorisers: Authorisers;
   readonly connections: Connections;
+  readonly revocations: RevocationCheck;
+  /** Streams and switched protocols, which policies judge again when they change. */
+  readonly liveInbound: LiveInbound;
+  /** Tunnels that clients opened. */
+  readonly inbound: Set<Session>;
   readonly telemetry: Telemetry;
   readonly observers: Observers;
   /** This proxy as a workload: where it is decides what is near. */

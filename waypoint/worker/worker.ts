@@ -11,9 +11,13 @@ import { decodeJson } from '#lib/loop/channel.ts';
 import { StoreReader } from '#lib/loop/shared/store-reader.ts';
 import type { WorkerContext, WorkerProgram } from '#lib/loop/worker.ts';
 import { HttpBench } from '#lib/net/http/bench.ts';
+import type { Session } from '#lib/net/session.ts';
 import { SharedMesh } from '#lib/proxy/state/shared-mesh.ts';
 import { IpMemory } from '#lib/proxy/worker/address.ts';
 import { Identities } from '#lib/proxy/worker/identities.ts';
+import { LiveInbound } from '#lib/proxy/worker/live-inbound.ts';
+import { RevocationCheck } from '#lib/proxy/worker/revocation-check.ts';
+import { type TunnelGroup, TunnelJudge } from '#lib/proxy/worker/tunnel-judge.ts';
 import { WorkloadMemory } from '#lib/proxy/worker/workload-facts.ts';
 import { Authorisers } from '../authoriser/authorisers.ts';
 import type { ToMain, ToWorker, WorkerSettings } from '../control.ts';
@@ -38,6 +42,24 @@ const SPARE_DESCRIPTORS = 512;
 /** Until unacknowledged bytes of a tunnel mean that it is dead. */
 const TUNNEL_USER_TIMEOUT_MS = 20_000;
 
+/** Looks at the tunnels of both directions again. */
+function judgeOf({ identities, inbound, loop, revocations, settings, telemetry, tunnels }: Runtime): TunnelJudge {
+  const own: TunnelGroup = {
+    local: () => ({ uri: settings.identity }),
+    sessions: inbound,
+    inner: [],
+    pool: tunnels.pool,
+  };
+  return new TunnelJudge({
+    loop,
+    groups: () => [own],
+    trusts: (identity, anchor) => identities.trusts(identity, anchor),
+    revoked: (peer) => revocations.revoked(peer),
+    onRevoked: (reporter) => telemetry.count('istio_crl_policy_rejections_total', { reporter }),
+    now: Date.now,
+  });
+}
+
 /** Read once, when a server is first to be verified by them; without the file, Node's own list. */
 function systemRoots(file: string): string {
   try {
@@ -51,6 +73,7 @@ export class WaypointWorker implements WorkerProgram {
   readonly #context: WorkerContext;
   #runtime: Runtime | null = null;
   #listeners: Listeners | null = null;
+  #judge: TunnelJudge | null = null;
   #draining = false;
 
   constructor(context: WorkerContext) {
@@ -77,9 +100,14 @@ export class WaypointWorker implements WorkerProgram {
     switch (message.kind) {
       case 'config':
         if (!this.#draining) this.#listeners?.update();
+        runtime.liveInbound.judgeAgain();
         return;
       case 'identity':
         this.#identity(runtime, message);
+        return;
+      case 'revocations':
+        runtime.revocations.put(message.lists.map((list) => Buffer.from(list, 'base64')));
+        this.#judge?.revocationsChanged();
         return;
       case 'identity-failed':
         runtime.identities.fail(message.identity, message.reason);
@@ -98,6 +126,7 @@ export class WaypointWorker implements WorkerProgram {
     const { identity, chain, key, roots } = message;
     try {
       runtime.identities.put(identity, chain, key, roots);
+      this.#judge?.rootsChanged(identity);
     } catch (error) {
       runtime.identities.fail(identity, describeError(error));
       runtime.telemetry.message('error', 'a delivered certificate is not usable', {
@@ -142,6 +171,9 @@ export class WaypointWorker implements WorkerProgram {
     const dialOptions = { noDelay: true };
     const tunnelOptions = { noDelay: true, userTimeoutMs: TUNNEL_USER_TIMEOUT_MS };
     const mesh = new SharedMesh(reader);
+    // Certificates go by the wall clock, also when somebody sets it.
+    const revocations = new RevocationCheck(Date.now);
+    const inbound = new Set<Session>();
     const telemetry = new Telemetry({
       counters,
       log,
@@ -174,9 +206,13 @@ export class WaypointWorker implements WorkerProgram {
         identity: settings.identity,
         dialOptions: tunnelOptions,
         connectTimeoutMs: settings.connectTimeoutMs,
+        revocations,
       }),
       originations: new TlsOriginations({ bench, systemRoots: () => systemRoots(settings.systemRoots), now }),
       connections: new Connections(loop),
+      revocations,
+      liveInbound: new LiveInbound(loop),
+      inbound,
       telemetry,
       observers: new Observers({
         accessLog: settings.accessLog,
@@ -195,6 +231,7 @@ export class WaypointWorker implements WorkerProgram {
     const runtime = half as Runtime;
     (runtime as { clusters: Clusters }).clusters = new Clusters(runtime);
     (runtime as { authorisers: Authorisers }).authorisers = new Authorisers(runtime);
+    this.#judge = judgeOf(runtime);
     return runtime;
   }
 }

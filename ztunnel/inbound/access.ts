@@ -10,9 +10,9 @@ import type { InboundFlow } from '#lib/mesh/flow.ts';
 import { NO_PROOF, type Recorder } from '#lib/mesh/proof.ts';
 import type { AccessVerdict } from '#lib/mesh/verdict.ts';
 import type { Workload } from '#lib/mesh/workload.ts';
+import type { Admitted } from '#lib/proxy/worker/live-inbound.ts';
 import { LOCAL_WAIT_MS, type Pod } from '../inpod/pod.ts';
 import { type Ledger, POLICY_CHANGED, WORKLOAD_GONE } from '../worker/ledger.ts';
-import type { Admitted } from '../worker/live-inbound.ts';
 import type { MeshWait } from '../worker/mesh-waits.ts';
 
 export interface AccessOwner {

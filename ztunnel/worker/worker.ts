@@ -16,7 +16,9 @@ import { Workbench } from '#lib/net/workbench.ts';
 import { SharedMesh } from '#lib/proxy/state/shared-mesh.ts';
 import { IpMemory } from '#lib/proxy/worker/address.ts';
 import { Identities } from '#lib/proxy/worker/identities.ts';
+import { LiveInbound } from '#lib/proxy/worker/live-inbound.ts';
 import { RevocationCheck } from '#lib/proxy/worker/revocation-check.ts';
+import { TunnelJudge } from '#lib/proxy/worker/tunnel-judge.ts';
 import { WorkloadMemory } from '#lib/proxy/worker/workload-facts.ts';
 import { HBONE_CLIENT, HBONE_SERVER } from '#lib/wire/h2/settings.ts';
 import {
@@ -33,13 +35,11 @@ import { VerdictMemory } from '../inbound/verdict-memory.ts';
 import { PodListeners } from '../inpod/listeners.ts';
 import { Pod } from '../inpod/pod.ts';
 import { DRAINED } from './ledger.ts';
-import { LiveInbound } from './live-inbound.ts';
 import { MeshWaits } from './mesh-waits.ts';
 import { RecentConnections } from './recent.ts';
 import type { Runtime } from './runtime.ts';
 import { Telemetry } from './telemetry.ts';
 import { TraceIds } from './trace-ids.ts';
-import { TunnelJudge } from './tunnel-judge.ts';
 
 /** Name under which main passes the mesh store's descriptor. */
 export const STORE_MEMORY = 'store';
@@ -254,7 +254,7 @@ export class DataPlane implements WorkerProgram {
     });
     this.#judge = new TunnelJudge({
       loop,
-      pods: () => this.#pods.values(),
+      groups: () => this.#pods.values(),
       trusts: (identity, anchor) => identities.trusts(identity, anchor),
       revoked: (peer) => revocations.revoked(peer),
       onRevoked: (reporter) => telemetry.count('istio_crl_policy_rejections_total', { reporter }),

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import type { TunnelJudgeOptions } from './tunnel-judge.ts';
 import { TunnelJudge } from './tunnel-judge.ts';
 
-type TestPod = ReturnType<TunnelJudgeOptions['pods']> extends Iterable<infer P> ? P : never;
+type TestPod = ReturnType<TunnelJudgeOptions['groups']> extends Iterable<infer P> ? P : never;
 
 test('trap 9: tunnels of an expired peer drain, on both sides, and no other', () => {
   const drained: string[] = [];
@@ -33,7 +33,7 @@ test('trap 9: tunnels of an expired peer drain, on both sides, and no other', ()
         return 0;
       },
     } as TunnelJudgeOptions['loop'],
-    pods: () => [pod],
+    groups: () => [pod],
     trusts: () => true,
     revoked: () => false,
     onRevoked: () => assert.fail('nobody is revoked'),

@@ -5,9 +5,8 @@
 import type { Loop } from '#lib/loop/loop.ts';
 import type { TimerTarget } from '#lib/loop/timer-wheel.ts';
 import type { Session } from '#lib/net/session.ts';
-import { REVOKED } from '#lib/proxy/worker/revocation-check.ts';
 import type { PeerIdentity } from '#lib/tls/peer.ts';
-import type { Pod } from '../inpod/pod.ts';
+import { REVOKED } from './revocation-check.ts';
 
 /** How often expiry is looked for, in ms. */
 const LOOK_MS = 10_000;
@@ -15,9 +14,23 @@ const ROOT_GONE = 'the root that vouched for the peer is no longer trusted';
 
 type Judged = Pick<Session, 'role' | 'peer' | 'drain' | 'abort'>;
 
+/** Tunnels with one identity of ours at this end. */
+export interface TunnelGroup {
+  local(): { readonly uri: string } | undefined;
+  /** Those that others opened. */
+  readonly sessions: Iterable<Judged>;
+  /** Those inside others. */
+  readonly inner: Iterable<Judged>;
+  /** Those that we opened. */
+  readonly pool: {
+    dropWhere(doomed: (session: Judged) => boolean, cause: string): void;
+    drainWhere(picked: (session: Judged) => boolean): void;
+  };
+}
+
 export interface TunnelJudgeOptions {
   readonly loop: Pick<Loop, 'afterAbout'>;
-  readonly pods: () => Iterable<Pick<Pod, 'local' | 'sessions' | 'inner' | 'pool'>>;
+  readonly groups: () => Iterable<TunnelGroup>;
   /** Whether roots that came with `identity` hold the one with this SHA-256. */
   readonly trusts: (identity: string, anchor: string) => boolean;
   /** Whether a revocation list names the peer's certificate or one above it. */
@@ -39,23 +52,23 @@ export class TunnelJudge implements TimerTarget {
   /** New roots came with the certificate of `identity`. */
   rootsChanged(identity: string): void {
     const doomed = ({ peer }: Judged): boolean => peer !== null && !this.#options.trusts(identity, peer.anchor);
-    for (const pod of this.#options.pods()) {
-      if (pod.local()?.uri !== identity) continue;
-      pod.pool.dropWhere(doomed, ROOT_GONE);
-      for (const session of [...pod.sessions, ...pod.inner]) if (doomed(session)) session.abort(ROOT_GONE);
+    for (const group of this.#options.groups()) {
+      if (group.local()?.uri !== identity) continue;
+      group.pool.dropWhere(doomed, ROOT_GONE);
+      for (const session of [...group.sessions, ...group.inner]) if (doomed(session)) session.abort(ROOT_GONE);
     }
   }
 
   /** Revocation lists came: tunnels of peers they name end at once. */
   revocationsChanged(): void {
-    const { onRevoked, pods, revoked } = this.#options;
-    for (const pod of pods()) {
-      pod.pool.dropWhere(({ peer }) => {
+    const { groups, onRevoked, revoked } = this.#options;
+    for (const group of groups()) {
+      group.pool.dropWhere(({ peer }) => {
         const doomed = peer !== null && revoked(peer);
         if (doomed) onRevoked('source');
         return doomed;
       }, REVOKED);
-      for (const session of [...pod.sessions, ...pod.inner]) {
+      for (const session of [...group.sessions, ...group.inner]) {
         if (session.peer === null || !revoked(session.peer)) continue;
         onRevoked(session.role === 'server' ? 'destination' : 'source');
         session.abort(REVOKED);
@@ -67,9 +80,9 @@ export class TunnelJudge implements TimerTarget {
     this.#options.loop.afterAbout(LOOK_MS, this);
     const now = this.#options.now();
     const expired = ({ peer }: Judged): boolean => peer !== null && peer.notAfter <= now;
-    for (const pod of this.#options.pods()) {
-      pod.pool.drainWhere(expired);
-      for (const session of [...pod.sessions]) if (expired(session)) session.drain();
+    for (const group of this.#options.groups()) {
+      group.pool.drainWhere(expired);
+      for (const session of [...group.sessions]) if (expired(session)) session.drain();
     }
   }
 }
