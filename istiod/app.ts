@@ -20,6 +20,7 @@ import { startAdmission } from './admission/webhook.ts';
 import { startAuthority } from './ca/authority.ts';
 import { PodIndex } from './ca/pod-index.ts';
 import { RateLimit } from './ca/rate-limit.ts';
+import { publishRevocationList } from './ca/revocation-list.ts';
 import { RootConfigMaps } from './ca/root-config-maps.ts';
 import { CertificateService } from './ca/service.ts';
 import type { IstiodConfig } from './config.ts';
@@ -125,6 +126,7 @@ export class App {
       clusterId: config.clusterId,
       namespace: config.namespace,
       rootConfigMap: config.rootConfigMap,
+      crlConfigMap: config.crlConfigMap,
       meshConfigMap: config.meshConfigMap,
     });
     const pods = new PodIndex();
@@ -264,9 +266,11 @@ export class App {
     const grpcPorts: GrpcPort[] = [];
     const stopped = new AbortController();
     let rootMaps: RootConfigMaps | undefined;
+    let listMaps: { stop(): Promise<void> } | undefined;
     const close = async (): Promise<void> => {
       stopped.abort();
       await rootMaps?.stop();
+      await listMaps?.stop();
       if (config.writeStatus) await status.leader.stop();
       if (config.giveAddresses) await addresses.stop();
       keySets.stop();
@@ -323,6 +327,7 @@ export class App {
         pods,
         remotePods: (cluster) => clusters.get(cluster)?.pods,
         trustedNodeAccounts: config.trustedNodeAccounts,
+        signerDomain: config.signerDomain,
         defaultTtlMs: config.defaultCertificateTtlMs,
         maxTtlMs: config.maxCertificateTtlMs,
         clock,
@@ -349,19 +354,23 @@ export class App {
       if (webhook !== undefined) httpPorts.push(webhook);
       serving();
 
-      rootMaps = new RootConfigMaps({
+      const everywhere = {
         client,
         clock,
         log: log.child('ca'),
         namespace: config.namespace,
         identity: config.podName,
         leaseSeconds: config.leaseSeconds,
-        name: config.rootConfigMap,
         namespaces: informers.namespaces,
-        configMaps: informers.rootConfigMaps,
-        rootPem: () => authority.signer.rootPem,
         goesFirst: () => model.ownership.unnamed,
+      };
+      rootMaps = new RootConfigMaps({
+        ...everywhere,
+        name: config.rootConfigMap,
+        configMaps: informers.rootConfigMaps,
+        content: () => authority.signer.rootPem,
       });
+      listMaps = publishRevocationList({ ...everywhere, config, configMaps: informers.crlConfigMaps }, ending);
       authority.onRootChange(() => rootMaps?.refresh());
       rootMaps.start();
       if (config.writeStatus) status.leader.start();

@@ -92,6 +92,8 @@ export interface IstiodConfig {
   readonly rootGracePercent: number;
   /** Signer of a Kubernetes CertificateSigningRequest that signs in our stead; empty for none. */
   readonly externalSigner: string;
+  /** Domain of the signers among which callers may choose; empty for none. */
+  readonly signerDomain: string;
   /** Certificates a caller may ask for in a second, and at once after a silence. */
   readonly certificatesPerSecond: number;
   readonly certificateBurst: number;
@@ -100,6 +102,7 @@ export interface IstiodConfig {
   /** More names for istiod's own certificate. */
   readonly customHosts: readonly string[];
   readonly rootConfigMap: string;
+  readonly crlConfigMap: string;
   /** Config map in istiod's namespace with the mesh's settings under the key `mesh`. */
   readonly meshConfigMap: string;
   readonly writeStatus: boolean;
@@ -268,11 +271,13 @@ export function readConfig(
     rootCheckMs: env.duration('CITADEL_SELF_SIGNED_ROOT_CERT_CHECK_INTERVAL', HOUR_MS),
     rootGracePercent: env.integer('CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE', 20, { max: 100 }),
     externalSigner: env.string('EXTERNAL_CA', '') === 'ISTIOD_RA_KUBERNETES_API' ? env.string('K8S_SIGNER', '') : '',
+    signerDomain: env.string('CERT_SIGNER_DOMAIN', ''),
     certificatesPerSecond: env.integer('AMBIT_CA_REQUESTS_PER_SECOND', 50, { min: 1 }),
     certificateBurst: env.integer('AMBIT_CA_REQUESTS_BURST', 1_000, { min: 1 }),
     caFolder: env.string('ROOT_CA_DIR', '/etc/cacerts'),
     customHosts: env.list('ISTIOD_CUSTOM_HOST'),
     rootConfigMap: env.string('PILOT_CA_CERT_CONFIGMAP', 'istio-ca-root-cert'),
+    crlConfigMap: env.string('PILOT_CRL_CONFIGMAP', 'istio-ca-crl'),
     meshConfigMap: env.string('AMBIT_MESH_CONFIGMAP', 'istio'),
     historyFolder: env.string('AMBIT_HISTORY_FOLDER', ''),
     leaseSeconds: env.duration('AMBIT_LEASE_DURATION', DEFAULT_LEASE_MS) / 1000,

@@ -53,10 +53,17 @@ async function setUp(answer?: Condition) {
     signerName: 'example.com/mesh',
     rootPem: authority.material.rootPem,
   });
-  const ask = async (uris: readonly string[], csrUri = CART) => {
+  const ask = async (uris: readonly string[], csrUri = CART, signerName?: string) => {
     const keys = await generateKey();
     const csrPem = await createCsr(csrUri, keys);
-    return await signer.sign({ publicKey: keys.publicKey, uris, ttlMs: HOUR_MS, csrPem, csrUris: [csrUri] });
+    return await signer.sign({
+      publicKey: keys.publicKey,
+      uris,
+      ttlMs: HOUR_MS,
+      csrPem,
+      csrUris: [csrUri],
+      ...(signerName && { signerName }),
+    });
   };
   return {
     ...cluster,
@@ -94,4 +101,12 @@ test('a signer that refuses is named with its reason', async () => {
     match(error.message, /signer example.com\/mesh: Failed: not today/);
     return true;
   });
+});
+
+test('of several signers outside the one that is named signs, and a refusal names it', async () => {
+  await using env = await setUp();
+  await env.ask([CART], CART, 'example.com/other');
+  equal(env.seen[0]?.spec?.['signerName'], 'example.com/other');
+  await using refusing = await setUp({ type: 'Denied', status: 'True', message: 'no' });
+  await rejects(refusing.ask([CART], CART, 'example.com/other'), /signer example.com\/other: Denied: no/);
 });

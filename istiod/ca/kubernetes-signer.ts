@@ -40,17 +40,13 @@ export class KubernetesSigner implements Signer {
   }
 
   /** The chain, leaf first and root last; throws CA_SIGNER when the signer refuses or does not answer in time. */
-  async sign({ csrPem, csrUris, ttlMs, uris = [] }: SigningRequest): Promise<string[]> {
+  async sign({ csrPem, csrUris, signerName, ttlMs, uris = [] }: SigningRequest): Promise<string[]> {
     // This signer goes by the request: it must name what was judged and nothing else.
     if (csrUris.length !== uris.length || csrUris.some((uri) => !uris.includes(uri))) {
       throw new AmbitError('CA_SIGNER', `the request is for ${csrUris.join(', ')}, allowed is ${uris.join(', ')}`);
     }
-    const chain = await this.#request(csrPem, ttlMs, [
-      'digital signature',
-      'key encipherment',
-      'server auth',
-      'client auth',
-    ]);
+    const usages = ['digital signature', 'key encipherment', 'server auth', 'client auth'];
+    const chain = await this.#request(csrPem, ttlMs, usages, signerName);
     return [...chain, withNewline(this.rootPem)];
   }
 
@@ -62,8 +58,13 @@ export class KubernetesSigner implements Signer {
     return { keyPem: await keyToPem(keys.privateKey), chainPem: chain.join('') };
   }
 
-  async #request(csrPem: string, ttlMs: number, usages: readonly string[]): Promise<string[]> {
-    const { client, clock, signerName } = this.#options;
+  async #request(
+    csrPem: string,
+    ttlMs: number,
+    usages: readonly string[],
+    signerName: string = this.#options.signerName,
+  ): Promise<string[]> {
+    const { client, clock } = this.#options;
     const name = `ambit-${randomBytes(10).toString('hex')}`;
     const created = await client.create<GenericObject>(CERTIFICATE_SIGNING_REQUEST, {
       metadata: { name },
@@ -82,10 +83,11 @@ export class KubernetesSigner implements Signer {
         const found = await client.get(CERTIFICATE_SIGNING_REQUEST, { name });
         const conditions = (found?.status?.['conditions'] ?? []) as readonly Condition[];
         const refused = conditions.find(({ type }) => type === 'Denied' || type === 'Failed');
-        if (refused !== undefined) throw this.#broken(`${refused.type}: ${refused.message ?? refused.reason ?? ''}`);
+        if (refused !== undefined)
+          throw broken(signerName, `${refused.type}: ${refused.message ?? refused.reason ?? ''}`);
         const certificate = found?.status?.['certificate'];
-        if (typeof certificate === 'string' && certificate !== '') return this.#chain(certificate);
-        if (clock.monotonic() > deadline) throw this.#broken(`no certificate within ${WAIT_MS / 1000} s`);
+        if (typeof certificate === 'string' && certificate !== '') return this.#chain(certificate, signerName);
+        if (clock.monotonic() > deadline) throw broken(signerName, `no certificate within ${WAIT_MS / 1000} s`);
         await clock.sleep(LOOK_EVERY_MS);
       }
     } finally {
@@ -94,19 +96,19 @@ export class KubernetesSigner implements Signer {
   }
 
   /** The root, when the signer sends it along, is ours to add. */
-  #chain(certificate: string): string[] {
+  #chain(certificate: string, signerName: string): string[] {
     const text = Buffer.from(certificate, 'base64').toString('utf8');
     const roots = new Set(certificates(this.rootPem));
     const chain = certificates(text).filter((pem) => !roots.has(pem));
-    if (chain.length === 0) throw this.#broken('its answer holds no certificate');
+    if (chain.length === 0) throw broken(signerName, 'its answer holds no certificate');
     return chain;
   }
+}
 
-  #broken(message: string): AmbitError {
-    return new AmbitError('CA_SIGNER', `signer ${this.#options.signerName}: ${message}`, {
-      advice: 'check that the signer runs, and that istiod may approve for it (RBAC: approve signers)',
-    });
-  }
+function broken(signerName: string, message: string): AmbitError {
+  return new AmbitError('CA_SIGNER', `signer ${signerName}: ${message}`, {
+    advice: 'check that the signer runs, and that istiod may approve for it (RBAC: approve signers)',
+  });
 }
 
 /** Each certificate of a text, written one way. */

@@ -34,7 +34,7 @@ async function setUp() {
     name: NAME,
     namespaces,
     configMaps,
-    rootPem: () => root,
+    content: () => root,
     goesFirst: () => true,
   });
   namespaces.start();
@@ -90,4 +90,29 @@ test('a new root reaches every namespace', async () => {
   await until('the map', () => env.rootIn('shop') === 'ROOT 1');
   env.rotate('ROOT 2');
   await until('the new root', () => env.rootIn('shop') === 'ROOT 2' && env.rootIn('kube-system') === 'ROOT 2');
+});
+
+test('with nothing to put into them no map is written, and another key and lease serve another content', async () => {
+  await using cluster = await fakeCluster();
+  cluster.api.put(NAMESPACES, { metadata: { name: 'shop' } });
+  const common = { client: cluster.client, clock: systemClock, random: () => 0.5, log };
+  const namespaces = new Informer({ ...common, kind: NAMESPACE });
+  const configMaps = new Informer({ ...common, kind: CONFIG_MAP });
+  let list: string | undefined;
+  const maps = new RootConfigMaps({
+    ...{ ...common, namespace: 'istio-system', leaseSeconds: 30, identity: 'istiod-1', name: 'istio-ca-crl' },
+    ...{ namespaces, configMaps, content: () => list, key: 'ca-crl.pem', lease: 'lists', goesFirst: () => true },
+  });
+  for (const informer of [namespaces, configMaps]) informer.start();
+  await Promise.all([namespaces.whenSynced(), configMaps.whenSynced()]);
+  maps.start();
+  const lease = () => cluster.api.find('/apis/coordination.k8s.io/v1/leases', 'istio-system', 'lists');
+  await until('its lease', () => lease() !== undefined);
+  list = 'LIST';
+  maps.refresh();
+  await until('the list', () => cluster.api.find(MAPS, 'shop', 'istio-ca-crl') !== undefined);
+  equal(cluster.api.find<ConfigMap>(MAPS, 'shop', 'istio-ca-crl')?.data?.['ca-crl.pem'], 'LIST');
+  equal(cluster.api.requests.filter(({ method }) => method === 'PATCH').length, 1);
+  await maps.stop();
+  for (const informer of [namespaces, configMaps]) informer.stop();
 });

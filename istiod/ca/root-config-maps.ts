@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The root certificate in every namespace, where pods mount it to verify istiod. It is put back when somebody changes
+// The root certificate in every namespace, where pods mount it to verify istiod, and likewise a revocation list. It is put back when somebody changes
 // or deletes it, and nothing is written while it is right. Of several replicas one does this.
 
 import type { Clock } from '#lib/kit/clock.ts';
@@ -12,7 +12,7 @@ import type { ConfigMap, Namespace } from '#lib/kube/object.ts';
 import { WorkQueue } from '#lib/kube/work-queue.ts';
 
 const LEASE = 'ambit-namespace-controller';
-const KEY = 'root-cert.pem';
+const ROOT_KEY = 'root-cert.pem';
 const LABELS = { 'istio.io/config': 'true' } as const;
 const FIELD_MANAGER = 'ambit-istiod-root';
 /** Nothing that needs the root runs there, and some distributions forbid writing. */
@@ -31,7 +31,11 @@ export interface RootConfigMapsOptions {
   readonly namespaces: Informer<Namespace>;
   /** Of the config maps of that name only. */
   readonly configMaps: Informer<ConfigMap>;
-  readonly rootPem: () => string;
+  /** What they hold, under which key; undefined while there is nothing. The default key is that of the root. */
+  readonly content: () => string | undefined;
+  readonly key?: string;
+  /** Of the replicas that do this; the default is that of the root. */
+  readonly lease?: string;
   /** Whether this replica's revision goes first: one writes for all. */
   readonly goesFirst: () => boolean;
 }
@@ -50,9 +54,9 @@ export class RootConfigMaps {
       concurrency: 4,
       reconcile: (namespace) => this.#reconcile(namespace),
     });
-    const { client, clock, goesFirst, identity, leaseSeconds, log, namespace } = options;
+    const { client, clock, goesFirst, identity, lease = LEASE, leaseSeconds, log, namespace } = options;
     const lead = (): void => this.refresh();
-    this.#leader = new Leader({ client, clock, log, namespace, name: LEASE, identity, leaseSeconds, goesFirst, lead });
+    this.#leader = new Leader({ client, clock, log, namespace, name: lease, identity, leaseSeconds, goesFirst, lead });
   }
 
   /** Call it once both informers are synced, or the first pass would write what is right already. */
@@ -78,13 +82,13 @@ export class RootConfigMaps {
   }
 
   async #reconcile(namespace: string): Promise<void> {
-    const { client, configMaps, name, namespaces, rootPem } = this.#options;
+    const { client, configMaps, content, key = ROOT_KEY, name, namespaces } = this.#options;
     if (!this.#leader.leading) return;
     const found = namespaces.get(namespace);
     if (found === undefined || found.metadata.deletionTimestamp !== undefined || EXCLUDED.has(namespace)) return;
-    const root = rootPem();
-    if (configMaps.get(`${namespace}/${name}`)?.data?.[KEY] === root) return;
-    const wanted = { metadata: { name, namespace, labels: LABELS }, data: { [KEY]: root } };
+    const value = content();
+    if (value === undefined || configMaps.get(`${namespace}/${name}`)?.data?.[key] === value) return;
+    const wanted = { metadata: { name, namespace, labels: LABELS }, data: { [key]: value } };
     await client.apply(CONFIG_MAP, wanted, { fieldManager: FIELD_MANAGER, force: true });
   }
 }

@@ -75,8 +75,17 @@ async function setUp() {
   pods.apply(all.map((object) => ({ op: 'set', key: `${object.metadata.namespace}/${object.metadata.name}`, object })));
   const lines: string[] = [];
   const metrics = createMetrics();
+  const signer = authoritySigner(() => authority);
+  const signers: (string | undefined)[] = [];
   const service = new CertificateService({
-    signer: authoritySigner(() => authority),
+    signer: {
+      rootPem: signer.rootPem,
+      sign: (request, now) => {
+        signers.push(request.signerName);
+        return signer.sign(request, now);
+      },
+    },
+    signerDomain: 'example.com',
     rate: new RateLimit({ clock: systemClock, perSecond: 0.01, burst: 20 }),
     authenticator: new Authenticator({
       client: cluster.client,
@@ -105,18 +114,21 @@ async function setUp() {
     });
   const first = connect();
   const ask = (
-    request: { csr: string; validityDuration?: bigint; identity?: string },
+    request: { csr: string; validityDuration?: bigint; identity?: string; signer?: string },
     token?: string,
     client: Client = first,
   ) =>
     new Promise<string[]>((resolve, reject) => {
       const metadata = new Metadata();
       if (token !== undefined) metadata.set('authorization', `Bearer ${token}`);
-      const { csr, identity, validityDuration = 0n } = request;
+      const { csr, identity, signer, validityDuration = 0n } = request;
       const body = {
         csr,
         validityDuration,
-        ...(identity === undefined ? {} : { metadata: { ImpersonatedIdentity: identity } }),
+        metadata: {
+          ...(identity !== undefined && { ImpersonatedIdentity: identity }),
+          ...(signer !== undefined && { CertSigner: signer }),
+        },
       };
       client.makeUnaryRequest(
         CREATE.path,
@@ -141,6 +153,7 @@ async function setUp() {
     ask,
     refusal,
     authority,
+    signers,
     lines,
     metrics,
     tls,
@@ -286,4 +299,11 @@ test("istiod's own certificate can be replaced under running connections", async
   );
   fresh.close();
   deepEqual(env.lines.filter((line) => line.includes('issued')).length, 2);
+});
+
+test('a caller may name one of the outside signers of the domain that is set, and the default signs otherwise', async () => {
+  await using env = await setUp();
+  await env.ask({ csr: await env.csr(), signer: 'fast' }, 'cart');
+  await env.ask({ csr: await env.csr() }, 'cart');
+  deepEqual(env.signers, ['example.com/fast', undefined]);
 });

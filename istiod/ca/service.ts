@@ -25,6 +25,8 @@ import { PodIndex } from './pod-index.ts';
 import type { RateLimit } from './rate-limit.ts';
 import type { Signer } from './signer.ts';
 
+/** Metadata of a request: which of several outside signers is to sign. */
+const CERT_SIGNER = 'CertSigner';
 const IMPERSONATED = 'ImpersonatedIdentity';
 
 export interface CertificateServiceOptions {
@@ -35,6 +37,8 @@ export interface CertificateServiceOptions {
   readonly pods: PodIndex;
   /** Pods of other clusters of the mesh, by cluster id. */
   readonly remotePods?: (cluster: string) => PodIndex | undefined;
+  /** Domain of the outside signers that callers may choose among; empty leaves them no choice. */
+  readonly signerDomain?: string;
   readonly trustedNodeAccounts: ReadonlySet<string>;
   readonly defaultTtlMs: number;
   readonly maxTtlMs: number;
@@ -133,6 +137,14 @@ export class CertificateService {
     );
   }
 
+  /** A caller may name one of the signers of a domain that its operator has set. */
+  #signerFor({ metadata }: IstioCertificateRequest): { readonly signerName?: string } {
+    const { signerDomain = '' } = this.#options;
+    const name = metadata?.[CERT_SIGNER];
+    if (signerDomain === '' || typeof name !== 'string' || name === '') return {};
+    return { signerName: `${signerDomain}/${name}` };
+  }
+
   async #sign(request: IstioCertificateRequest, caller: Caller, identity: Identity, remote: string): Promise<string[]> {
     const { clock, defaultTtlMs, log, maxTtlMs, metrics, signer } = this.#options;
     const asked = Number(request.validityDuration) * 1000;
@@ -152,7 +164,8 @@ export class CertificateService {
     let chain: string[];
     try {
       const names = { uris: [uri], commonName: hasCommonName ? uri : undefined };
-      chain = await signer.sign({ publicKey, ...names, ttlMs, csrPem: request.csr, csrUris }, clock.now());
+      const common = { publicKey, ...names, ttlMs, csrPem: request.csr, csrUris };
+      chain = await signer.sign({ ...common, ...this.#signerFor(request) }, clock.now());
     } catch (cause) {
       metrics.csrSignErrors.inc({ error: 'CERT_GEN_ERROR' });
       throw new Refusal('CA_SIGN', Code.INTERNAL, 'the certificate could not be signed', cause);

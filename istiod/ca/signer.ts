@@ -7,6 +7,8 @@ export interface SigningRequest extends LeafRequest {
   /** The workload's request, and the URIs it names: for signers that go by them. */
   readonly csrPem: string;
   readonly csrUris: readonly string[];
+  /** Who is to sign, where several may; the default is the one that istiod is set to. */
+  readonly signerName?: string;
 }
 
 export interface Signer {

@@ -66,6 +66,8 @@ export interface InformersOptions extends InformerMakerOptions {
   readonly namespace: string;
   /** Name of the config map that carries the root certificate. */
   readonly rootConfigMap: string;
+  /** Name of the config map that carries a revocation list. */
+  readonly crlConfigMap: string;
   /** Name of the config map that carries the mesh's settings. */
   readonly meshConfigMap: string;
 }
@@ -106,6 +108,7 @@ export function createInformers(options: InformersOptions) {
       trim: onlyMetadata,
     }),
     rootConfigMaps: make(CONFIG_MAP, { selection: named(options.rootConfigMap) }),
+    crlConfigMaps: make(CONFIG_MAP, { selection: named(options.crlConfigMap) }),
     meshConfig: make(CONFIG_MAP, { selection: named(options.meshConfigMap, options.namespace) }),
   };
 }
