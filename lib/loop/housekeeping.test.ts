@@ -40,3 +40,31 @@ test('a busy loop is never stopped for a collection', () => {
 test('a heap that hardly grew is left alone', () => {
   assert.deepEqual(afterTwoSeconds(10, MB), ['release']);
 });
+
+test('at rest nothing is looked for, and the first quiet look after traffic collects', () => {
+  let now = 0;
+  const done: string[] = [];
+  const loop = new Loop({ monotonic: () => now, spin: false });
+  try {
+    let used = 10 * MB;
+    const housekeeping = new Housekeeping(loop, {
+      used: () => used,
+      collect: () => void done.push('collect'),
+      release: () => void done.push('release'),
+    });
+    const look = (): string[] => {
+      now += 2000 + GRID_MS;
+      loop.turn(0);
+      return done.splice(0);
+    };
+    housekeeping.onTurn(5, 400);
+    used += 8 * MB;
+    assert.deepEqual(look(), ['release'], 'busy');
+    assert.deepEqual(look(), ['collect', 'release'], 'quiet');
+    assert.deepEqual([look(), look()], [[], []]);
+    housekeeping.onTurn(1, 1);
+    assert.deepEqual(look(), ['release']);
+  } finally {
+    loop.dispose();
+  }
+});

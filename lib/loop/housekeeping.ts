@@ -36,6 +36,9 @@ export class Housekeeping implements TimerTarget, TurnObserver {
   readonly #loop: Loop;
   readonly #heap: HeapTools;
   #busyMs = 0;
+  /** Looks in a row before which nothing had happened. */
+  #idleLooks = 0;
+  #events = 0;
   #usedAfter: number;
 
   constructor(loop: Loop, heap: HeapTools) {
@@ -45,12 +48,17 @@ export class Housekeeping implements TimerTarget, TurnObserver {
     loop.afterAbout(LOOK_MS, this);
   }
 
-  onTurn(_events: number, busyMs: number): void {
+  onTurn(events: number, busyMs: number): void {
     this.#busyMs += busyMs;
+    this.#events += events;
   }
 
   onTimer(): void {
     this.#loop.afterAbout(LOOK_MS, this);
+    this.#idleLooks = this.#events === 0 ? this.#idleLooks + 1 : 0;
+    this.#events = 0;
+    // Behind the first quiet look there is nothing new to give, and looking for it would be a third of what a process at rest costs.
+    if (this.#idleLooks > 1) return;
     if (this.#busyMs <= QUIET_MS && this.#heap.used() - this.#usedAfter >= WORTH_BYTES) {
       this.#heap.collect();
       this.#usedAfter = this.#heap.used();

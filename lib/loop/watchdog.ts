@@ -16,6 +16,8 @@ export interface ProcessLook {
 }
 
 export interface WatchdogLimits {
+  /** Silence of a healthy loop at rest, in ms: the process is not looked at. */
+  readonly restMs: number;
   /** Silence that a healthy loop never shows, in ms. */
   readonly silentMs: number;
   /** A silent process that got this much time on a core meanwhile runs in circles. */
@@ -24,7 +26,7 @@ export interface WatchdogLimits {
   readonly starvedMs: number;
 }
 
-export const WATCHDOG_LIMITS: WatchdogLimits = { silentMs: 1100, spinMs: 500, starvedMs: 10_000 };
+export const WATCHDOG_LIMITS: WatchdogLimits = { restMs: 300, silentMs: 1100, spinMs: 500, starvedMs: 10_000 };
 
 /** Keeps the history of one process. Call judge() at least four times a second. */
 export class Watchdog {
@@ -49,6 +51,7 @@ export class Watchdog {
       return { kind: 'alive' };
     }
     const silentMs = now - this.#changedAt;
+    if (silentMs < this.#limits.restMs) return { kind: 'alive' };
     this.#looks++;
     // Counting looks as well: if this process itself was asleep, the clock alone would condemn the innocent.
     if (this.#looks < 3) {

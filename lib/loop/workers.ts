@@ -19,8 +19,9 @@ import { Vitals } from './shared/vitals.ts';
 import { lookAtProcess, Watchdog } from './watchdog.ts';
 import { LOOP_EVENTS, WORKER_FLAG, type WorkerArgument } from './worker.ts';
 
-/** How often processes are judged and their logs emptied, in ms. */
+/** How often processes are judged and their logs emptied, in ms: while something happens in them, and at rest. */
 const LOOK_MS = 100;
+const REST_MS = 250;
 /** A process that does not become ready in this time is replaced. */
 const START_MS = 15_000;
 /** A process that lived this long is replaced at once; shorter lives wait longer each time. */
@@ -156,6 +157,8 @@ export class Workers {
   readonly #pauses: number[];
   readonly #restarts = new Set<NodeJS.Timeout>();
   #timer: NodeJS.Timeout | undefined;
+  /** Handled by all processes at the last look. */
+  #events = 0;
   #stopping = false;
   #whenEmpty: (() => void) | undefined;
 
@@ -167,7 +170,7 @@ export class Workers {
 
   start(): void {
     for (let index = 0; index < this.#options.count; index++) this.#startOne(index);
-    this.#timer = setInterval(() => this.#look(), LOOK_MS);
+    this.#lookSoon(LOOK_MS);
   }
 
   /** Processes that live now. */
@@ -194,7 +197,8 @@ export class Workers {
       this.#checkEmpty();
     });
     clearTimeout(killer);
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 
   #startOne(index: number): void {
@@ -260,13 +264,26 @@ export class Workers {
     this.#restarts.add(timer);
   }
 
-  #look(): void {
+  #lookSoon(ms: number): void {
+    this.#timer = setTimeout(() => {
+      const events = this.#look();
+      const resting = events === this.#events;
+      this.#events = events;
+      if (this.#timer !== undefined) this.#lookSoon(resting ? REST_MS : LOOK_MS);
+    }, ms);
+  }
+
+  /** Returns the events of all processes so far. */
+  #look(): number {
     const now = performance.now();
+    let events = 0;
     for (const worker of this.list()) {
+      events += worker.vitals.ready ? worker.vitals.events : Number.NaN;
       worker.log.drain((kind, line) => this.#options.handler.onLine(worker, kind, line));
       if (worker.vitals.ready) this.#judge(worker, now);
       else if (now - worker.startedAt > START_MS) this.#kill(worker, 'did not become ready');
     }
+    return events;
   }
 
   #judge(worker: WorkerProcess, now: number): void {
