@@ -26,7 +26,12 @@ export interface ForwarderOptions {
   readonly netns: number | undefined;
   readonly mark: number;
   readonly servers: readonly Endpoint[];
+  /** A question needed more than one datagram to one resolver, or could not be asked at all. */
+  readonly onFallback?: (how: Fallback) => void;
 }
+
+/** The next resolver was asked; the reply was too long for a datagram; too many questions were under way. */
+export type Fallback = 'resolver' | 'tcp' | 'overload';
 
 /** `reply` carries the client's number; undefined: nobody answered. */
 export type ForwardDone = (reply: Buffer | undefined) => void;
@@ -42,6 +47,7 @@ export class DnsForwarder {
   /** Asks on. `whole`: the client came by TCP and takes replies of any length. */
   ask(message: Buffer, query: DnsQuery, whole: boolean, done: ForwardDone): void {
     if (this.#open.size >= MAX_OPEN || this.options.servers.length === 0) {
+      if (this.options.servers.length > 0) this.options.onFallback?.('overload');
       done(undefined);
       return;
     }
@@ -89,7 +95,8 @@ class Forward implements SocketOwner, TimerTarget {
       this.#finish(undefined);
       return;
     }
-    const { servers } = this.#options;
+    const { onFallback, servers } = this.#options;
+    if (this.#tries > 0) onFallback?.('resolver');
     const server = servers[this.#tries++ % servers.length]!;
     this.#byTcp = false;
     this.#begin(this.#openUdp(server), server);
@@ -165,7 +172,8 @@ class Forward implements SocketOwner, TimerTarget {
       const server = this.#server;
       this.#drop();
       this.#byTcp = true;
-      const { netns, mark } = this.#options;
+      const { mark, netns, onFallback } = this.#options;
+      onFallback?.('tcp');
       this.#begin(tcpDial(server, { netns, mark, noDelay: true }), server);
       return;
     }

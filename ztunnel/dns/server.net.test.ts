@@ -265,6 +265,7 @@ test('a reply that was cut is asked for again by TCP when the client takes it wh
   await rig.until('the whole answer', () => client.received > 2);
   assert.equal(decode(Buffer.concat(client.chunks).subarray(2)).answers?.length, 1);
   assert.deepEqual(rig.table.asked, ['example.com A udp', 'example.com A udp', 'example.com A tcp']);
+  await until('it is counted', () => rig.proxy.metric('ambit_dns_fallbacks_total', 'tcp') === 1);
 });
 
 test('a resolver that does not answer is a server failure while the client still waits, and is counted', async () => {
@@ -274,12 +275,14 @@ test('a resolver that does not answer is a server failure while the client still
   assert.equal(rcode(answer), 2);
   assert.equal(rig.table.asked.length, 3);
   await until('it is counted', () => rig.proxy.metric('istio_dns_upstream_failures_total') === 1);
+  assert.equal(rig.proxy.metric('ambit_dns_fallbacks_total', 'resolver'), 2);
 });
 
 test('a resolver that is not there is passed over at once', async () => {
   await using rig = await setUp({ servers: 2 });
   rig.table.names.set('example.com', [{ type: 'A', name: 'example.com', ttl: 9, data: '192.0.2.1' }]);
   assert.equal((await rig.ask('example.com', { ms: 3000 })).answers?.length, 1);
+  await until('it is counted', () => rig.proxy.metric('ambit_dns_fallbacks_total', 'resolver') === 1);
 });
 
 test('an IPv6 resolver is asked over IPv6', async () => {

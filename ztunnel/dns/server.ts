@@ -21,7 +21,7 @@ import { LOCAL_WAIT_MS, type Pod } from '../inpod/pod.ts';
 import { DNS_DURATION_BUCKETS } from '../telemetry/families.ts';
 import type { Labels } from '../telemetry/labels.ts';
 import { answerQuestion, DNS_TTL_SECONDS, type DnsOptions } from './answer.ts';
-import { DnsForwarder, resolverAt } from './forwarder.ts';
+import { DnsForwarder, type Fallback, resolverAt } from './forwarder.ts';
 import { TcpClient } from './tcp-client.ts';
 import { type Reply, UdpDoor } from './udp-door.ts';
 
@@ -61,7 +61,8 @@ export class DnsServer {
     const { dns, mark, ports, reusePort } = settings;
     this.#options = dnsOptionsOf(settings);
     const netns = pod.netns?.fd;
-    this.#forwarder = new DnsForwarder({ loop, netns, mark, servers: dns.servers.map(resolverAt) });
+    const onFallback = (how: Fallback): void => pod.runtime.telemetry.count('ambit_dns_fallbacks_total', { how });
+    this.#forwarder = new DnsForwarder({ loop, netns, mark, servers: dns.servers.map(resolverAt), onFallback });
     try {
       for (const ip of settings.ipv6 ? ['127.0.0.1', '::1'] : ['127.0.0.1']) {
         const at = Endpoint.parse(ip, ports.dns)!;

@@ -157,8 +157,10 @@ class InboundTunnel implements SessionOwner {
   }
 
   onRequest(session: Session, stream: H2Stream, headers: HeaderBlock): void {
-    const { admission, loop } = this.#pod.runtime;
-    if (this.#pod.newConnections?.take(loop.now) === false || !admission.enter()) {
+    const { admission, loop, telemetry } = this.#pod.runtime;
+    const tooFast = this.#pod.newConnections?.take(loop.now) === false;
+    if (tooFast || !admission.enter()) {
+      telemetry.count('ambit_connections_refused_total', { reason: tooFast ? 'rate' : 'limit' });
       session.h2.respond(stream, connectResponse(HboneStatus.unavailable, ''), true);
       session.h2.resetStream(stream, ErrorCode.noError);
       return;

@@ -32,7 +32,11 @@ export const FAMILIES: readonly Family[] = [
     'ambit_unknown_address_total',
     'Connections to addresses inside the cluster that WDS does not know, by outcome',
   ),
-  counter('ambit_connections_refused_total', 'Connections reset at the door, by what ran out'),
+  counter(
+    'ambit_dns_fallbacks_total',
+    'DNS questions that needed another resolver or TCP, or were too many to be asked',
+  ),
+  counter('ambit_connections_refused_total', 'Connections and streams refused at the door, by what ran out'),
   counter(
     'ambit_unknown_policy_total',
     'Connections held for a policy that was referenced and not received, by outcome',
