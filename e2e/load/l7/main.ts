@@ -10,6 +10,9 @@ import { type Background, background, ROOT, run, tryRun } from '../../harness/ru
 import { median } from '../statistics.ts';
 import { parseWrk } from '../tools.ts';
 import { cpuSeconds, familyOf, pssMb } from '../usage.ts';
+import { goalsOf } from './goals.ts';
+import { MESH_SERVER } from './hbone.ts';
+import { type IdleFigures, idleCost } from './idle.ts';
 import { type L7Peer, type L7Setting, l7Peers, none, pathOf, peerFolder } from './peers.ts';
 
 const env = (name: string, fallback: string): string => process.env[name] || fallback;
@@ -53,6 +56,12 @@ const SCENARIOS: readonly Scenario[] = [
     setting: { routes: 1, policy: true },
     bytes: KIB,
   },
+  {
+    name: 'h1-mesh',
+    about: 'HTTP/1.1, 1 KB, as a waypoint: HBONE in and HBONE out beside plain in and out',
+    setting: { routes: 1, policy: false, mesh: true },
+    bytes: KIB,
+  },
 ];
 
 /** A peer with one setting in front of one server. */
@@ -71,7 +80,7 @@ process.exit();
 async function main(): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const servers = new Map<number, number>();
-  for (const bytes of new Set(scenarios.map((scenario) => scenario.bytes))) {
+  for (const bytes of new Set([KIB, ...scenarios.map((scenario) => scenario.bytes)])) {
     const port = SERVER_PORT + servers.size;
     const folder = peerFolder();
     stack.defer(() => folder.remove());
@@ -100,7 +109,13 @@ async function main(): Promise<void> {
       table[peer.name]![scenario.name] = figures;
     }
   }
-  report(table);
+  const idle: Record<string, IdleFigures> = {};
+  if (wanted('idle', env('BENCH_SCENARIOS', ''))) {
+    const upstream = servers.get(KIB)!;
+    for (const peer of peers)
+      if (peer !== none && peer.takes(PLAIN)) idle[peer.name] = await idleCost(peer, FIRST_PORT + 100, upstream, PLAIN);
+  }
+  report(table, idle);
 }
 
 /** nginx with the content in a file that stays in the page cache. */
@@ -113,7 +128,7 @@ function contentServer(port: number, bytes: number, folder: string): Background 
 events { worker_connections 4096; }
 http { access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000; open_file_cache max=10;
   client_body_temp_path ${folder}/b; proxy_temp_path ${folder}/p; fastcgi_temp_path ${folder}/f; uwsgi_temp_path ${folder}/u; scgi_temp_path ${folder}/s;
-  server { listen 127.0.0.1:${port}; root ${folder}; location / { try_files /content =404; } } }
+  server { listen 127.0.0.1:${port}; listen ${MESH_SERVER}:${port}; root ${folder}; location / { try_files /content =404; } } }
 `,
   );
   return background('nginx', ['-p', folder, '-c', conf]);
@@ -189,11 +204,12 @@ async function h2load(port: number, path: string, forS: number) {
   return { rps: count / forS, count, p50_us: Number(mean?.[2]) * unit, p99_us: Number.NaN };
 }
 
-function report(table: Record<string, Record<string, L7Figures>>): void {
+function report(table: Record<string, Record<string, L7Figures>>, idle: Record<string, IdleFigures>): void {
   const folder = join(import.meta.dirname, '../results');
   mkdirSync(folder, { recursive: true });
   const path = join(folder, 'l7.json');
-  writeFileSync(path, `${JSON.stringify({ rounds, seconds, peers: table }, null, 2)}\n`);
+  const goals = goalsOf(table, idle);
+  writeFileSync(path, `${JSON.stringify({ rounds, seconds, peers: table, idle, goals }, null, 2)}\n`);
   for (const { about, name } of scenarios) {
     const head = [name, 'requests/s', 'a CPU second', 'p50 µs', 'p99 µs', 'PSS MB', 'ambit/it, a CPU second'];
     const text = new Table({ head, style: { head: [], border: [] } });
@@ -210,6 +226,14 @@ function report(table: Record<string, Record<string, L7Figures>>): void {
     }
     console.log(`${about}\n${text.toString()}`);
   }
+  if (Object.keys(idle).length > 0) {
+    const text = new Table({ head: ['idle', 'MB', 'MB with 9,000', 'MB more'], style: { head: [], border: [] } });
+    for (const [peer, { base_mb, with_mb }] of Object.entries(idle))
+      text.push([peer, ...[base_mb, with_mb, with_mb - base_mb].map(rounded)]);
+    console.log(`9,000 connections that asked once, idle\n${text.toString()}`);
+  }
+  for (const { goal, is, met, name } of goals)
+    console.log(`${met ? 'met    ' : 'missed '} ${name}: ${rounded(is)} (${goal})`);
   console.log(`medians of ${rounds} alternating rounds of ${seconds} s, written to ${path.slice(ROOT.length + 1)}`);
 }
 

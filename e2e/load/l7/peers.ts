@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // The proxies of the layer-7 benchmark with the same routes: one process or thread each, which parses every head, chooses a route
-// by path, sets x-forwarded-proto and a request id, overwrites `server`, and keeps connections to the server. Envoy comes as a
-// Python package and takes part when it is there (ENVOY, or `envoy` on PATH).
-import { execFileSync } from 'node:child_process';
+// by path, sets x-forwarded-proto and a request id, overwrites `server`, and keeps connections to the server. Envoy comes
+// as a Python package (envoy.ts).
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Background, background, ROOT } from '../../harness/run.ts';
+import { type Background, background } from '../../harness/run.ts';
+import { envoyPath } from './envoy.ts';
+import { hbone } from './hbone.ts';
+import { startWaypoint } from './start.ts';
 
 export interface L7Setting {
   readonly routes: number;
   /** Access policy, metrics and access log, too. */
   readonly policy: boolean;
+  /** As a waypoint: requests come by HBONE and go on by HBONE. */
+  readonly mesh?: boolean;
 }
 
 export interface L7Peer {
@@ -34,7 +38,7 @@ const file = (folder: string, name: string, text: string): string => {
 
 export const none: L7Peer = {
   name: 'no proxy',
-  takes: ({ policy, routes: count }) => !policy && count === 1,
+  takes: ({ mesh, policy, routes: count }) => !policy && !mesh && count === 1,
   start: () => background('sleep', ['86400']),
   h2Port: (port) => port,
 };
@@ -102,21 +106,15 @@ export const ambit: L7Peer = {
           }
         : {}),
     });
-    return background(join(ROOT, 'bin/waypoint'), [], {
-      AMBIT_WAYPOINT_FILE: file(folder, 'waypoint.yaml', text),
-      AMBIT_WORKERS: '1',
-      AMBIT_BIND: '127.0.0.1',
+    return startWaypoint(file(folder, 'waypoint.yaml', text), {
       AMBIT_ACCESS_LOG: setting.policy ? 'text' : 'off',
-      AMBIT_ADMIN_PORT: '0',
-      AMBIT_STATS_PORT: '0',
-      AMBIT_READY_PORT: '0',
     });
   },
 };
 
 export const haproxy: L7Peer = {
   name: 'haproxy',
-  takes: ({ policy }) => !policy,
+  takes: ({ mesh, policy }) => !policy && !mesh,
   h2Port: (port) => port + 1,
   start: (port, upstream, setting, folder) => {
     const map = file(
@@ -151,7 +149,7 @@ backend app
 
 export const nginx: L7Peer = {
   name: 'nginx',
-  takes: ({ policy }) => !policy,
+  takes: ({ mesh, policy }) => !policy && !mesh,
   h2Port: (port) => port + 1,
   start: (port, upstream, setting, folder) => {
     const locations = routes(setting).map((i) => `location /service-${i}/ { proxy_pass http://app; }`);
@@ -183,20 +181,10 @@ http {
   },
 };
 
-function envoyPath(): string | undefined {
-  const named = process.env['ENVOY'];
-  if (named) return named;
-  try {
-    return execFileSync('sh', ['-c', 'command -v envoy']).toString().trim();
-  } catch {
-    return undefined;
-  }
-}
-
 function envoyPeer(program: string): L7Peer {
   return {
     name: 'envoy',
-    takes: () => true,
+    takes: ({ mesh }) => !mesh,
     h2Port: (port) => port,
     start: (port, upstream, setting, folder) => {
       const hcm =
@@ -288,7 +276,7 @@ function envoyPeer(program: string): L7Peer {
 /** All that are here. */
 export function l7Peers(): L7Peer[] {
   const envoy = envoyPath();
-  return [none, ambit, haproxy, nginx, ...(envoy === undefined ? [] : [envoyPeer(envoy)])];
+  return [none, ambit, hbone, haproxy, nginx, ...(envoy === undefined ? [] : [envoyPeer(envoy)])];
 }
 
 /** A folder for a peer's files, removed by `stop`. */
