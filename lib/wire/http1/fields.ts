@@ -4,8 +4,10 @@ import type { HeaderField } from '../h2/hpack/field.ts';
 import type { FieldCache } from '../http/field-cache.ts';
 import { equalsLower, equalsOctets } from './octets.ts';
 
-/** Offsets kept of a field: name, its end, value, its end. */
-const PER_FIELD = 4;
+/** Kept of a field: the offsets of name, its end, value, its end; and its kind. */
+const PER_FIELD = 5;
+/** Fields there is room for at first: idle connections have tables, too. */
+const FIRST_FIELDS = 12;
 
 /** Fields in the order they came; valid as long as the bytes are. */
 export class FieldTable {
@@ -15,13 +17,10 @@ export class FieldTable {
   kinds = 0;
   /** Behind the empty line that ends them. */
   protected end = 0;
-  protected readonly offsets: Int32Array;
-  protected readonly fieldKinds: Uint8Array;
+  protected offsets = new Int32Array(FIRST_FIELDS * PER_FIELD);
 
-  constructor(buffer: Buffer, maxFields: number) {
+  constructor(buffer: Buffer) {
     this.buffer = buffer;
-    this.offsets = new Int32Array(maxFields * PER_FIELD);
-    this.fieldKinds = new Uint8Array(maxFields);
   }
 
   /** Name of field `i`, lower case. */
@@ -44,7 +43,7 @@ export class FieldTable {
 
   /** What field `i` means to HTTP itself; see `FieldKind`. */
   kind(i: number): number {
-    return this.fieldKinds[i]!;
+    return this.offsets[i * PER_FIELD + 4]!;
   }
 
   /** Where the line of field `i` begins. */
@@ -93,18 +92,28 @@ export class FieldTable {
   protected add(name: number, nameEnd: number, value: number, valueEnd: number, kind: number): number {
     const index = this.fields++;
     const at = index * PER_FIELD;
-    this.offsets[at] = name;
-    this.offsets[at + 1] = nameEnd;
-    this.offsets[at + 2] = value;
-    this.offsets[at + 3] = valueEnd;
-    this.fieldKinds[index] = kind;
+    if (at === this.offsets.length) this.#grow();
+    const { offsets } = this;
+    offsets[at] = name;
+    offsets[at + 1] = nameEnd;
+    offsets[at + 2] = value;
+    offsets[at + 3] = valueEnd;
+    offsets[at + 4] = kind;
     this.kinds |= 1 << kind;
     return index;
   }
 
   /** The bytes have moved by so many octets towards the start. */
   protected moved(octets: number) {
-    for (let at = 0; at < this.fields * PER_FIELD; at++) this.offsets[at]! -= octets;
+    const { offsets } = this;
+    for (let at = 0; at < this.fields * PER_FIELD; at += PER_FIELD)
+      for (let k = at; k < at + 4; k++) offsets[k]! -= octets;
+  }
+
+  #grow() {
+    const before = this.offsets;
+    this.offsets = new Int32Array(before.length * 2);
+    this.offsets.set(before);
   }
 }
 

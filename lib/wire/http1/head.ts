@@ -63,7 +63,7 @@ export class Http1Head extends FieldTable {
   #kept: Buffer | null = null;
 
   constructor(limits: HeadLimits = DEFAULT_HEAD_LIMITS, pool: HeadPool = new HeadPool(0)) {
-    super(NOTHING, limits.maxFields);
+    super(NOTHING);
     this.#limits = limits;
     this.#pool = pool;
   }

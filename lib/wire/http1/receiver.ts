@@ -32,6 +32,7 @@ const State = {
   failed: 9,
 } as const;
 
+const NOTHING = Buffer.alloc(0);
 const HEAD_END = Buffer.from('\r\n\r\n');
 const CR = 13;
 const LF = 10;
@@ -48,13 +49,14 @@ export class Http1Receiver {
   readonly #server: boolean;
   readonly #handler: Http1Handler;
   readonly #head: Http1Head;
-  readonly #trailers: Http1Head;
+  /** Made for the first message that has some. */
+  #trailers: Http1Head | null = null;
   readonly #maxHead: number;
   #state: number = State.head;
   /** Octets left of the content, or of the chunk. */
   #left = 0;
   /** A head, chunk line or trailers that were cut. */
-  #held: Buffer = Buffer.alloc(0);
+  #held: Buffer = NOTHING;
   #have = 0;
   /** Response: what was asked, which decides whether there is content. */
   #method = '';
@@ -64,7 +66,6 @@ export class Http1Receiver {
     this.#server = server;
     this.#handler = handler;
     this.#head = new Http1Head(limits, pool);
-    this.#trailers = new Http1Head({ maxFields: 32, maxBytes: MAX_TRAILERS });
     this.#maxHead = limits.maxBytes;
   }
 
@@ -214,6 +215,7 @@ export class Http1Receiver {
     this.#have = 0;
     if (size === 2) this.#over(null);
     else {
+      this.#trailers ??= new Http1Head({ maxFields: 32, maxBytes: MAX_TRAILERS });
       const trailers = this.#trailers;
       const failed = trailers.parseTrailers(this.#held, 0, size);
       // What decides framing or routing may not come late (RFC 9110 section 6.5.1).
