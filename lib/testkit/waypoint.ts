@@ -8,6 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { until } from './until.ts';
 
+/** A busy machine takes its time. */
+const START_MS = 60_000;
 const CONFIG_FILE = 'waypoint.yaml';
 const BIN = join(import.meta.dirname, '../../bin/waypoint');
 const SUFFIX = 'default.svc.cluster.local';
@@ -157,7 +159,11 @@ export class WaypointProgram implements AsyncDisposable {
     });
     const program = new WaypointProgram(child, folder, stats!);
     try {
-      await until('the waypoint to listen', () => program.#ports.size === 2 && program.output.includes('\tready'));
+      await until(
+        'the waypoint to listen',
+        () => program.#ports.size === 2 && program.output.includes('\tready'),
+        START_MS,
+      );
       return program;
     } catch (error) {
       await program.stop();

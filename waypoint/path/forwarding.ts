@@ -134,7 +134,7 @@ export class Forwarding implements ClientUser, ClientWaiter, DeadlineOwner {
     exchange.attempts++;
     if (exchange.attempts > 1) tellAttempt(exchange, edits, exchange.attempts);
     exchange.trace?.tryBegins(exchange, edits);
-    const upstream = member.upstream(versionFor(exchange.stream.head, exchange.cluster));
+    const upstream = member.upstream(versionFor(exchange.stream.head, exchange.cluster), exchange.origin);
     this.#waitingAt = upstream;
     const perTry = this.#retry?.perTryTimeoutMs ?? 0;
     if (perTry > 0) this.#armed().armTry(perTry);

@@ -197,7 +197,7 @@ export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live, In
     this.#tried = [...this.#tried, member];
     this.#member = member;
     member.count(1);
-    const dialling = member.dial(this);
+    const dialling = member.dial(this, this.#arrived.origin);
     if (this.#relay === null && !this.#over) this.#dialling = dialling;
   }
 

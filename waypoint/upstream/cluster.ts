@@ -130,6 +130,7 @@ export class Cluster {
       if (member === undefined) continue;
       member.pool = this.settings.pool ?? DEFAULT_POOL;
       member.tls = this.#tls;
+      member.proxyProtocol = this.settings.proxyProtocol;
       next.set(host, member);
     }
     this.#replace(next);

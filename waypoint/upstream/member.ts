@@ -11,9 +11,13 @@ import { HTTP_CLIENT } from '#lib/net/http/h2-client.ts';
 import { type Dialling, type DialOutcome, Upstream, type UpstreamOptions } from '#lib/net/http/upstream.ts';
 import { endpointOf } from '#lib/proxy/worker/address.ts';
 import type { Alpn } from '#lib/tls/context.ts';
+import type { Origin } from '../path/origin.ts';
 import type { Runtime } from '../worker/runtime.ts';
 import type { TlsOrigination } from './origination.ts';
+import { headerFirst, proxyHeader } from './proxy-header.ts';
 import type { Far } from './tunnels.ts';
+
+const TOLD_IDLE_MS = 30_000;
 
 export class Member {
   readonly workload: Workload;
@@ -27,6 +31,10 @@ export class Member {
   readonly #far: Far | null;
   #pool: ConnectionPool = DEFAULT_POOL;
   #tls: TlsOrigination | null = null;
+  /** Version of the PROXY protocol; 0 for none. */
+  #proxy = 0;
+  /** Connections that tell of one client, by version of HTTP and client. */
+  #told: Map<string, Upstream> | null = null;
   #h1: Upstream | null = null;
   #h2: Upstream | null = null;
 
@@ -93,7 +101,17 @@ export class Member {
     this.#h1 = this.#h2 = null;
   }
 
-  upstream(version: 'h1' | 'h2'): Upstream {
+  /** Connections from now on begin by telling who the client is; 0 for none. */
+  set proxyProtocol(version: number) {
+    if (version === this.#proxy) return;
+    this.#proxy = version;
+    this.close();
+    this.#h1 = this.#h2 = this.#told = null;
+  }
+
+  /** `origin`: whose request it is; undefined for the proxy's own. */
+  upstream(version: 'h1' | 'h2', origin?: Origin): Upstream {
+    if (this.#proxy !== 0) return this.#telling(version, origin);
     if (version === 'h1') {
       this.#h1 ??= new Upstream(this.#runtime.bench, this.#options('h1'));
       return this.#h1;
@@ -103,12 +121,25 @@ export class Member {
   }
 
   /** A connection of its own, for streams that are no HTTP; for HTTP, `alpn` says which. */
-  dial(outcome: DialOutcome, alpn: Alpn = ''): Dialling {
-    if (this.#tls === null) return this.#connect(outcome);
-    return this.#tls.dial((inner) => this.#connect(inner), alpn, this.#pool.connectTimeoutMs, outcome);
+  dial(outcome: DialOutcome, origin?: Origin, alpn: Alpn = ''): Dialling {
+    if (this.#tls === null) return this.#connect(outcome, origin);
+    return this.#tls.dial((inner) => this.#connect(inner, origin), alpn, this.#pool.connectTimeoutMs, outcome);
   }
 
-  #connect(outcome: DialOutcome): Dialling {
+  #telling(version: 'h1' | 'h2', origin: Origin | undefined): Upstream {
+    this.#told ??= new Map();
+    const key = `${version} ${origin?.sourceText ?? ''} ${origin?.destinationText ?? ''}`;
+    let upstream = this.#told.get(key);
+    if (upstream === undefined) {
+      upstream = new Upstream(this.#runtime.bench, this.#options(version, origin));
+      this.#told.set(key, upstream);
+    }
+    return upstream;
+  }
+
+  #connect(wanted: DialOutcome, origin: Origin | undefined): Dialling {
+    const outcome =
+      this.#proxy === 0 ? wanted : headerFirst(this.#runtime.bench, proxyHeader(this.#proxy, origin), wanted);
     const { bench, dialOptions, tunnels } = this.#runtime;
     const timeoutMs = this.#pool.connectTimeoutMs;
     if (this.#far !== null) return tunnels.connect(this.#far, this.address, timeoutMs, outcome);
@@ -118,26 +149,34 @@ export class Member {
   sweep(now: number): void {
     this.#h1?.sweep(now);
     this.#h2?.sweep(now);
+    if (this.#told === null) return;
+    for (const [key, upstream] of this.#told) {
+      upstream.sweep(now);
+      // The client is gone, or has been silent for as long as connections are kept.
+      if (upstream.unused) this.#told.delete(key);
+    }
   }
 
   /** The endpoint is gone: requests under way end as they may, no other begins. */
   close(): void {
     this.#h1?.close();
     this.#h2?.close();
+    for (const upstream of this.#told?.values() ?? []) upstream.close();
   }
 
-  #options(version: 'h1' | 'h2'): UpstreamOptions {
+  #options(version: 'h1' | 'h2', origin?: Origin): UpstreamOptions {
     const pool = this.#pool;
     return {
       version,
-      dial: (outcome) => this.dial(outcome, version === 'h2' ? 'h2' : 'http/1.1'),
+      dial: (outcome) => this.dial(outcome, origin, version === 'h2' ? 'h2' : 'http/1.1'),
       scheme: this.#tls === null ? 'http' : 'https',
       h2: HTTP_CLIENT,
       maxConnections: pool.maxConnections,
       maxPending: pool.maxPendingRequests,
       maxRequestsPerConnection: pool.maxRequestsPerConnection,
       maxStreams: pool.maxConcurrentStreams,
-      idleMs: pool.httpIdleTimeoutMs,
+      // Who the client is changes with each of its connections: such a one is kept no longer than it is likely to be used.
+      idleMs: this.#proxy === 0 ? pool.httpIdleTimeoutMs : Math.min(pool.httpIdleTimeoutMs, TOLD_IDLE_MS),
       connectTimeoutMs: pool.connectTimeoutMs,
     };
   }
