@@ -37,6 +37,7 @@ import { admitStream } from './serve/admission.ts';
 import { Authenticator } from './serve/authenticate.ts';
 import { CachedKeys } from './serve/cached-keys.ts';
 import { type GrpcPort, serveGrpc } from './serve/grpc.ts';
+import { OwnIssuer } from './serve/issuer-rule.ts';
 import { httpPages, monitoringPages } from './serve/pages.ts';
 import { scopePages } from './serve/scopes.ts';
 import { createStatus } from './status/status.ts';
@@ -149,6 +150,8 @@ export class App {
       clusterId: config.clusterId,
       trustDomain: () => model.settings.trustDomain,
       trustDomainAliases: () => model.settings.trustDomainAliases,
+      ownIssuer:
+        config.issuerRule && new OwnIssuer(config.issuerRule, { clock, trustDomain: () => model.settings.trustDomain }),
       cachedKeys,
     });
     const registration = new Registration({

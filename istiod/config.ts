@@ -8,6 +8,7 @@ import { AmbitError } from '#lib/kit/error.ts';
 import { LEVELS, type Level } from '#lib/kit/log.ts';
 import { VERSION } from '#lib/kit/version.ts';
 import { DEFAULT_TRUST_DOMAIN } from '#lib/mesh/identity.ts';
+import { type IssuerRule, readIssuerRule } from './serve/issuer-rule.ts';
 
 /** Cluster id of a mesh of one cluster. */
 const DEFAULT_CLUSTER_ID = 'Kubernetes';
@@ -75,6 +76,8 @@ export interface IstiodConfig {
   /** `<namespace>/<service account>` of the node proxies that may ask for other identities. */
   readonly trustedNodeAccounts: ReadonlySet<string>;
   readonly tokenAudiences: readonly string[];
+  /** An issuer of one's own, whose tokens prove accounts; undefined for none. */
+  readonly issuerRule: IssuerRule | undefined;
   /** Whether callers of the TLS port must show a token. */
   readonly authenticate: boolean;
   /** Whether callers of the plaintext port must show a token, too. */
@@ -208,6 +211,14 @@ export function readConfig(
       env.problem(`--${flag}`, `${JSON.stringify(text)} is no duration`, 'write for example 30m');
     return found ?? fallbackMs;
   };
+  const issuerRule = (): IssuerRule | undefined => {
+    const text = env.string('JWT_RULE', '');
+    if (text === '') return undefined;
+    const read = readIssuerRule(text);
+    if (read.ok) return read.value;
+    for (const { field, fix = '', message } of read.problems) env.problem(field, message, fix);
+    return undefined;
+  };
   const controlAddress = (): HostPort | undefined => {
     const port = flags['ctrlz_port'] ?? '9876';
     if (port === '0') return undefined;
@@ -260,6 +271,7 @@ export function readConfig(
     entryHealth: env.boolean('AMBIT_WORKLOAD_ENTRY_HEALTH', true),
     trustedNodeAccounts: new Set(env.list('CA_TRUSTED_NODE_ACCOUNTS', [`${namespace}/ztunnel`])),
     tokenAudiences: env.list('TOKEN_AUDIENCES', ['istio-ca']),
+    issuerRule: issuerRule(),
     authenticate: env.boolean('XDS_AUTH', true),
     authenticatePlaintext: env.boolean('XDS_AUTH_PLAINTEXT', false),
     checkNodeIdentity: env.boolean('PILOT_ENABLE_XDS_IDENTITY_CHECK', true),

@@ -14,6 +14,7 @@ import { Identity } from '#lib/mesh/identity.ts';
 import type { CachedKeys } from './cached-keys.ts';
 import type { Authentication, Credentials } from './caller.ts';
 import { judgeCertificate } from './client-certificate.ts';
+import type { OwnIssuer } from './issuer-rule.ts';
 
 const BEARER = 'Bearer ';
 const USER_PREFIX = 'system:serviceaccount:';
@@ -44,6 +45,8 @@ export interface AuthenticatorOptions {
   readonly trustDomain: () => string;
   /** Other names of the trust domain: a certificate of one of them counts as well. */
   readonly trustDomainAliases?: () => readonly string[];
+  /** Judges tokens of an issuer of one's own. */
+  readonly ownIssuer?: OwnIssuer | undefined;
   /** Judges tokens while the API server is away. */
   readonly cachedKeys?: CachedKeys;
 }
@@ -78,6 +81,9 @@ export class Authenticator {
       );
     }
     const token = header.slice(BEARER.length).trim();
+    const own = home === undefined ? await this.#options.ownIssuer?.judge(token) : undefined;
+    if (own?.kind === 'known') return own;
+    if (own?.kind === 'unknown') return unknown(own.reason);
     const key = hash('sha256', `${home === undefined ? '' : cluster} ${token}`, 'hex');
     const now = clock.monotonic();
     const remembered = this.#reviews.get(key);
