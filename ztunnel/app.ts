@@ -24,6 +24,8 @@ import { LogControl } from './admin/logging.ts';
 import { adminPages } from './admin/pages.ts';
 import { type Config, issuerSettings, printableConfig } from './config.ts';
 import { DataPlane } from './data-plane.ts';
+import { probeOnce } from './health/probe.ts';
+import { Prober } from './health/prober.ts';
 import { Enrolment } from './inpod/enrolment.ts';
 import { openSources, type Sources } from './source/sources.ts';
 import { levelOf } from './telemetry/access-line.ts';
@@ -44,6 +46,7 @@ export class App implements ProxyApp {
   readonly #enrolment: Enrolment;
   #servers: readonly AdminServer[] = [];
   #sources: Sources | undefined;
+  #prober: Prober | undefined;
 
   private constructor(options: AppOptions<Config>, certificates: Certificates) {
     const { clock, config, log, random, workerEnv } = options;
@@ -111,6 +114,7 @@ export class App implements ProxyApp {
       ...{ state: this.#state, log, clock, counts: new XdsCounts(this.#exposition) },
       onAbsent: (name) => this.#dataPlane.absent(name),
     });
+    this.#probe(this.#sources);
     void this.#becomeReady(this.#sources, stateReady, proxyReady);
   }
 
@@ -183,7 +187,17 @@ export class App implements ProxyApp {
     }
   }
 
+  /** The application's health is the control plane's to know: what is not well gets no traffic. */
+  #probe(sources: Sources): void {
+    const { clock, config, log } = this.#options;
+    if (config.probe === undefined) return;
+    const onChange = (error: string | undefined): void => sources.report(error);
+    this.#prober = new Prober({ settings: config.probe, clock, log: log.child('health'), once: probeOnce, onChange });
+    this.#prober.start();
+  }
+
   async #close(): Promise<void> {
+    this.#prober?.stop();
     await this.#enrolment.close();
     await this.#dataPlane.stop(this.#options.config.drainMs);
     await this.#sources?.close();

@@ -15,6 +15,7 @@ import {
   type World,
 } from '#lib/proxy/settings.ts';
 import type { WorkerSettings } from './control.ts';
+import type { ProbeSettings } from './health/prober.ts';
 import { type LogSettings, logSettings } from './log-config.ts';
 import { type MeshFileSettings, readMeshSettings } from './mesh-config.ts';
 import { workerSettings } from './worker-config.ts';
@@ -37,6 +38,8 @@ export interface Config extends ProxySettings {
   readonly localXds: { readonly path: string } | { readonly text: string } | undefined;
   readonly inpodSocket: string;
   readonly crlPath: string | undefined;
+  /** How the one application of dedicated mode is probed; undefined does not. */
+  readonly probe: ProbeSettings | undefined;
   readonly log: LogSettings;
   readonly worker: WorkerSettings;
 }
@@ -90,6 +93,7 @@ export function loadConfig(world: World): Config {
     },
     ...storeSettings(read),
     crlPath: read.optional('CRL_PATH'),
+    probe: mode === 'dedicated' ? mesh.probe : undefined,
     log,
     worker: workerSettings(read, readFile, mode, { clusterId, trustDomain, mesh, log }),
   };

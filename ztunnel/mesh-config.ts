@@ -4,6 +4,8 @@
 import { parse } from 'yaml';
 import type { ConfigReader } from '#lib/kit/config.ts';
 import { describeError } from '#lib/kit/error.ts';
+import type { ProbeSettings } from './health/prober.ts';
+import { probeSettings } from './health/settings.ts';
 
 export interface MeshFileSettings {
   readonly discoveryAddress: string | undefined;
@@ -11,12 +13,15 @@ export interface MeshFileSettings {
   readonly statsPort: number | undefined;
   readonly concurrency: number | undefined;
   readonly proxyMetadata: Readonly<Record<string, string>>;
+  /** How the application of a machine is probed. */
+  readonly probe: ProbeSettings | undefined;
 }
 
-const MESH_FILE = './etc/istio/config/mesh';
+const DEFAULT_MESH_FILE = './etc/istio/config/mesh';
 
 export function readMeshSettings(read: ConfigReader, readFile: (path: string) => string | undefined): MeshFileSettings {
-  const file = yamlObject(read, MESH_FILE, readFile(MESH_FILE))['defaultConfig'];
+  const path = read.string('AMBIT_MESH_FILE', DEFAULT_MESH_FILE);
+  const file = yamlObject(read, path, readFile(path))['defaultConfig'];
   const merged = {
     ...(isObject(file) ? file : {}),
     ...yamlObject(read, 'PROXY_CONFIG', read.optional('PROXY_CONFIG')),
@@ -40,6 +45,7 @@ export function readMeshSettings(read: ConfigReader, readFile: (path: string) =>
         String(value),
       ]),
     ),
+    probe: probeSettings(read, merged['readinessProbe']),
   };
 }
 

@@ -6,7 +6,7 @@ import { textOf } from '#lib/kit/text-of.ts';
 import type { GenericObject } from '#lib/kube/object.ts';
 import type { WorkloadEntry, WorkloadGroup } from '#lib/model/object/entry.ts';
 import { TUNNEL } from '#lib/model/object/names.ts';
-import { AUTO_REGISTRATION_GROUP } from '#lib/model/workload/machine.ts';
+import { AUTO_REGISTRATION_GROUP, registeredName } from '#lib/model/workload/machine.ts';
 import { parseNodeId } from '#lib/xds/node.ts';
 import type { Peer } from '#lib/xds/server-stream.ts';
 import { metadataText } from '../push/observer.ts';
@@ -15,7 +15,6 @@ export const CONTROLLER = 'istio.io/workloadController';
 export const CONNECTED_AT = 'istio.io/connectedAt';
 export const DISCONNECTED_AT = 'istio.io/disconnectedAt';
 export const HEALTH_CHECKED = 'proxy.istio.io/health-checks-enabled';
-const MAX_NAME = 253;
 
 /** The entry a client stands for. */
 export interface Machine {
@@ -44,22 +43,13 @@ export function machineOf(peer: Pick<Peer, 'id' | 'metadata'>): Machine | undefi
   const labels = typeof given === 'object' && given !== null && !Array.isArray(given) ? Object.entries(given) : [];
   return {
     namespace: text('NAMESPACE') || node.namespace,
-    name: group === '' ? entry : entryName(group, address, network),
+    name: group === '' ? entry : registeredName(group, address, network),
     group: group === '' ? undefined : group,
     address,
     network,
     labels: Object.fromEntries(labels.map(([key, value]) => [key, textOf(value)])),
     tunnelled: node.type === 'ztunnel' || ['true', '1'].includes(text('ENABLE_HBONE').toLowerCase()),
   };
-}
-
-/** `<group>-<address>[-<network>]`, the end of it where that is too long for a name. */
-function entryName(group: string, address: string, network: string): string {
-  const parts = [group, address.replaceAll(':', '-'), ...(network === '' ? [] : [network])];
-  return parts
-    .join('-')
-    .slice(-MAX_NAME)
-    .replace(/^[-.]+/, '');
 }
 
 /** The entry of a machine that registers. @param instance of istiod, which answers for it */

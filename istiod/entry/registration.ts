@@ -32,8 +32,6 @@ import {
   registeredEntry,
 } from './machine.ts';
 
-/** The type that a machine's agent sends its health as: no error is health. */
-export const HEALTH_TYPE = 'type.googleapis.com/istio.v1.HealthInformation';
 const HEALTH_MANAGER = 'ambit-istiod-health';
 /** Between deletions of a sweep: 20 a second. */
 const SWEEP_STEP_MS = 50;

@@ -4,6 +4,7 @@
 
 import { isIP } from 'node:net';
 import { checkServerIdentity } from 'node:tls';
+import { create } from '@bufbuild/protobuf';
 import {
   type ChannelCredentials,
   type ChannelOptions,
@@ -20,6 +21,7 @@ import type { Logger } from '#lib/kit/log.ts';
 import {
   AggregatedDiscoveryService,
   type DeltaDiscoveryRequest,
+  DeltaDiscoveryRequestSchema,
   type DeltaDiscoveryResponse,
   type Node,
 } from '#lib/proto/gen/discovery_pb.ts';
@@ -67,6 +69,8 @@ export class DeltaClient {
   readonly #state: DeltaClientState;
   readonly #policy = new ReconnectPolicy();
   readonly #synced = Promise.withResolvers<void>();
+  /** The last word about itself, by type. */
+  readonly #reports = new Map<string, DeltaDiscoveryRequest>();
   #stop: AbortController | undefined;
   #stream: Stream | undefined;
   #done: Promise<void> = Promise.resolve();
@@ -101,6 +105,16 @@ export class DeltaClient {
   want(typeUrl: string, names: readonly string[]): void {
     const request = this.#state.want(typeUrl, names);
     if (request !== undefined) this.#stream?.write(request);
+  }
+
+  /** Tells the server of this client's own state, now and on each later stream. @param error what is wrong, if anything is */
+  report(typeUrl: string, error: string | undefined): void {
+    const request = create(DeltaDiscoveryRequestSchema, {
+      typeUrl,
+      ...(error !== undefined && { errorDetail: { code: Code.UNKNOWN, message: error } }),
+    });
+    this.#reports.set(typeUrl, request);
+    this.#stream?.write(request);
   }
 
   async #run(signal: AbortSignal): Promise<void> {
@@ -157,7 +171,7 @@ export class DeltaClient {
       headers,
     );
     this.#stream = stream;
-    for (const request of this.#state.open()) stream.write(request);
+    for (const request of [...this.#state.open(), ...this.#reports.values()]) stream.write(request);
     return new Promise((resolve) => {
       // A refused connection fails the call at once and with its reason; silence has to be cut short.
       client.waitForReady(Date.now() + CONNECT_TIMEOUT_MS, (error) => {

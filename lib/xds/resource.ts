@@ -9,6 +9,8 @@ import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 export const TYPE_PREFIX = 'type.googleapis.com/';
 export const ADDRESS_TYPE = `${TYPE_PREFIX}istio.workload.Address`;
 export const AUTHORIZATION_TYPE = `${TYPE_PREFIX}istio.security.Authorization`;
+/** What a machine's agent says of its application's health: no error is health. */
+export const HEALTH_TYPE = `${TYPE_PREFIX}istio.v1.HealthInformation`;
 
 /** Field numbers of Resource, and of the Any in it. */
 const RESOURCE = { version: 1, resource: 2, name: 3, aliases: 4 } as const;

@@ -8,6 +8,7 @@ import type { ServerSettings } from '#lib/proxy/source/server-access.ts';
 import type { MeshState } from '#lib/proxy/state/mesh-state.ts';
 import type { XdsCounts } from '#lib/proxy/telemetry/xds-counts.ts';
 import type { DeltaClient } from '#lib/xds/client.ts';
+import { HEALTH_TYPE } from '#lib/xds/resource.ts';
 import type { Config } from '../config.ts';
 import { LocalMesh } from './local-mesh.ts';
 
@@ -16,6 +17,8 @@ export interface Sources {
   readonly synced: Promise<void>;
   /** Asks for `network/ip` or `namespace/hostname` of which nothing is known; without on-demand it says nothing new. */
   want(name: string): void;
+  /** Tells the control plane how the application is. @param error why it is not well */
+  report(error: string | undefined): void;
   close(): Promise<void>;
 }
 
@@ -33,13 +36,14 @@ export async function openSources(config: Config, parts: Parts): Promise<Sources
   const local = await openLocalMesh(config, parts);
   if (config.xds === undefined) {
     if (config.localXds === undefined) parts.log.warn('neither a control plane nor a local file: the mesh stays empty');
-    return { synced: parts.state.flushed(), want: () => {}, close: async () => local?.close() };
+    return { synced: parts.state.flushed(), want: () => {}, report: () => {}, close: async () => local?.close() };
   }
   const client = stream(config, config.xds, parts);
   client.start();
   return {
     synced: client.whenSynced().then(() => parts.state.flushed()),
     want: (name) => client.want(ADDRESS_TYPE, [name]),
+    report: (error) => client.report(HEALTH_TYPE, error),
     close: () => {
       local?.close();
       return client.stop();

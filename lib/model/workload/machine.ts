@@ -110,3 +110,14 @@ function isHealthy(entry: WorkloadEntry): boolean {
   if (!Array.isArray(conditions)) return true;
   return !(conditions as Condition[]).some(({ status, type }) => type === 'Healthy' && status === 'False');
 }
+
+const MAX_NAME = 253;
+
+/** Name of the entry of a machine that registers: `<group>-<address>[-<network>]`, the end of it where that is too long for a name. */
+export function registeredName(group: string, address: string, network: string): string {
+  const parts = [group, address.replaceAll(':', '-'), ...(network === '' ? [] : [network])];
+  return parts
+    .join('-')
+    .slice(-MAX_NAME)
+    .replace(/^[-.]+/, '');
+}
