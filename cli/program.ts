@@ -14,6 +14,7 @@ import { tagCommand } from './command/tag.ts';
 import { validateCommand } from './command/validate.ts';
 import { versionCommand } from './command/version.ts';
 import { waypointCommand } from './command/waypoint.ts';
+import { workloadCommand } from './command/workload.ts';
 import { ztunnelCommand } from './command/ztunnel.ts';
 import { ztunnelConfigCommand } from './command/ztunnel-config.ts';
 import type { CliIo } from './io.ts';
@@ -32,6 +33,7 @@ const COMMANDS: readonly CommandFactory[] = [
   proxyConfigCommand,
   waypointCommand,
   tagCommand,
+  workloadCommand,
   remoteSecretCommand,
   versionCommand,
 ];

@@ -7,7 +7,8 @@ import { stringify } from 'yaml';
 import { parseDuration } from '#lib/kit/config.ts';
 import { AmbitError } from '#lib/kit/error.ts';
 import { NAMESPACE } from '#lib/kube/kind.ts';
-import { READER, readerToken, remoteSecret } from '#lib/kube/remote-secret.ts';
+import { READER, remoteSecret } from '#lib/kube/remote-secret.ts';
+import { accountToken } from '#lib/kube/token.ts';
 import { loadKubeConfig } from '#lib/kube/transport.ts';
 import { type GlobalOptions, withClient } from '../cluster.ts';
 import type { CliIo } from '../io.ts';
@@ -37,7 +38,7 @@ export function remoteSecretCommand(io: CliIo): Command {
     await withClient(command, async (client) => {
       const id = options.name ?? (await client.get(NAMESPACE, { name: 'kube-system' }))?.metadata.uid ?? 'remote';
       const account = { namespace: global.istioNamespace, name: options.serviceAccount };
-      const { expires, token } = await readerToken(client, account, durationMs / 1000);
+      const { expires, token } = await accountToken(client, account, { seconds: durationMs / 1000 });
       const secret = remoteSecret(id, global.istioNamespace, clusterIn(global, options.server), token);
       io.out(`# The token is good until ${expires}; apply a new one before.\n${stringify(secret)}`);
     });
