@@ -10,6 +10,7 @@ const flags = (changes: Partial<UpFlags> = {}): UpFlags => ({
     name: 'playground',
     nodes: '2',
     clusters: '1',
+    machines: '0',
     program: [],
     image: [],
     manifest: [],
@@ -27,13 +28,14 @@ test('every bad setting is told at once', () => {
       config({
         name: 'No!',
         nodes: '0',
+        machines: 'some',
         timeout: 'soon',
         program: ['envoy=x'],
         kubeconfig: '/none',
         manifest: ['/no'],
       }),
     (error: Error) =>
-      ['--name', '--nodes', '--timeout', '--program', '--kubeconfig', '--manifest'].every((field) =>
+      ['--name', '--nodes', '--machines', '--timeout', '--program', '--kubeconfig', '--manifest'].every((field) =>
         error.message.includes(field),
       ),
   );

@@ -6,13 +6,14 @@ import { ConfigReader } from '#lib/kit/config.ts';
 import { AmbitError } from '#lib/kit/error.ts';
 import { formatProblem, type Problem } from '#lib/kit/result.ts';
 import type { Manifest } from './cluster/install.ts';
-import { MAX_CLUSTERS, MAX_NODES, planCluster } from './fabric/plan.ts';
+import { MAX_CLUSTERS, MAX_MACHINES, MAX_NODES, planCluster } from './fabric/plan.ts';
 import { PROGRAMS, type ProgramName, type ReplacedPrograms } from './image-map.ts';
 
 export interface UpFlags {
   readonly name: string;
   readonly nodes: string;
   readonly clusters: string;
+  readonly machines: string;
   readonly program: readonly string[];
   readonly image: readonly string[];
   readonly manifest: readonly string[];
@@ -29,6 +30,8 @@ export interface PlaygroundConfig {
   /** 1-based number of the cluster among them. */
   readonly cluster: number;
   readonly nodes: number;
+  /** Number of machines beside the nodes. */
+  readonly machines: number;
   readonly programs: ReplacedPrograms;
   /** Further images: name or pattern → command. */
   readonly images: readonly { readonly image: string; readonly command: readonly string[] }[];
@@ -81,6 +84,10 @@ export function configOf(flags: UpFlags, env: NodeJS.ProcessEnv, project: string
   if (!Number.isInteger(nodes) || nodes < 1 || nodes > MAX_NODES) {
     bad('--nodes', `${flags.nodes} is no number of nodes`, `write a number from 1 to ${MAX_NODES}`);
   }
+  const machines = Number(flags.machines);
+  if (!Number.isInteger(machines) || machines < 0 || machines > MAX_MACHINES) {
+    bad('--machines', `${flags.machines} is no number of machines`, `write a number from 0 to ${MAX_MACHINES}`);
+  }
   const clusters = Number(flags.clusters);
   if (!Number.isInteger(clusters) || clusters < 1 || clusters > MAX_CLUSTERS) {
     bad('--clusters', `${flags.clusters} is no number of clusters`, `write a number from 1 to ${MAX_CLUSTERS}`);
@@ -130,7 +137,7 @@ export function configOf(flags: UpFlags, env: NodeJS.ProcessEnv, project: string
     members: Array.from({ length: clusters }, (_, i) => (i === 0 ? flags.name : `${flags.name}-${i + 1}`)),
     cluster: 1,
     objects: [],
-    ...{ nodes, programs, images, manifests, kubeconfig, keep: flags.keep, mesh: flags.mesh },
+    ...{ nodes, machines, programs, images, manifests, kubeconfig, keep: flags.keep, mesh: flags.mesh },
     timeoutMs: seconds * 1000,
     stateRoot: stateRootOf(env),
     cacheDir: reader.string('NODE_COMPILE_CACHE', join(project, 'node_modules/.cache/ambit/compile')),

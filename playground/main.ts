@@ -37,6 +37,7 @@ await runMain(async (argv, env) => {
 
   command('up', 'build a cluster and install the mesh; returns when all is ready')
     .option('--nodes <n>', 'number of nodes, of each cluster', '2')
+    .option('--machines <n>', 'number of machines beside the nodes, without Kubernetes: vm-1, vm-2, …', '0')
     .option('--clusters <n>', 'number of clusters, on one network and in one mesh', '1')
     .option('--program <name[@node]=command>', `replace ${PROGRAMS.join(', ')}, on one node or on all`, collect, [])
     .option('--image <image=command>', 'what an image name stands for; may be repeated', collect, [])

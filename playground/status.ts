@@ -10,6 +10,7 @@ import { POD, type PodObject } from './kubelet/pod.ts';
 import { outerPid, supervisorPid } from './namespaces.ts';
 import type { ClusterRecord, StatePaths } from './state.ts';
 
+/** A node, or a machine beside the nodes. */
 export interface NodeStatus {
   readonly name: string;
   /** Path for `nsenter --net=`; empty while the node is down. */
@@ -35,12 +36,14 @@ export async function clusterStatus(paths: StatePaths, record: ClusterRecord): P
     askControl<MachineState[]>(paths.control, 'GET', '/machines'),
     connectKube({ kubeconfig: paths.kubeconfig }).list(NODE),
   ]);
-  const nodes = machines.map(({ name, pid }): NodeStatus => {
+  const nodes = machines.map(({ addresses, name, pid }): NodeStatus => {
     const outer = supervisor === undefined || pid === undefined ? undefined : outerPid(supervisor, pid);
+    const netns = outer === undefined ? '' : `/proc/${outer}/ns/net`;
+    if (addresses !== undefined) return { name, netns, device: UPLINK_DEVICE, ready: pid !== undefined, addresses };
     const object = objects.items.find(({ metadata }) => metadata.name === name);
     return {
       name,
-      netns: outer === undefined ? '' : `/proc/${outer}/ns/net`,
+      netns,
       device: UPLINK_DEVICE,
       ready: object?.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false,
       addresses: (object?.status?.addresses ?? [])
@@ -54,7 +57,11 @@ export async function clusterStatus(paths: StatePaths, record: ClusterRecord): P
 /** Two tables for people. */
 export async function statusText(paths: StatePaths): Promise<string> {
   const client = connectKube({ kubeconfig: paths.kubeconfig });
-  const [nodes, pods] = await Promise.all([client.list(NODE), client.list(POD)]);
+  const [nodes, pods, machines] = await Promise.all([
+    client.list(NODE),
+    client.list(POD),
+    askControl<MachineState[]>(paths.control, 'GET', '/machines'),
+  ]);
   const nodeTable = table(['node', 'state', 'addresses', 'pods']);
   for (const { metadata, status } of nodes.items) {
     const ready =
@@ -64,6 +71,10 @@ export async function statusText(paths: StatePaths): Promise<string> {
       .map(({ address }) => address);
     const own = pods.items.filter(({ spec }) => spec.nodeName === metadata.name).length;
     nodeTable.push([metadata.name, mark(ready, ready ? 'ready' : 'not ready'), addresses.join(' '), String(own)]);
+  }
+  for (const { addresses, name, pid } of machines) {
+    if (addresses === undefined) continue;
+    nodeTable.push([name, mark(pid !== undefined, pid === undefined ? 'down' : 'machine'), addresses.join(' '), '']);
   }
   const podTable = table(['namespace', 'pod', 'state', 'restarts', 'node', 'address']);
   for (const pod of pods.items) {

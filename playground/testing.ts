@@ -32,6 +32,7 @@ export function testConfig(stateRoot: string, name: string, nodes: number): Play
     name,
     nodes: String(nodes),
     clusters: '1',
+    machines: '0',
     program: [],
     image: [],
     manifest: [],

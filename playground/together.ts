@@ -8,7 +8,8 @@ import { AmbitError, describeError } from '#lib/kit/error.ts';
 import { connectKube } from '#lib/kube/connect.ts';
 import { kindOf, POD } from '#lib/kube/kind.ts';
 import { requestPod } from '#lib/kube/port-forward.ts';
-import { READER, readerToken, remoteSecret } from '#lib/kube/remote-secret.ts';
+import { READER, remoteSecret } from '#lib/kube/remote-secret.ts';
+import { accountToken } from '#lib/kube/token.ts';
 import { loadKubeConfig } from '#lib/kube/transport.ts';
 import { API_PORT } from './cluster/app.ts';
 import type { Manifest } from './cluster/install.ts';
@@ -105,7 +106,7 @@ async function introduce(members: readonly Member[]): Promise<void> {
   await Promise.all(
     members.map(async (known) => {
       await using client = disposable(connectKube({ kubeconfig: known.paths.kubeconfig }));
-      const { token } = await readerToken(client.it, { namespace: MESH, name: READER }, TOKEN_SECONDS);
+      const { token } = await accountToken(client.it, { namespace: MESH, name: READER }, { seconds: TOKEN_SECONDS });
       const { cluster } = readAccess(known.paths.kubeconfig);
       const server = `https://${known.plan.fabric.ipv4}:${API_PORT}`;
       const authority = String(cluster['certificate-authority-data'] ?? '');

@@ -70,7 +70,7 @@ export class ClusterApp {
 
   constructor(options: ClusterOptions) {
     this.#options = options;
-    this.plan = planCluster(options.config.nodes, options.config.cluster);
+    this.plan = planCluster(options.config.nodes, options.config.cluster, options.config.machines);
   }
 
   /** Resolves when everything is ready; throws what is missing after the time limit. */
@@ -85,7 +85,7 @@ export class ClusterApp {
     await makeFabric(this.plan);
     report('fabric built');
     const kubeconfig = this.#startApi();
-    const machines = this.plan.nodes.map((node) => this.#boot(node));
+    const machines = this.#all.map((node) => this.#boot(node));
     await Promise.all([kubeconfig, ...machines]);
     report(`API server answers, ${this.plan.nodes.length} nodes booted`);
     const manifests = this.#manifests();
@@ -94,16 +94,21 @@ export class ClusterApp {
     await this.#untilReady(manifests);
   }
 
+  /** Everything that boots: nodes, and machines beside them. */
+  get #all(): readonly NodePlan[] {
+    return [...this.plan.nodes, ...this.plan.machines];
+  }
+
   get client(): KubeClient {
     if (this.#client === undefined) throw new AmbitError('PLAYGROUND_API', 'the API server is not up yet');
     return this.#client;
   }
 
   node(name: string): NodePlan {
-    const node = this.plan.nodes.find((candidate) => candidate.name === name);
+    const node = this.#all.find((candidate) => candidate.name === name);
     if (node !== undefined) return node;
     throw new AmbitError('PLAYGROUND_NODE', `there is no node ${name}`, {
-      advice: `name one of ${this.plan.nodes.map((each) => each.name).join(', ')}`,
+      advice: `name one of ${this.#all.map((each) => each.name).join(', ')}`,
     });
   }
 
@@ -208,10 +213,12 @@ export class ClusterApp {
       ...{ base: this.#base(node), plan: this.plan, node, stateDir, userxattr: unprivileged },
       visible: this.#visible(),
       cacheDir: config.cacheDir,
-      command: [
-        ...[process.execPath, '--disable-warning=ExperimentalWarning'],
-        ...[join(config.project, 'playground/kubelet/main.ts'), join(KUBELET_DIR, 'node.json')],
-      ],
+      command: this.plan.machines.includes(node)
+        ? ['sleep', 'infinity']
+        : [
+            ...[process.execPath, '--disable-warning=ExperimentalWarning'],
+            ...[join(config.project, 'playground/kubelet/main.ts'), join(KUBELET_DIR, 'node.json')],
+          ],
       env: { PATH: SYSTEM_PATH, NODE_COMPILE_CACHE: CACHE_DIR, HOME: '/root' },
       logFd: openSync(join(paths.logs, `${node.name}.log`), 'a', 0o640),
     });

@@ -9,6 +9,8 @@ export interface MachineState {
   readonly name: string;
   /** A process in the node's network, by the id it has in the cluster's PID namespace; undefined while the node is down. */
   readonly pid: number | undefined;
+  /** Of a machine that is no node; Kubernetes tells those of nodes. */
+  readonly addresses?: readonly string[];
 }
 
 const MAX_BODY_BYTES = 64 << 10;
@@ -34,7 +36,12 @@ export async function serveControl(app: ClusterApp, path: string): Promise<Serve
 
 async function answer(app: ClusterApp, method: string, url: string, body: string): Promise<unknown> {
   if (method === 'GET' && url === '/machines') {
-    return app.plan.nodes.map(({ name }): MachineState => ({ name, pid: app.machinePid(name) }));
+    const { machines, nodes } = app.plan;
+    const state = (name: string): MachineState => ({ name, pid: app.machinePid(name) });
+    return [
+      ...nodes.map(({ name }) => state(name)),
+      ...machines.map(({ ipv4, ipv6, name }) => ({ ...state(name), addresses: [ipv4, ipv6] })),
+    ];
   }
   if (method === 'POST' && url === '/break') return { done: await cause(app, JSON.parse(body) as Fault) };
   throw new AmbitError('CONTROL', `${method} ${url} is not served`);

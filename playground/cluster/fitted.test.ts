@@ -31,7 +31,7 @@ test('clusters of one machine have no address in common', () => {
   assert.equal(new Set(ranges).size, ranges.length);
   for (const plan of plans) {
     for (const node of plan.nodes) {
-      const [v4, v6] = node.podCidrs;
+      const [v4 = '', v6 = ''] = node.podCidrs;
       assert.ok(v4.startsWith(plan.podCidrs[0].slice(0, -'0.0/16'.length)), v4);
       assert.ok(v6.startsWith(plan.podCidrs[1].slice(0, -'::/48'.length)), v6);
     }

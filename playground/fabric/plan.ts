@@ -5,11 +5,12 @@
 
 export interface NodePlan {
   readonly name: string;
-  /** 1-based number of the node. */
+  /** 1-based number of the node; machines are numbered from 1001 on. */
   readonly index: number;
   readonly ipv4: string;
   readonly ipv6: string;
-  readonly podCidrs: readonly [v4: string, v6: string];
+  /** IPv4 and IPv6; none on a machine that is no node. */
+  readonly podCidrs: readonly string[];
 }
 
 export interface ClusterPlan {
@@ -27,6 +28,8 @@ export interface ClusterPlan {
   readonly dnsServiceIps: readonly [v4: string, v6: string];
   readonly domain: string;
   readonly nodes: readonly NodePlan[];
+  /** Machines on the nodes' network that Kubernetes knows nothing of. */
+  readonly machines: readonly NodePlan[];
 }
 
 export const FABRIC_V4_PREFIX = 16;
@@ -36,8 +39,11 @@ export const MAX_NODES = 64;
 /** The private range 172.16.0.0/12 has room for more; a laptop has not. */
 export const MAX_CLUSTERS = 4;
 
-/** The plan for `count` nodes named `node-1`, `node-2`, … of the cluster with this number. */
-export function planCluster(count: number, cluster = 1): ClusterPlan {
+export const MAX_MACHINES = 64;
+const FIRST_MACHINE = 1001;
+
+/** The plan for `count` nodes named `node-1`, `node-2`, … of the cluster with this number, and machines `vm-1`, `vm-2`, … */
+export function planCluster(count: number, cluster = 1, machines = 0): ClusterPlan {
   const [fabric, pods, services] = [17 + cluster, 243 + cluster, 95 + cluster];
   return {
     cluster,
@@ -58,5 +64,10 @@ export function planCluster(count: number, cluster = 1): ClusterPlan {
         podCidrs: [`10.${pods}.${index}.0/24`, `fd00:10:${pods}:${index.toString(16)}::/64`],
       };
     }),
+    machines: Array.from({ length: machines }, (_, i) => ({
+      ...{ name: `vm-${i + 1}`, index: FIRST_MACHINE + i, podCidrs: [] },
+      ipv4: `172.${fabric}.1.${i + 1}`,
+      ipv6: `fd00:172:${fabric}::1:${(i + 1).toString(16)}`,
+    })),
   };
 }
