@@ -77,6 +77,8 @@ const HISTORY_KINDS = [
   'authorizationPolicies',
   'peerAuthentications',
   'requestAuthentications',
+  'telemetries',
+  'proxyConfigs',
   'serviceEntries',
   'workloadEntries',
   'workloadGroups',

@@ -11,9 +11,11 @@ import {
   NAMESPACE,
   PEER_AUTHENTICATION,
   POD,
+  PROXY_CONFIG,
   SERVICE,
   SERVICE_ACCOUNT,
   SERVICE_ENTRY,
+  TELEMETRY,
   WORKLOAD_ENTRY,
   WORKLOAD_GROUP,
 } from '#lib/kube/kind.ts';
@@ -23,6 +25,7 @@ import { REVISION } from '#lib/model/object/names.ts';
 import {
   ENTRY_MANAGER,
   SERVICE_MANAGER,
+  TELEMETRY_MANAGER,
   WAYPOINT_POLICY_MANAGER,
   ZTUNNEL_POLICY_MANAGER,
 } from '#lib/model/report/report.ts';
@@ -71,6 +74,7 @@ export function createStatus(options: StatusOptions) {
         'istio.io/WaypointMissing': SERVICE_MANAGER,
         'istio.io/VisibilityApplied': SERVICE_MANAGER,
       }),
+      Telemetry: conditionTarget(informers.telemetries, { WaypointAccepted: TELEMETRY_MANAGER }),
       WorkloadEntry: conditionTarget(informers.workloadEntries, { 'istio.io/WaypointBound': ENTRY_MANAGER }),
     },
     kinds: {
@@ -82,6 +86,8 @@ export function createStatus(options: StatusOptions) {
       Service: SERVICE,
       ServiceAccount: SERVICE_ACCOUNT,
       ServiceEntry: SERVICE_ENTRY,
+      ProxyConfig: PROXY_CONFIG,
+      Telemetry: TELEMETRY,
       WorkloadEntry: WORKLOAD_ENTRY,
       WorkloadGroup: WORKLOAD_GROUP,
     },

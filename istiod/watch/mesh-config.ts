@@ -7,6 +7,7 @@ import { fail, ok, type Problem, type Result } from '#lib/kit/result.ts';
 import type { ConfigMap } from '#lib/kube/object.ts';
 import type { MeshSettings } from '#lib/model/mesh-settings.ts';
 import { readExtensionProviders } from './extension-providers.ts';
+import { readObservability } from './observability.ts';
 import { SettingsReader } from './settings-reader.ts';
 
 const KEY = 'mesh';
@@ -50,6 +51,9 @@ export function readMeshConfig(map: ConfigMap | undefined, defaults: MeshSetting
     problems.push({ object, field: `data.${KEY}: trustDomainAliases`, message: 'is no list of names' });
   }
   const reader = new SettingsReader(object, `data.${KEY}`, problems);
+  const complain = (field: string, message: string, fix: string): void => {
+    problems.push({ object, field: `data.${KEY}: ${field}`, message, fix });
+  };
   const result: MeshSettings = {
     ...defaults,
     discoverySelectors: reader.selectors('discoverySelectors', settings['discoverySelectors'] ?? []),
@@ -58,9 +62,8 @@ export function readMeshConfig(map: ConfigMap | undefined, defaults: MeshSetting
     trustDomain: nameOf('trustDomain', defaults.trustDomain),
     rootNamespace: nameOf('rootNamespace', defaults.rootNamespace),
     pathNormalisation: reader.pathNormalisation(settings['pathNormalization']) ?? defaults.pathNormalisation,
-    extensionProviders: readExtensionProviders(settings['extensionProviders'], (field, message, fix) => {
-      problems.push({ object, field: `data.${KEY}: ${field}`, message, fix });
-    }),
+    extensionProviders: readExtensionProviders(settings['extensionProviders'], complain),
+    ...readObservability(settings, defaults, complain),
     trustDomainAliases: Array.isArray(aliases) ? aliases.map(String) : [],
   };
   const [first, ...rest] = problems;

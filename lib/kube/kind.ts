@@ -90,6 +90,8 @@ export const REQUEST_AUTHENTICATION = kindOf(
   'RequestAuthentication',
   'requestauthentications',
 );
+export const TELEMETRY = kindOf('telemetry.istio.io', 'v1', 'Telemetry', 'telemetries');
+export const PROXY_CONFIG = kindOf('networking.istio.io', 'v1beta1', 'ProxyConfig', 'proxyconfigs');
 export const GATEWAY = kindOf('gateway.networking.k8s.io', 'v1', 'Gateway', 'gateways');
 export const GATEWAY_CLASS = kindOf('gateway.networking.k8s.io', 'v1', 'GatewayClass', 'gatewayclasses', false);
 

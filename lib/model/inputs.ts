@@ -6,6 +6,7 @@
 import type { Collection, Source } from '#lib/collections/collection.ts';
 import type { Graph } from '#lib/collections/graph.ts';
 import type { ConfigMap } from './gateway/parameters.ts';
+import type { ProxyConfigObject } from './gateway/proxy-config.ts';
 import type { NamedData } from './l7/named-data.ts';
 import { DEFAULT_SETTINGS, type MeshSettings, SETTINGS } from './mesh-settings.ts';
 import type { ServiceEntry, WorkloadEntry, WorkloadGroup } from './object/entry.ts';
@@ -27,6 +28,7 @@ import type { BackendTlsPolicy } from './route/backend-tls.ts';
 import type { DestinationRule } from './route/destination-rule-spec.ts';
 import type { GrpcRoute, HttpRoute, ReferenceGrant, StreamRoute } from './route/spec.ts';
 import type { VirtualService } from './route/virtual-service-spec.ts';
+import type { TelemetryObject } from './telemetry/telemetry-spec.ts';
 import type { Gateway } from './waypoint/gateway.ts';
 
 /** What objects of a list do not say of themselves. The type parameter is carried at compile time only. */
@@ -66,6 +68,8 @@ export const INPUT_KINDS = {
   tcpRoutes: input<StreamRoute>(GATEWAY_API, 'TCPRoute'),
   backendTlsPolicies: input<BackendTlsPolicy>(GATEWAY_API, 'BackendTLSPolicy'),
   requestAuthentications: input<RequestAuthentication>(SECURITY, 'RequestAuthentication'),
+  telemetries: input<TelemetryObject>('telemetry.istio.io/v1', 'Telemetry'),
+  proxyConfigs: input<ProxyConfigObject>('networking.istio.io/v1beta1', 'ProxyConfig'),
   virtualServices: input<VirtualService>(NETWORKING, 'VirtualService'),
   destinationRules: input<DestinationRule>(NETWORKING, 'DestinationRule'),
   referenceGrants: input<ReferenceGrant>('gateway.networking.k8s.io/v1beta1', 'ReferenceGrant'),

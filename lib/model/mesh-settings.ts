@@ -4,7 +4,9 @@
 
 import type { PathNormalisation, Provider } from '#lib/mesh/http/waypoint.ts';
 import { DEFAULT_TRUST_DOMAIN } from '#lib/mesh/identity.ts';
+import { NO_PROXY_VALUES, type ProxyValues } from './gateway/proxy-config.ts';
 import type { LabelSelector } from './object/label-selector.ts';
+import type { CustomTagSpec } from './telemetry/telemetry-spec.ts';
 
 export interface MeshSettings {
   readonly clusterId: string;
@@ -31,6 +33,19 @@ export interface MeshSettings {
   readonly pathNormalisation: PathNormalisation;
   /** Whom waypoints may ask or tell something. */
   readonly extensionProviders: readonly ExtensionProvider[];
+  /** Access log of waypoints: '' leaves it to the proxies' own settings. */
+  readonly accessLog: {
+    readonly file: string;
+    readonly format: string;
+    readonly json: boolean;
+    readonly jsonFields: Readonly<Record<string, string>>;
+  };
+  /** Who is told where no Telemetry names anybody: names of extension providers. */
+  readonly defaultProviders: { readonly tracing: readonly string[]; readonly accessLogging: readonly string[] };
+  /** Of requests that carry no decision (PILOT_TRACE_SAMPLING), 0 to 1; and tags of all spans. */
+  readonly tracing: { readonly share: number; readonly tags: Readonly<Record<string, CustomTagSpec>> };
+  /** How proxies run, where no ProxyConfig says. */
+  readonly proxy: ProxyValues;
   /** Gateways of Istio's own classes are left to an Istio beside (AMBIT_OWN_GATEWAY_CLASSES_ONLY). */
   readonly ownClassesOnly: boolean;
   /** Image of the proxies that are run for Gateways (AMBIT_WAYPOINT_IMAGE). */
@@ -89,6 +104,10 @@ export const DEFAULT_SETTINGS: MeshSettings = {
   dryRunPolicies: false,
   pathNormalisation: 'base',
   extensionProviders: [],
+  accessLog: { file: '', format: '', json: false, jsonFields: {} },
+  defaultProviders: { tracing: [], accessLogging: [] },
+  tracing: { share: 0.01, tags: {} },
+  proxy: NO_PROXY_VALUES,
   ownClassesOnly: false,
   proxyImage: 'ambit/waypoint:0.1.0',
   systemNamespace: 'istio-system',

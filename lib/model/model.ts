@@ -84,6 +84,8 @@ export function createModel(graph: Graph, inputs: ModelInputs, schemas = new Sch
   const config = <T extends KubeObject>(name: string, objects: Collection<T>): Collection<T> =>
     discoveredConfig(graph, name, objects, inputs, settings, ownership);
   const authorizationPolicies = config('authorization policies', inputs.authorizationPolicies);
+  const telemetries = config('telemetries', inputs.telemetries);
+  const proxyConfigs = config('proxy configs', inputs.proxyConfigs);
   const peerAuthentications = config('peer authentications', inputs.peerAuthentications);
   const serviceEntries = config('service entries', inputs.serviceEntries);
   const workloadEntries = config('workload entries', inputs.workloadEntries);
@@ -131,7 +133,9 @@ export function createModel(graph: Graph, inputs: ModelInputs, schemas = new Sch
     distant,
     waypoints,
   });
-  const ownGateways = createGateways(graph, { inputs, settings, ownership, gateways, pods, services });
+  const ownGateways = createGateways(graph, {
+    ...{ inputs, settings, ownership, gateways, pods, services, proxyConfigs },
+  });
   const fronts = new WaypointsOfServices(graph, meshServices.services, waypoints);
   const routes = createRoutes(graph, {
     inputs,
@@ -172,6 +176,7 @@ export function createModel(graph: Graph, inputs: ModelInputs, schemas = new Sch
       authorizationPolicies,
       requestAuthentications: config('request authentications', inputs.requestAuthentications),
       keySets: inputs.keySets,
+      telemetries,
       policies: config('backend tls policies', inputs.backendTlsPolicies),
       serviceOf: routes.serviceOf,
       namedData: inputs.namedData,
@@ -183,6 +188,7 @@ export function createModel(graph: Graph, inputs: ModelInputs, schemas = new Sch
       inputs,
       settings,
       authorizationPolicies,
+      telemetries,
       peerAuthentications,
       pods,
       services,

@@ -109,6 +109,15 @@ spec: {clusterIP: 10.0.0.1, ports: [{name: http, port: 80}]}
     /^Error \[IST0173\] \(DestinationRule shop\/r\) subset new selects none of the pods of web/,
   ],
   [
+    'IST0157: a provider of telemetry that is none',
+    `${TELEMETRY('a', '{tracing: [{providers: [{name: nobody}]}]}')}---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+`,
+    /^Warning \[IST0157\] \(Telemetry shop\/a\) .*nobody/,
+  ],
+  [
     'IST0159: two Telemetries that select the same pods',
     ['a', 'b'].map((name) => TELEMETRY(name, '{selector: {matchLabels: {app: web}}}')).join('---\n'),
     /^Error \[IST0159\] \(Telemetry shop\/b\) selects the same pods, as Telemetry shop\/a is/,

@@ -20,6 +20,7 @@ const TELLING = table<readonly string[]>({
   ServiceEntry: ['istio.io/WaypointBound'],
   WorkloadEntry: ['istio.io/WaypointBound'],
   AuthorizationPolicy: ['ZtunnelAccepted', 'WaypointAccepted'],
+  Telemetry: ['WaypointAccepted'],
   Gateway: ['Accepted', 'Programmed', 'ResolvedRefs'],
   HTTPRoute: ['Accepted', 'ResolvedRefs'],
   GRPCRoute: ['Accepted', 'ResolvedRefs'],

@@ -15,6 +15,7 @@ export const CODES = {
   IST0125: 'InvalidAnnotation',
   IST0127: 'NoMatchingWorkloadsFound',
   IST0149: 'JwtClaimBasedRoutingWithoutRequestAuthN',
+  IST0157: 'InvalidTelemetryProvider',
   IST0159: 'ConflictingTelemetryWorkloadSelectors',
   IST0160: 'MultipleTelemetriesWithoutWorkloadSelectors',
   IST0166: 'IneffectiveSelector',
@@ -49,6 +50,8 @@ export function findingOf(problem: FileProblem): Finding {
       return found('IST0101', 'Error');
     case 'NothingSelected':
       return found('IST0127', 'Warning');
+    case 'ProviderNotUsable':
+      return found('IST0157', 'Warning');
     case 'NeedsWaypoint':
     case 'WaypointNotBound':
     case 'UnsupportedValue':

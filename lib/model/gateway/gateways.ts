@@ -5,16 +5,18 @@
 import type { Collection, Fetch } from '#lib/collections/collection.ts';
 import type { Graph } from '#lib/collections/graph.ts';
 import type { Problem } from '#lib/kit/result.ts';
+import { own as ownValue } from '#lib/kit/table.ts';
 import type { EffectiveSettings, ModelInputs, SettingsCollection } from '../inputs.ts';
 import { GATEWAY_NAME, REVISION } from '../object/names.ts';
-import { type CustomObject, keyBeside, label, namespaceOf, type Pod, type Service } from '../object/object.ts';
+import { byAge, type CustomObject, keyBeside, label, namespaceOf, type Pod, type Service } from '../object/object.ts';
 import { isOwn, type OwnershipCollection, ownershipIn } from '../revision.ts';
 import { settingsIn } from '../scope.ts';
 import type { Gateway } from '../waypoint/gateway.ts';
 import { type GatewayProfile, profileOf, profiles } from './classes.ts';
 import { condition, type GatewayStatus, gatewayStatus, isSupplied, type StatusCondition } from './gateway-status.ts';
 import { type ConfigMap, defaultsOfClass, type Overlays, parametersOf, readOverlays } from './parameters.ts';
-import { type PlannedObject, renderGateway } from './render.ts';
+import { annotatedValues, mergeValues, type ProxyConfigObject, type ProxyValues, valuesOf } from './proxy-config.ts';
+import { type PlannedObject, renderGateway, templateLabels } from './render.ts';
 import { objectName } from './render-metadata.ts';
 
 export interface GatewaySources {
@@ -24,6 +26,7 @@ export interface GatewaySources {
   readonly gateways: Collection<Gateway>;
   readonly pods: Collection<Pod>;
   readonly services: Collection<Service>;
+  readonly proxyConfigs: Collection<ProxyConfigObject>;
 }
 
 /** What is to run for a Gateway. */
@@ -64,13 +67,38 @@ export function createGateways(graph: Graph, sources: GatewaySources): GatewayCo
     const profile = profileOf(gateway, gatewayClass, profiles(mesh.ownClassesOnly));
     return profile !== undefined && isOfRevision(gateway, sources, fetch) ? { gateway, profile } : undefined;
   });
+  const configs = graph.index('proxy configs by namespace', sources.proxyConfigs, (config) => [namespaceOf(config)]);
+  /** The root namespace's, the namespace's, the Gateway's own annotation, and what selects its pods: the oldest of each. */
+  const proxyValues = (gateway: Gateway, labels: Readonly<Record<string, string>>, fetch: Fetch): ProxyValues[] => {
+    const { rootNamespace } = settingsIn(settings, fetch);
+    const within = (namespace: string, selecting: boolean): ProxyValues[] =>
+      [...fetch.lookup(configs, namespace)]
+        .sort(byAge)
+        .filter(({ spec }) => {
+          const wanted = Object.entries(spec?.selector?.matchLabels ?? {});
+          return wanted.length > 0 === selecting && wanted.every(([key, value]) => ownValue(labels, key) === value);
+        })
+        .slice(0, 1)
+        .map(valuesOf);
+    const namespace = namespaceOf(gateway);
+    return [
+      ...within(rootNamespace, false),
+      ...(namespace === rootNamespace ? [] : within(namespace, false)),
+      annotatedValues(gateway),
+      ...within(namespace, true),
+    ];
+  };
   const plans = graph.map('gateway plans', own, ({ gateway, profile }, _key, fetch): GatewayPlan | undefined => {
     if (isSupplied(gateway)) return undefined;
     const overlays = overlaysFor(gateway, inputs, settings, fetch);
     const { name: gatewayName, uid = '' } = gateway.metadata;
     const common = { namespace: namespaceOf(gateway), gateway: gatewayName, uid, profile };
     if (!overlays.ok) return { ...common, objects: [], problems: overlays.problems };
-    const objects = renderGateway(gateway, profile, overlays.value, renderSettings(settingsIn(settings, fetch)));
+    const mesh = settingsIn(settings, fetch);
+    const rendering = renderSettings(mesh);
+    const labels = templateLabels(gateway, profile, rendering);
+    const proxy = mergeValues([mesh.proxy, ...proxyValues(gateway, labels, fetch)]);
+    const objects = renderGateway(gateway, profile, overlays.value, { ...rendering, proxy });
     return { ...common, objects, problems: [] };
   });
   const podsOf = graph.index('pods by gateway', pods, (pod) => {

@@ -2,8 +2,10 @@
 //
 // The pod of a waypoint: what it is told by its environment, which files it gets, what it may do.
 
+import { own } from '#lib/kit/table.ts';
 import { namespaceOf } from '../object/object.ts';
 import type { Gateway } from '../waypoint/gateway.ts';
+import type { ProxyValues } from './proxy-config.ts';
 import { accountName, objectName } from './render-metadata.ts';
 
 export const METRICS_PORT = 15020;
@@ -22,6 +24,8 @@ export interface RenderSettings {
   readonly clusterId: string;
   readonly network: string;
   readonly revision: string;
+  /** Of ProxyConfig. */
+  readonly proxy: ProxyValues;
 }
 
 type Variable = { readonly name: string } & (
@@ -46,6 +50,9 @@ function environment(gateway: Gateway, settings: RenderSettings): Variable[] {
     ISTIO_META_MESH_ID: settings.trustDomain,
     ISTIO_META_INTERCEPTION_MODE: 'REDIRECT',
     ...(settings.network === '' ? {} : { NETWORK: settings.network, ISTIO_META_NETWORK: settings.network }),
+    // 0 is one for each processor, as it is without a word.
+    ...((settings.proxy.concurrency ?? 0) > 0 ? { AMBIT_WORKERS: String(settings.proxy.concurrency) } : {}),
+    ...settings.proxy.environment,
   };
   const fields: Record<string, string> = {
     POD_NAME: 'metadata.name',
@@ -59,7 +66,8 @@ function environment(gateway: Gateway, settings: RenderSettings): Variable[] {
   };
   return [
     ...Object.entries(fields).map(([key, fieldPath]) => ({ name: key, valueFrom: { fieldRef: { fieldPath } } })),
-    ...Object.entries(values).map(([key, value]) => ({ name: key, value })),
+    // Who a pod is comes from the pod.
+    ...Object.entries(values).flatMap(([key, value]) => (own(fields, key) === undefined ? [{ name: key, value }] : [])),
   ];
 }
 

@@ -66,16 +66,7 @@ function deployment(
     selector: { matchLabels: selector },
     template: {
       metadata: {
-        labels: {
-          ...copiedLabels(gateway),
-          'sidecar.istio.io/inject': 'false',
-          [names.DATAPLANE_MODE]: 'none',
-          [names.CANONICAL_NAME]: name,
-          [names.CANONICAL_REVISION]: 'latest',
-          [names.REVISION]: settings.revision === '' ? 'default' : settings.revision,
-          ...(settings.network === '' ? {} : { [names.NETWORK]: settings.network }),
-          ...identifyingLabels(gateway, profile),
-        },
+        labels: templateLabels(gateway, profile, settings),
         annotations: {
           ...copiedAnnotations(gateway),
           'prometheus.io/scrape': 'true',
@@ -92,6 +83,24 @@ function deployment(
     kind: 'Deployment',
     metadata: plannedMeta(gateway, profile, name),
     spec,
+  };
+}
+
+/** Labels of the pods. */
+export function templateLabels(
+  gateway: Gateway,
+  profile: GatewayProfile,
+  settings: Pick<RenderSettings, 'network' | 'revision'>,
+): Readonly<Record<string, string>> {
+  return {
+    ...copiedLabels(gateway),
+    'sidecar.istio.io/inject': 'false',
+    [names.DATAPLANE_MODE]: 'none',
+    [names.CANONICAL_NAME]: objectName(gateway),
+    [names.CANONICAL_REVISION]: 'latest',
+    [names.REVISION]: settings.revision === '' ? 'default' : settings.revision,
+    ...(settings.network === '' ? {} : { [names.NETWORK]: settings.network }),
+    ...identifyingLabels(gateway, profile),
   };
 }
 

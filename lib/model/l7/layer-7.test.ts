@@ -220,6 +220,7 @@ test('extension providers are told with the service that has their host, and eve
   assert.deepEqual(
     providers.map(({ name, target }) => [name, target?.service, target?.port]),
     [
+      ['envoy', undefined, undefined],
       ['far', undefined, undefined],
       ['here', PAY, 9000],
       ['plain', PAY, 9000],

@@ -6,22 +6,26 @@
 import type { Collection } from '#lib/collections/collection.ts';
 import type { Graph } from '#lib/collections/graph.ts';
 import type { RouteTable } from '#lib/mesh/http/route-table.ts';
-import type { Telemetry } from '#lib/mesh/http/telemetry.ts';
 import { convertAccessPolicy } from '../policy/access-policy.ts';
 import { type AuthorizationPolicy, targetRefsOf } from '../policy/authorization-spec.ts';
 import { settingsIn } from '../scope.ts';
+import { createTelemetry, type TelemetrySources } from '../telemetry/telemetry.ts';
 import { enforcers } from './access.ts';
 import { BackendTls, type BackendTlsSources, type PolicyStatus } from './backend-tls.ts';
 import type { NamedRef } from './named-data.ts';
 import { createProviders } from './providers.ts';
-import { ACCESS_POLICY, ROUTE_TABLE, TELEMETRY, WAYPOINT } from './resource.ts';
+import { ACCESS_POLICY, ROUTE_TABLE, WAYPOINT } from './resource.ts';
 import { type ScopedType, scopedType, scopedValues } from './scoped.ts';
 import { Senders, serviceOfTable } from './senders.ts';
 import { waypointSettings } from './settings.ts';
 import { createTokens, type KeySetRef, type TokenSources } from './tokens.ts';
 import { createTraffic, type TrafficSources, wantedCredentials } from './traffic-policies.ts';
 
-export interface Layer7Sources extends TokenSources, Omit<TrafficSources, 'senders' | 'backendTls'>, BackendTlsSources {
+export interface Layer7Sources
+  extends TokenSources,
+    Pick<TelemetrySources, 'telemetries'>,
+    Omit<TrafficSources, 'senders' | 'backendTls'>,
+    BackendTlsSources {
   readonly tables: Collection<RouteTable>;
   readonly authorizationPolicies: Collection<AuthorizationPolicy>;
 }
@@ -60,7 +64,7 @@ export function createLayer7(graph: Graph, sources: Layer7Sources): Layer7Collec
       return new Map([...found].map(([gateway, services]) => [gateway, convertAccessPolicy(object, mesh, services)]));
     }),
     tokens.type,
-    scopedType(graph, TELEMETRY, graph.constant<Telemetry>('telemetry', []), () => []),
+    createTelemetry(graph, { ...sources, providers }),
   ];
   return {
     types,

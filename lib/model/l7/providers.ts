@@ -5,10 +5,12 @@
 
 import type { Collection } from '#lib/collections/collection.ts';
 import type { Graph } from '#lib/collections/graph.ts';
-import type { Provider } from '#lib/mesh/http/waypoint.ts';
+import { BLANK_PROVIDER, type Provider } from '#lib/mesh/http/waypoint.ts';
 import type { Service } from '#lib/mesh/service.ts';
-import type { SettingsCollection } from '../inputs.ts';
+import type { EffectiveSettings, SettingsCollection } from '../inputs.ts';
+import type { ExtensionProvider } from '../mesh-settings.ts';
 import { resolveHost } from '../route/resolve-host.ts';
+import { MESH_LOG } from '../telemetry/merge.ts';
 
 interface ProviderSources {
   readonly settings: SettingsCollection;
@@ -20,7 +22,7 @@ interface ProviderSources {
 export function createProviders(graph: Graph, { services, settings }: ProviderSources): Collection<Provider> {
   const byHostname = graph.index('services by hostname, for providers', services, ({ hostname }) => [hostname]);
   return graph.flatMap('extension providers', settings, (mesh, _key, fetch) =>
-    mesh.extensionProviders.map(({ port, service, ...provider }): [string, Provider] => {
+    withMeshLog(mesh).map(({ port, service, ...provider }): [string, Provider] => {
       const slash = service.indexOf('/');
       const [namespace, name] = [service.slice(0, Math.max(0, slash)), service.slice(slash + 1)];
       const host = resolveHost(name, namespace || mesh.rootNamespace, mesh.domain);
@@ -29,4 +31,13 @@ export function createProviders(graph: Graph, { services, settings }: ProviderSo
       return [provider.name, { ...provider, target }];
     }),
   );
+}
+
+/** The mesh's own access log is a provider, too, unless somebody else has its name. */
+function withMeshLog({ accessLog, extensionProviders }: EffectiveSettings): readonly ExtensionProvider[] {
+  if (extensionProviders.some(({ name }) => name === MESH_LOG)) return extensionProviders;
+  const { file, format, json, jsonFields } = accessLog;
+  const path = file === '' ? '/dev/stdout' : file;
+  const own = { ...BLANK_PROVIDER, name: MESH_LOG, kind: 'file-log' as const, path, format, json, jsonFields };
+  return [...extensionProviders, { ...own, service: '', port: 0 }];
 }

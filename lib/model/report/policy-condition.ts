@@ -46,8 +46,8 @@ export function policyCondition(
 }
 
 /** One condition for all target references: True if any is bound. */
-export function targetCondition({ standings }: Targets): ReportedCondition[] {
-  const accepted = { type: 'WaypointAccepted', manager: WAYPOINT_POLICY_MANAGER };
+export function targetCondition({ standings }: Targets, manager = WAYPOINT_POLICY_MANAGER): ReportedCondition[] {
+  const accepted = { type: 'WaypointAccepted', manager };
   const failed = standings.filter((one) => one.standing !== 'bound');
   if (failed.length === 0) {
     const message = `bound to ${standings.map((one) => one.text).join(', ')}`;

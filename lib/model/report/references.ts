@@ -37,7 +37,8 @@ export interface References {
   /** Accounts, namespaces and selectors of a policy. */
   ofPolicy(object: AuthorizationPolicy, fetch: Fetch): ObjectProblem[];
   ofPeer(object: PeerAuthentication, fetch: Fetch): ObjectProblem[];
-  targetsOf(object: AuthorizationPolicy, fetch: Fetch): Targets;
+  /** Of an object of any kind that has `targetRefs`. */
+  targetsOf(object: Pick<AuthorizationPolicy, 'metadata' | 'kind' | 'spec'>, fetch: Fetch): Targets;
 }
 
 export function createReferences(graph: Graph, sources: ReferenceSources): References {

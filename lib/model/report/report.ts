@@ -38,6 +38,7 @@ export interface ObjectReport {
 export const SERVICE_MANAGER = 'istio-ambient-service';
 export const ENTRY_MANAGER = 'istio-ambient-workloadentry';
 export const ZTUNNEL_POLICY_MANAGER = 'istio-ambient-ztunnel-policy';
+export const TELEMETRY_MANAGER = 'ambit-istiod-telemetry';
 export const WAYPOINT_POLICY_MANAGER = 'istio-ambient-waypoint-policy';
 
 function reportKey({ kind, namespace, name }: ReportedObject): string {
@@ -83,4 +84,9 @@ export function keyed<T extends KubeObject>(
     const out = object.cluster === undefined ? report(object, key, fetch) : undefined;
     return out === undefined ? [] : [[reportKey(out.object), out] as const];
   });
+}
+
+/** Whether the object has the shape that everything but its schema believes in. */
+export function readable(problems: readonly ObjectProblem[]): boolean {
+  return !problems.some((problem) => problem.code === 'SchemaViolation');
 }

@@ -11,8 +11,8 @@ import type { ConvertedPolicy } from '../policy/authorization-policy.ts';
 import type { AuthorizationPolicy } from '../policy/authorization-spec.ts';
 import type { PeerAuthentication } from '../policy/peer-authentication.ts';
 import { ingressUsesWaypoint } from '../service/services.ts';
+import type { TelemetryObject } from '../telemetry/telemetry-spec.ts';
 import { validateObject } from '../validate/object.ts';
-import type { ObjectProblem } from '../validate/problem.ts';
 import type { SchemaChecker } from '../validate/schema.ts';
 import type { WaypointBinding } from '../waypoint/binding.ts';
 import type { Waypoint } from '../waypoint/gateway.ts';
@@ -20,11 +20,13 @@ import { bindingConditions, bindingProblems } from './binding.ts';
 import { createEntryReports } from './entries.ts';
 import { policyCondition, targetCondition } from './policy-condition.ts';
 import { createReferences } from './references.ts';
-import { keyed, type ObjectReport, reportOf, SERVICE_MANAGER } from './report.ts';
+import { keyed, type ObjectReport, readable, reportOf, SERVICE_MANAGER } from './report.ts';
+import { createTelemetryReports } from './telemetry.ts';
 
 export type { ObjectReport, ReportedCondition } from './report.ts';
 
 export interface ReportSources {
+  readonly telemetries: Collection<TelemetryObject>;
   readonly schemas: SchemaChecker;
   readonly inputs: ModelInputs;
   readonly settings: SettingsCollection;
@@ -98,10 +100,10 @@ export function createReports(graph: Graph, sources: ReportSources): Collection<
     policyReports,
     peerReports,
     ...entryReports,
+    createTelemetryReports(graph, sources, references),
+    keyed(graph, 'proxy config reports', inputs.proxyConfigs, (object) => {
+      const typed = asKind(object, 'proxyConfigs');
+      return reportOf(typed, validateObject(typed, schemas));
+    }),
   ]);
-}
-
-/** Whether the object has the shape that everything but its schema believes in. */
-function readable(problems: readonly ObjectProblem[]): boolean {
-  return !problems.some((problem) => problem.code === 'SchemaViolation');
 }

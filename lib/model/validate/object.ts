@@ -9,9 +9,11 @@ import { checkAuthorizationPolicy } from './authorization-policy.ts';
 import { checkMetadata } from './metadata.ts';
 import { checkPeerAuthentication } from './peer-authentication.ts';
 import { type ObjectProblem, ProblemList } from './problem.ts';
+import { checkProxyConfig } from './proxy-config.ts';
 import { checkRequestAuthentication } from './request-authentication.ts';
 import type { SchemaChecker } from './schema.ts';
 import { checkServiceEntry } from './service-entry.ts';
+import { checkTelemetry } from './telemetry.ts';
 import { checkWorkloadEntry, checkWorkloadGroup } from './workload-entry.ts';
 
 const DNS_NAME = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/;
@@ -39,6 +41,8 @@ const MEANINGS: Readonly<Record<string, Check<never>>> = {
   'security.istio.io/AuthorizationPolicy': checkAuthorizationPolicy,
   'security.istio.io/PeerAuthentication': checkPeerAuthentication,
   'security.istio.io/RequestAuthentication': checkRequestAuthentication,
+  'telemetry.istio.io/Telemetry': checkTelemetry,
+  'networking.istio.io/ProxyConfig': checkProxyConfig,
   'networking.istio.io/ServiceEntry': checkServiceEntry,
   'networking.istio.io/WorkloadEntry': checkWorkloadEntry,
   'networking.istio.io/WorkloadGroup': checkWorkloadGroup,

@@ -22,7 +22,10 @@ export type ProblemCode =
   | 'NeedsWaypoint'
   | 'UnsupportedValue'
   | 'WiderThanMeant'
-  | 'WaypointNotBound';
+  | 'WaypointNotBound'
+  | 'ProviderNotUsable'
+  | 'SelectorShared'
+  | 'ScopeShared';
 
 export interface ObjectProblem extends Problem {
   readonly object: string;
