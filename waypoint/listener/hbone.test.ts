@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The waypoint as a waypoint: tunnels in and out, each end proven by certificate, Node's own TLS and HTTP/2 as the peers.
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createHttp, request as httpRequest, type IncomingMessage } from 'node:http';
 import {
   type ClientHttp2Session,
@@ -10,20 +11,26 @@ import {
   type IncomingHttpHeaders,
   type ServerHttp2Stream,
 } from 'node:http2';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { after, before, test } from 'node:test';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { assembleCertificate } from '#lib/identity/certificate.ts';
-import { generateKey, keyToPem } from '#lib/identity/key.ts';
+import { generateKey, keyToPem, signingKeyFromPem } from '#lib/identity/key.ts';
 import { createTestAuthority } from '#lib/identity/test-authority.ts';
+import { x509 } from '#lib/identity/x509.ts';
 import { until } from '#lib/testkit/until.ts';
 import { backendOf, serviceOf, WaypointProgram } from '#lib/testkit/waypoint.ts';
+import { encodePem } from '#lib/wire/pem.ts';
 
 // Addresses of this process's own on loopback, since tunnels have a fixed port.
 const NET = `127.${64 + (process.pid & 63)}.${(process.pid >> 6) & 255}`;
 const SERVER_IP = `${NET}.5`;
 const VIP = `${NET}.80`;
 const HBONE_PORT = 15008;
+const FOLDER = mkdtempSync(join(tmpdir(), 'ambit-crl-'));
+const CRL_FILE = join(FOLDER, 'crl.pem');
 
 interface Credentials {
   readonly key: string;
@@ -38,6 +45,21 @@ async function credentialsOf(uri: string): Promise<Credentials> {
   const result = assembleCertificate(uri, await keyToPem(keys.privateKey), answer, true);
   assert.ok(result.ok);
   return { key: result.value.keyPem, cert: result.value.chainPem, ca: result.value.rootsPem };
+}
+
+/** A list of the test authority's own that takes these certificates back, where the waypoint looks for one. */
+async function revoke(chains: readonly string[]): Promise<void> {
+  const { material } = await createTestAuthority();
+  const { algorithm, key } = await signingKeyFromPem(material.keyPem);
+  const list = await x509.X509CrlGenerator.create({
+    issuer: new x509.X509Certificate(material.certificatePem).subject,
+    signingKey: key,
+    signingAlgorithm: algorithm,
+    thisUpdate: new Date(Date.now() - 60_000),
+    nextUpdate: new Date(Date.now() + 3_600_000),
+    entries: chains.map((pem) => ({ serialNumber: new x509.X509Certificate(pem).serialNumber })),
+  });
+  writeFileSync(CRL_FILE, encodePem('X509 CRL', new Uint8Array(list.rawData)));
 }
 
 let program: WaypointProgram;
@@ -95,24 +117,25 @@ before(async () => {
       },
       settings: { forwardClientIdentity: true },
     },
-    { FAKE_CA: 'true', POD_NAMESPACE: 'default', SERVICE_ACCOUNT: 'waypoint' },
+    { FAKE_CA: 'true', POD_NAMESPACE: 'default', SERVICE_ACCOUNT: 'waypoint', CRL_PATH: CRL_FILE },
   );
 });
 after(async () => {
   for (const session of sessions) session.destroy();
+  rmSync(FOLDER, { recursive: true, force: true });
   await program?.stop();
   tunnels?.close();
   application.closeAllConnections();
 });
 
 /** A tunnel to the waypoint as that identity. */
-async function tunnelAs(uri: string): Promise<ClientHttp2Session> {
+async function tunnelAs(uri: string, credentials?: Credentials): Promise<ClientHttp2Session> {
   const socket = connectTls({
     port: program.port('mesh'),
     host: '127.0.0.1',
     ALPNProtocols: ['h2'],
     checkServerIdentity: () => undefined,
-    ...(await credentialsOf(uri)),
+    ...(credentials ?? (await credentialsOf(uri))),
   });
   await new Promise((resolve, reject) => socket.once('secureConnect', resolve).once('error', reject));
   assert.match(
@@ -202,6 +225,21 @@ test('a client of another trust domain gets no tunnel', async () => {
     ...(await credentialsOf('spiffe://elsewhere/ns/default/sa/client')),
   });
   await new Promise((resolve) => socket.once('close', resolve).on('error', () => {}));
+});
+
+test('a client whose certificate is taken back loses its tunnel and gets no other, and nobody else does', async () => {
+  const [lost, kept] = ['lost', 'kept'].map((name) => `spiffe://cluster.local/ns/default/sa/${name}`);
+  const credentials = await credentialsOf(lost!);
+  const [session, other] = [await tunnelAs(lost!, credentials), await tunnelAs(kept!)];
+  for (const one of [session, other]) assert.equal((await get(one, '/before')).status, 200);
+  await revoke([credentials.cert]);
+  await until('the tunnel has ended', () => session.destroyed || session.closed);
+  assert.equal((await get(other, '/after')).status, 200);
+  const again = await tunnelAs(lost!, credentials);
+  await until('the next one is refused', () => again.destroyed || again.closed);
+  await until('both are counted', async () =>
+    /istio_crl_policy_rejections_total\{reporter="destination"\} 2/.test(await program.metrics()),
+  );
 });
 
 test('when it ends, what is under way is finished, and nothing new is taken', async () => {
