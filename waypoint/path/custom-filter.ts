@@ -8,6 +8,7 @@ import {
   type CheckDenial,
   changesOf,
   editQuery,
+  type HeaderOption,
 } from '#lib/mesh/http/external-check.ts';
 import type { Provider } from '#lib/mesh/http/waypoint.ts';
 import { NO_PROOF } from '#lib/mesh/proof.ts';
@@ -41,6 +42,11 @@ const TOO_LARGE: Refusal = {
   flags: '',
   details: 'request_payload_too_large',
 };
+
+/** What stands in the answer's head is not known yet, so nothing can depend on it. */
+function unconditional(option: HeaderOption): HeaderOption {
+  return option.action === 'add-if-absent' ? { ...option, action: 'append' } : option;
+}
 
 /** One request and those it is asked about. */
 class Checking implements Waiting, InquiryOwner {
@@ -108,7 +114,8 @@ class Checking implements Waiting, InquiryOwner {
     const { request } = exchange;
     if (headers.length + remove.length > 0)
       request.authorise(changesOf(headers, remove, (name) => request.header(name) !== undefined));
-    if (responseHeaders.length > 0) exchange.changeResponse(changesOf(responseHeaders, [], () => true));
+    if (responseHeaders.length > 0)
+      exchange.changeResponse(changesOf(responseHeaders.map(unconditional), [], () => true));
     request.path = editQuery(request.path, setQuery, removeQuery);
   }
 

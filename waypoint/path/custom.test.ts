@@ -59,7 +59,10 @@ const answers: Record<string, Answer | 'silence' | 'failure'> = {
           option('host', 'elsewhere'),
         ],
         headersToRemove: ['X-Secret', 'host'],
-        responseHeadersToAdd: [option('x-answered', 'for eve')],
+        responseHeadersToAdd: [
+          option('x-answered', 'for eve'),
+          option('x-also', 'there', { appendAction: Action.ADD_IF_ABSENT }),
+        ],
         queryParametersToSet: [create(QueryParameterSchema, { key: 'as', value: 'e v' })],
         queryParametersToRemove: ['token'],
       },
@@ -274,7 +277,7 @@ test('an authoriser by gRPC is told of the request, and what it changes reaches 
     host: 'shop',
   });
   assert.equal(got.status, 200);
-  assert.equal(got.headers['x-answered'], 'for eve');
+  assert.deepEqual([got.headers['x-answered'], got.headers['x-also']], ['for eve', 'there']);
   const { destination, request, source } = heard.grpc.at(-1)!.attributes!;
   const asked = request!.http!;
   assert.deepEqual(
