@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // The connections of one data-plane process that ended last, with the proofs of their decisions: what `/debug/connections` shows. Those
 // that failed have a ring of their own, so that a busy node's successes do not wash them out. A proof is kept for a few connections a
-// second, and for denials on top of that: the rest cost an assignment.
+// second, and for denials on top of that. Of thousands a second that end well only the first are kept: a ring of the last few
+// milliseconds tells less, and what it held would be garbage that has already grown old.
 import { formatProof, NO_PROOF, type Recorder, recordProof } from '#lib/mesh/proof.ts';
 import type { RecentConnection } from '../control.ts';
 import type { ConnectionEnd, ConnectionRecord } from '../telemetry/connection.ts';
 
 const RING = 256;
 const SECOND_MS = 1000;
+/** Connections a second that end well and are kept, beside those with a proof. */
+const KEPT_PER_SECOND = 64;
 
 interface Entry {
   /** Wall-clock ms. */
@@ -40,6 +43,7 @@ export class RecentConnections {
   #second = Number.NEGATIVE_INFINITY;
   #proofs = 0;
   #denials = 0;
+  #kept = 0;
 
   constructor(options: RecentOptions) {
     this.#options = options;
@@ -58,7 +62,9 @@ export class RecentConnections {
   }
 
   ended(record: ConnectionRecord, end: ConnectionEnd, proof: Recorder): void {
-    this.#push({ record, end, proof, direction: record.direction, source: '', destination: '', endedAt: 0 });
+    if (end.error === '' && !proof.enabled && !this.#mayKeep()) return;
+    const endedAt = this.#options.now();
+    this.#push({ endedAt, direction: record.direction, record, source: '', destination: '', end, proof });
   }
 
   failedEarly(
@@ -68,7 +74,8 @@ export class RecentConnections {
     end: ConnectionEnd,
     proof: Recorder,
   ): void {
-    this.#push({ record: undefined, end, proof, direction, source, destination, endedAt: 0 });
+    const endedAt = this.#options.now();
+    this.#push({ endedAt, direction, record: undefined, source, destination, end, proof });
   }
 
   /** Newest first. */
@@ -80,16 +87,20 @@ export class RecentConnections {
   }
 
   #push(entry: Entry): void {
-    const dated: Entry = { ...entry, endedAt: this.#options.now() };
-    if (entry.end.error === '') this.#ended[this.#endedAt++ % RING] = dated;
-    else this.#failed[this.#failedAt++ % RING] = dated;
+    if (entry.end.error === '') this.#ended[this.#endedAt++ % RING] = entry;
+    else this.#failed[this.#failedAt++ % RING] = entry;
+  }
+
+  #mayKeep(): boolean {
+    this.#renew();
+    return this.#kept++ < KEPT_PER_SECOND;
   }
 
   #renew(): void {
     const now = this.#options.monotonic();
     if (now - this.#second < SECOND_MS) return;
     this.#second = now;
-    this.#proofs = this.#denials = 0;
+    this.#proofs = this.#denials = this.#kept = 0;
   }
 }
 
