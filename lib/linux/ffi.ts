@@ -83,6 +83,7 @@ export const libc = {
   setns: (fd: number, kind: number) => raw.setns(big(fd), big(kind)),
   prctl: (option: number, a: bigint, b: bigint, c: bigint, d: bigint) => raw.prctl(big(option), a, b, c, d),
   getrlimit: (resource: number, out: bigint) => raw.getrlimit(big(resource), out),
+  sched_yield: () => raw.sched_yield(),
   sched_setscheduler: (pid: number, policy: number, parameter: bigint) =>
     raw.sched_setscheduler(big(pid), big(policy), parameter),
   setrlimit: (resource: number, limit: bigint) => raw.setrlimit(big(resource), limit),

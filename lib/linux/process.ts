@@ -45,6 +45,11 @@ export function setBatchScheduling(batch: boolean): number {
   return libc.sched_setscheduler(0, policy, scratch.pointer) < 0 ? -errnoCell[0]! : 0;
 }
 
+/** Lets others that wait for this core run first. Hot. */
+export function yieldCore(): void {
+  libc.sched_yield();
+}
+
 /** An eventfd, CLOEXEC and NONBLOCK. Throws SYSCALL_EMFILE. */
 export function createEventFd(): number {
   const fd = libc.eventfd(0, C.EFD_CLOEXEC | C.EFD_NONBLOCK);

@@ -101,6 +101,8 @@ export const TABLE = {
   prctl: { return: i, arguments: [p, p, p, p, p] },
   /** getrlimit(2): resource, struct rlimit out. */
   getrlimit: { return: i, arguments: [p, p] },
+  /** sched_yield(2). */
+  sched_yield: { return: i, arguments: [] },
   /** sched_setscheduler(2): process, policy, struct sched_param. */
   sched_setscheduler: { return: i, arguments: [p, p, p] },
   /** setrlimit(2): resource, struct rlimit. */
