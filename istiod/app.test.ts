@@ -23,6 +23,10 @@ test('it becomes ready, puts its root into every namespace and serves its pages'
   match((await istiod.get('monitoring', '/version')).body, /"version"/);
   equal((await istiod.get('http', '/debug/syncz')).body, '[]\n');
   match((await istiod.get('http', '/debug/list')).body, /"configz"/);
+  for (const name of ['registryz', 'instancesz', 'authorizationz']) {
+    equal(Array.isArray(JSON.parse((await istiod.get('http', `/debug/${name}`)).body)), true);
+  }
+  match((await istiod.get('http', '/debug/ownershipz')).body, /"unnamed": true/);
   const { collections } = JSON.parse((await istiod.get('http', '/debug/collections')).body) as {
     collections: { name: string; inputs: string[]; reads: string[] }[];
   };

@@ -225,3 +225,13 @@ test('a Gateway of another revision, by its own label or its Namespace’s, is l
   assert.equal(run('green', 'blue'), false);
   assert.equal(run(undefined, 'green'), false);
 });
+
+test('a Gateway that a newer controller has taken is left to it, one of an older is not', () => {
+  const runs = (version?: string): boolean => {
+    const annotations = version === undefined ? {} : { 'gateway.istio.io/controller-version': version };
+    return (
+      testModel([namespace('shop'), gateway({}, { annotations })]).model.gateways.plans.get('shop/w') !== undefined
+    );
+  };
+  assert.deepEqual([undefined, '4', '5', '6', 'next'].map(runs), [true, true, true, false, false]);
+});

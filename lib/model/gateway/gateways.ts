@@ -7,8 +7,19 @@ import type { Graph } from '#lib/collections/graph.ts';
 import type { Problem } from '#lib/kit/result.ts';
 import { own as ownValue } from '#lib/kit/table.ts';
 import type { EffectiveSettings, ModelInputs, SettingsCollection } from '../inputs.ts';
-import { GATEWAY_NAME, REVISION } from '../object/names.ts';
-import { byAge, type CustomObject, keyBeside, label, namespaceOf, type Pod, type Service } from '../object/object.ts';
+
+import { GATEWAY_CONTROLLER_VERSION, GATEWAY_NAME, REVISION } from '../object/names.ts';
+import {
+  annotation,
+  byAge,
+  type CustomObject,
+  keyBeside,
+  label,
+  namespaceOf,
+  type Pod,
+  type Service,
+} from '../object/object.ts';
+
 import { isOwn, type OwnershipCollection, ownershipIn } from '../revision.ts';
 import { settingsIn } from '../scope.ts';
 import type { Gateway } from '../waypoint/gateway.ts';
@@ -89,7 +100,7 @@ export function createGateways(graph: Graph, sources: GatewaySources): GatewayCo
     ];
   };
   const plans = graph.map('gateway plans', own, ({ gateway, profile }, _key, fetch): GatewayPlan | undefined => {
-    if (isSupplied(gateway)) return undefined;
+    if (isSupplied(gateway) || isOfNewer(gateway)) return undefined;
     const overlays = overlaysFor(gateway, inputs, settings, fetch);
     const { name: gatewayName, uid = '' } = gateway.metadata;
     const common = { namespace: namespaceOf(gateway), gateway: gatewayName, uid, profile };
@@ -128,6 +139,15 @@ const CLASS_CONDITIONS: readonly StatusCondition[] = [
 
 function isOwnClass(object: CustomObject, { ownClassesOnly }: EffectiveSettings): boolean {
   return profiles(ownClassesOnly).some(({ controllerName }) => controllerName === object.spec?.['controllerName']);
+}
+
+/** Generation of controllers that Istio's of today is, too. */
+const CONTROLLER_VERSION = 5;
+
+/** A newer controller has taken it, in an upgrade that is under way or that was taken back: it knows better what runs. */
+function isOfNewer(gateway: Gateway): boolean {
+  const version = annotation(gateway, GATEWAY_CONTROLLER_VERSION);
+  return version !== undefined && !(Number(version) <= CONTROLLER_VERSION);
 }
 
 /** Whether the Gateway, or else its Namespace, names us. */

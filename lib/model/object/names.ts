@@ -23,6 +23,7 @@ export const WAYPOINT_FOR = 'istio.io/waypoint-for';
 export const WAYPOINT_INBOUND_BINDING = 'ambient.istio.io/waypoint-inbound-binding';
 export const GATEWAY_NAME = 'gateway.networking.k8s.io/gateway-name';
 export const GATEWAY_MANAGED = 'gateway.istio.io/managed';
+export const GATEWAY_CONTROLLER_VERSION = 'gateway.istio.io/controller-version';
 export const GATEWAY_SERVICE_ACCOUNT = 'gateway.istio.io/service-account';
 
 export const WORKLOAD_NAME = 'service.istio.io/workload-name';
