@@ -7,7 +7,6 @@ import type { Graph } from '#lib/collections/graph.ts';
 import type { Problem } from '#lib/kit/result.ts';
 import { own as ownValue } from '#lib/kit/table.ts';
 import type { EffectiveSettings, ModelInputs, SettingsCollection } from '../inputs.ts';
-
 import { GATEWAY_CONTROLLER_VERSION, GATEWAY_NAME, REVISION } from '../object/names.ts';
 import {
   annotation,
