@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { kubeService, testModel } from '#lib/testkit/model.ts';
+import { kubeService, pod, testModel } from '#lib/testkit/model.ts';
 import { putObject } from './inputs.ts';
 
 test('kinds that have no meaning without sidecars or Envoy are left alone', () => {
@@ -35,4 +35,13 @@ test('to whom a Service is exported changes nothing of what node proxies are tol
     return [...live.model.addressResources.values()].map(({ version }) => version);
   };
   for (const exportTo of ['.', '*', 'other', '~']) assert.deepEqual(told(exportTo), told(undefined));
+});
+
+test('the label that names a pod’s cluster is for its readers: the cluster istiod found it in counts', () => {
+  const labels = { app: 'web', 'topology.istio.io/cluster': 'elsewhere' };
+  const live = testModel([pod('web-1', { ips: ['10.0.0.1'], labels })]);
+  assert.deepEqual(
+    [...live.model.workloads.values()].map(({ clusterId }) => clusterId),
+    ['Kubernetes'],
+  );
 });

@@ -162,3 +162,16 @@ spec: {targetRefs: [{kind: Service, group: "", name: web}], jwtRules: [{issuer: 
     [],
   );
 });
+
+test('pods without sidecars, and entries whose addresses are given out, are no finding', () => {
+  const namespace = 'apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {istio-injection: enabled}}\n';
+  const entry = `apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: db, namespace: shop}
+spec: {hosts: [db.example.com], resolution: DNS, ports: [{name: tcp, number: 5432, protocol: TCP}]}
+`;
+  deepEqual(
+    codes([namespace, POD('app: web'), entry].join('---\n')).filter((line) => /IST0(102|103|123|134)/.test(line)),
+    [],
+  );
+});
