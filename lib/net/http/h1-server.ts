@@ -25,6 +25,8 @@ import { writeChunk, writeLastChunk, writePlain } from './write-body.ts';
 
 /** Content of a request that is thrown away behind an early answer, so that the connection can live on. */
 const DISCARD_BYTES = 256 * 1024;
+/** How long a connection that drains waits for one more request. */
+const LINGER_MS = 1000;
 
 export class H1Server implements LinkOwner, Http1Handler, ServerStream, HttpConnection, Resumable {
   resumeQueued = false;
@@ -46,6 +48,8 @@ export class H1Server implements LinkOwner, Http1Handler, ServerStream, HttpConn
   #framing: number = Framing.none;
   #tunnel = false;
   #close = false;
+  /** The next answer is the last one. */
+  #draining = false;
   #isHead = false;
   #oldClient = false;
   #continued = false;
@@ -248,9 +252,13 @@ export class H1Server implements LinkOwner, Http1Handler, ServerStream, HttpConn
 
   // === HttpConnection ===
 
+  /**
+   * The client is told in the next answer that it is the last one. A connection on which no answer is due is left open for a moment:
+   * what was asked at the same time as this end began would be lost with it.
+   */
   drain(): void {
-    this.#close = true;
-    if (!this.#busy && !this.#headBegun) this.#end();
+    this.#draining = true;
+    if (!this.#busy && !this.#headBegun) this.#waitingSince = this.#bench.loop.now;
   }
 
   kill(): void {
@@ -264,7 +272,7 @@ export class H1Server implements LinkOwner, Http1Handler, ServerStream, HttpConn
       this.#gone('client takes nothing of its answer');
     } else if (this.#waitingSince > 0) {
       if (!this.#headBegun) this.head.h1?.release();
-      const limit = this.#headBegun ? headMs : idleMs;
+      const limit = this.#headBegun ? headMs : this.#draining ? LINGER_MS : idleMs;
       if (limit === 0 || now - this.#waitingSince < limit) return;
       if (this.#headBegun) this.#service.onBadRequest(this, 408, 'the head of the request does not end');
       if (this.#headBegun) {
@@ -296,6 +304,7 @@ export class H1Server implements LinkOwner, Http1Handler, ServerStream, HttpConn
     options.length = length;
     options.upgrade = upgrade;
     const final = head.status >= 200;
+    if (final && this.#draining) this.#close = true;
     options.close = final && this.#close;
     options.keepAlive = final && this.#oldClient;
     const from = cork.at;
