@@ -77,8 +77,8 @@ export function flagOfCut(kind: FailureKind): string {
   return kind === 'protocol' ? 'UPE' : kind === 'closed' ? 'UC' : 'UR';
 }
 
-export function outcomeOf(kind: FailureKind, reused: boolean): TryOutcome {
+export function outcomeOf(kind: FailureKind): TryOutcome {
   if (kind === 'connect') return { kind: 'connect-failure' };
   if (kind === 'refused') return { kind: 'refused-stream' };
-  return { kind: 'reset', sent: true, reused };
+  return { kind: 'reset', sent: true };
 }

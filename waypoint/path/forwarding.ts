@@ -299,7 +299,7 @@ export class Forwarding implements ClientUser, ClientWaiter, DeadlineOwner {
       return;
     }
     if (cluster !== null && member !== null) cluster.report(member, LOCAL_FAILURE);
-    if (!this.#retryLater(outcomeOf(kind, reused))) this.#refuse(noAnswer(kind, cause, this.#tries.exhausted));
+    if (!this.#retryLater(outcomeOf(kind))) this.#refuse(noAnswer(kind, cause, this.#tries.exhausted));
   }
 
   // === tries ===

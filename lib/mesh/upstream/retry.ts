@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Shall a request be tried again, and when? What a route lists decides, and beyond it one thing that RFC 9110 section
-// 9.2.2 lets a proxy do for idempotent methods: repeat what was lost with a kept-alive connection that the peer closed
-// at the same moment. Budgets and breakers bound all retries together.
+// 9.2.2 lets a proxy do for idempotent methods: repeat what was lost with its connection before any answer. A server that
+// is restarted closes kept-alive connections just as they are used, and resets those that it has not accepted yet.
+// Budgets and breakers bound all retries together.
 
 import type { Random } from '../balance.ts';
 import type { Retry, RetryCondition } from '../http/route-table.ts';
@@ -25,8 +26,6 @@ export type TryOutcome =
       readonly kind: 'reset';
       /** Something of the request had been written. */
       readonly sent: boolean;
-      /** The connection had served other requests before. */
-      readonly reused: boolean;
     }
   /** REFUSED_STREAM, or beyond the last stream of a GOAWAY: the peer did nothing. */
   | { readonly kind: 'refused-stream' }
@@ -69,7 +68,7 @@ export function isRetriable(policy: Retry, outcome: TryOutcome, method: string):
     case 'refused-stream':
       return anyOf(conditions, 'refused-stream', '5xx', 'gateway-error', 'reset');
     case 'reset':
-      if (outcome.reused && isIdempotent(method)) return true;
+      if (isIdempotent(method)) return true;
       if (!outcome.sent && conditions.includes('reset-before-request')) return true;
       return anyOf(conditions, '5xx', 'gateway-error', 'reset');
     case 'per-try-timeout':
