@@ -70,9 +70,9 @@ export function memoryCheck(samples: readonly Sample[]): SoakCheck {
 }
 
 /** As many descriptors as before, with the same pods and nothing under way. */
-export function descriptorCheck({ before, after }: Shown['descriptors']): SoakCheck {
+export function descriptorCheck({ before, after }: Shown['descriptors'], slack = DESCRIPTOR_SLACK): SoakCheck {
   const left = after.map((count, i) => count - before[i]!);
-  return ['descriptors left over', left.join(', '), left.every((count) => count <= DESCRIPTOR_SLACK)];
+  return ['descriptors left over', left.join(', '), left.every((count) => count <= slack)];
 }
 
 interface Totals {

@@ -31,7 +31,7 @@ test('a soak of a waypoint fails for each thing that went wrong, and says which'
     [{ changes: { ...GOOD.changes, 'of pods': 0 } }, /0 of pods *│ FAILED/],
     [{ renewals: 1 }, /renewed *│ 1 *│ FAILED/],
     [{ samples: GOOD.samples.map((sample, k) => ({ ...sample, memoryMb: [100 + 10 * k] })) }, /memory.*FAILED/],
-    [{ descriptors: { before: [80], after: [90] } }, /descriptors left over *│ 10 *│ FAILED/],
+    [{ descriptors: { before: [80], after: [110] } }, /descriptors left over *│ 30 *│ FAILED/],
     [{ restarts: 1 }, /ended *│ 1 *│ FAILED/],
   ];
   for (const [change, told] of bad) {
