@@ -43,7 +43,7 @@ soak-l7: setup
 
 # A million inputs for each target, or its time: ten minutes on two cores.
 fuzz: setup
-	@FUZZ_EXECUTIONS=$${FUZZ_EXECUTIONS:-1000000} FUZZ_SECONDS=$${FUZZ_SECONDS:-45} $(RUN) fuzz
+	@FUZZ_EXECUTIONS=$${FUZZ_EXECUTIONS:-1000000} FUZZ_SECONDS=$${FUZZ_SECONDS:-30} $(RUN) fuzz
 
 gen: setup
 	@$(RUN) gen

@@ -30,9 +30,9 @@ fuzz({
   run(input) {
     const got = parseProxyV2(input);
     if (got.kind !== 'header') return;
-    const again = parseProxyV2(encodeProxyV2(got.header));
-    assert.ok(again.kind === 'header');
-    assert.deepEqual(again.header, got.header);
+    const encoded = encodeProxyV2(got.header);
+    const again = parseProxyV2(encoded);
+    assert.ok(again.kind === 'header' && encodeProxyV2(again.header).equals(encoded));
   },
 });
 
@@ -58,6 +58,7 @@ fuzz({
 
 fuzz({
   name: 'any datagram is a question, gets an error or is dropped; answers stay within the limit',
+  weight: 4,
   corpus: corpus('dns'),
   seeds: [
     encode({ type: 'query', id: 1, questions: [{ name: 'cart.shop.svc.cluster.local', type: 'A' }] }),
