@@ -6,7 +6,7 @@ import { ATTACKS, KNOCKS } from '#lib/testkit/flood/attacks.ts';
 import { FloodRig } from '#lib/testkit/flood/rig.ts';
 import { workersOf } from '#lib/testkit/flood/target.ts';
 
-const MOMENT_MS = 40;
+const MOMENT_MS = 30;
 /** Resident memory that a victim may take more than before, kB. */
 const MOST_GROWTH_KB = 200_000;
 
@@ -22,7 +22,7 @@ for (const [at, name] of ['node proxy', 'waypoint', 'waypoint’s tunnels'].entr
     const before = workersOf(victim.pid);
     const good = await rig.goodClient(victim);
     for (const attack of [...ATTACKS.keys(), ...KNOCKS]) {
-      await rig.attack({ attack, target: victim.target, connections: 3, ms: MOMENT_MS });
+      await rig.attack({ attack, target: victim.target, connections: 2, ms: MOMENT_MS });
     }
     await good.period();
     const again = await good.answered();
