@@ -56,7 +56,10 @@ export function loadConfig(world: World): Config {
     ca: serverSettings(read, world, 'CA', read.optional('CA_ADDRESS') ?? address, '/') ?? noServer('http://localhost'),
     ...certificateSettings(read, world, '/'),
     localFile,
-    nodeMetadata: nodeMetadata(read, world),
+    nodeMetadata: {
+      ...(world.version === undefined ? {} : { ISTIO_VERSION: world.version }),
+      ...nodeMetadata(read, world),
+    },
     workers: read.integer('AMBIT_WORKERS', Math.max(1, Math.min(cores, 8)), { min: 1, max: 64 }),
     drainMs: read.duration('TERMINATION_DRAIN_DURATION', DEFAULT_DRAIN_MS),
     admin: {

@@ -17,7 +17,7 @@ usage: waypoint [proxy [waypoint] ...]   run; everything is set by the environme
 
 await runProxy(HELP, ({ env, version, workerEnv }) => {
   boundBacktracking();
-  const config = loadConfig({ env, readFile: readFileIfAny, cores: availableParallelism() });
+  const config = loadConfig({ env, readFile: readFileIfAny, cores: availableParallelism(), version });
   const log = createLogger({ scope: 'waypoint', level: config.log.level, format: config.log.format });
   return App.create({ config, clock: systemClock, random: Math.random, log, version, workerEnv });
 });

@@ -74,6 +74,9 @@ export function explainCommand(io: CliIo, exit: (code: number) => void): Command
     .addOption(outputOption());
   command.action(async (options: Options) => {
     const { at, from, header: headers, method, path, to } = options;
+    const bad = headers.find((header) => !/^[^\s:]+:/.test(header));
+    if (bad !== undefined)
+      throw new AmbitError('USAGE', `--header ${bad} is no header`, { advice: 'write it as name:value' });
     const answer = await withCluster(command, (cluster) =>
       at === undefined ? explain(cluster, from, to, { method, path, headers }) : explainAt(cluster, from, to, at),
     );
