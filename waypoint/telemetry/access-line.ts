@@ -9,11 +9,44 @@ import { clusterName } from './cluster-name.ts';
 
 /** `now`: wall clock in ms. */
 export function requestLine(exchange: Exchange, origin: Origin, format: LogFormat, now: number): string {
+  return format === 'json' ? jsonLine(exchange, origin, now) : textLine(exchange, origin, now);
+}
+
+function textLine(exchange: Exchange, origin: Origin, now: number): string {
+  const { flags, request, startedAt, stream, upstreamMs } = exchange;
+  const { head } = stream;
+  const duration = Math.max(0, Math.round(now - startedAt));
+  const upstreamTime = upstreamMs < 0 ? '-' : String(upstreamMs);
+  const agent = dashed(head.get('user-agent') ?? '');
+  const forwarded = dashed(head.get('x-forwarded-for') ?? '');
+  let line = `[${isoTime(startedAt)}] "${dashed(request.method)} ${dashed(request.path)} ${head.protocol}" ${exchange.status} ${dashed(flags)} ${dashed(exchange.details)} - "${dashed(exchange.failure)}" ${stream.received} ${stream.sent} ${duration} ${upstreamTime} "${forwarded}" "${agent}" "${dashed(exchange.requestId)}" "${dashed(request.authority)}" "${dashed(exchange.member?.address ?? '')}" ${dashed(clusterName(exchange))} ${dashed(exchange.localAddress)} ${origin.destinationText} ${origin.sourceText} - ${dashed(exchange.verdict?.rule.name ?? '')}`;
+  for (const [key, value] of identityFields(exchange, origin)) line += ` ${key}=${JSON.stringify(value)}`;
+  return `${line}\n`;
+}
+
+function dashed(text: string): string {
+  return text === '' ? '-' : text;
+}
+
+/** Of the last second asked for: its text up to the milliseconds. */
+let second = -1;
+let secondText = '';
+
+function isoTime(ms: number): string {
+  const whole = Math.floor(ms / 1000);
+  if (whole !== second) {
+    second = whole;
+    secondText = new Date(whole * 1000).toISOString().slice(0, 20);
+  }
+  return `${secondText}${String(Math.floor(ms - whole * 1000)).padStart(3, '0')}Z`;
+}
+
+function jsonLine(exchange: Exchange, origin: Origin, now: number): string {
   const { request, stream } = exchange;
   const { head } = stream;
   const path = request.path;
   const fields: readonly (readonly [key: string, value: string | number])[] = [
-    ['start_time', new Date(exchange.startedAt).toISOString()],
+    ['start_time', isoTime(exchange.startedAt)],
     ['method', request.method],
     ['path', path],
     ['protocol', head.protocol],
@@ -39,7 +72,12 @@ export function requestLine(exchange: Exchange, origin: Origin, format: LogForma
     ['route_name', exchange.verdict?.rule.name ?? ''],
     ...identityFields(exchange, origin),
   ];
-  return format === 'json' ? jsonLine(fields) : textLine(fields);
+  let line = '{';
+  for (let i = 0; i < fields.length; i++) {
+    const [key, value] = fields[i]!;
+    line += `${i === 0 ? '' : ','}"${key}":${value === '' ? '"-"' : JSON.stringify(value)}`;
+  }
+  return `${line}}\n`;
 }
 
 /** What Istio's own log does not tell: who asked, and which policy decided. */
@@ -56,28 +94,4 @@ function identityFields(exchange: Exchange, origin: Origin): readonly (readonly 
   if (access !== null && access.dryRun.length > 0) out.push(['dry_run', dryRunText(access.dryRun)]);
   if (checked !== '') out.push(['ext_authz', checked]);
   return out;
-}
-
-type Fields = readonly (readonly [key: string, value: string | number])[];
-
-const KNOWN = 24;
-
-function textLine(fields: Fields): string {
-  const at = (i: number): string => {
-    const value = fields[i]![1];
-    return value === '' ? '-' : String(value);
-  };
-  const quoted = (i: number): string => `"${at(i)}"`;
-  let line = `[${at(0)}] "${at(1)} ${at(2)} ${at(3)}" ${at(4)} ${at(5)} ${at(6)} ${at(7)} ${quoted(8)} ${at(9)} ${at(10)} ${at(11)} ${at(12)} ${quoted(13)} ${quoted(14)} ${quoted(15)} ${quoted(16)} ${quoted(17)} ${at(18)} ${at(19)} ${at(20)} ${at(21)} ${at(22)} ${at(23)}`;
-  for (let i = KNOWN; i < fields.length; i++) line += ` ${fields[i]![0]}=${JSON.stringify(fields[i]![1])}`;
-  return `${line}\n`;
-}
-
-function jsonLine(fields: Fields): string {
-  let line = '{';
-  for (let i = 0; i < fields.length; i++) {
-    const [key, value] = fields[i]!;
-    line += `${i === 0 ? '' : ','}"${key}":${value === '' ? '"-"' : JSON.stringify(value)}`;
-  }
-  return `${line}}\n`;
 }
