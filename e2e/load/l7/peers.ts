@@ -158,7 +158,7 @@ worker_processes 1;
 daemon off;
 pid ${folder}/nginx.pid;
 error_log /dev/null;
-events { worker_connections 9000; }
+events { worker_connections 12000; }
 http {
   access_log off;
   client_body_temp_path ${folder}/body;
@@ -167,6 +167,7 @@ http {
   uwsgi_temp_path ${folder}/uwsgi;
   scgi_temp_path ${folder}/scgi;
   keepalive_requests 100000000;
+  keepalive_timeout 1h;
   upstream app { server 127.0.0.1:${upstream}; keepalive 512; keepalive_requests 100000000; }
   proxy_http_version 1.1;
   proxy_set_header Connection "";
