@@ -16,6 +16,13 @@ test('a format is texts and commands with arguments and lengths', () => {
   ]);
 });
 
+test('a time has a format of its own', () => {
+  const { parts, problems } = parseLogFormat('%START_TIME(%Y-%m)% a');
+  deepEqual(parts, [{ name: 'START_TIME', argument: '%Y-%m', length: 0 }, ' a']);
+  deepEqual(problems, []);
+  deepEqual(parseLogFormat('%START_TIME(%Y').problems, ['% at character 1 has no end']);
+});
+
 test('what is no command is told of, and stands as a dash', () => {
   for (const [format, problem] of [
     ['%NOTHING%', '%NOTHING% is no command'],

@@ -70,7 +70,7 @@ export function parseLogFormat(format: string): ParsedLogFormat {
     const from = format.indexOf('%', at);
     if (from < 0) break;
     text += format.slice(at, from);
-    const end = format.indexOf('%', from + 1);
+    const end = endOf(format, from + 1);
     if (end < 0) {
       problems.push(`% at character ${from + 1} has no end`);
       at = from;
@@ -90,8 +90,14 @@ export function parseLogFormat(format: string): ParsedLogFormat {
   return { parts, problems };
 }
 
+/** Of the command that begins there; -1 for none. The time has a format of its own, in which anything may stand. */
+function endOf(format: string, from: number): number {
+  if (!format.startsWith('START_TIME(', from)) return format.indexOf('%', from);
+  const close = format.indexOf(')%', from);
+  return close < 0 ? -1 : close + 1;
+}
+
 function commandOf(body: string, problems: string[]): LogPart {
-  // The time has a format of its own, in which anything may stand.
   const time = /^START_TIME\((.*)\)$/.exec(body);
   const [, name = '', argument = '', length = '0'] =
     time === null ? (COMMAND.exec(body) ?? []) : ['', 'START_TIME', time[1]];
