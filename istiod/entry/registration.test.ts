@@ -3,12 +3,13 @@
 
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { test } from 'node:test';
-import { systemClock } from '#lib/kit/clock.ts';
+import { type Clock, systemClock } from '#lib/kit/clock.ts';
 import { createLogger } from '#lib/kit/log.ts';
 import { createMetrics } from '#lib/kit/metrics.ts';
 import { Informer } from '#lib/kube/informer.ts';
 import { WORKLOAD_ENTRY, WORKLOAD_GROUP } from '#lib/kube/kind.ts';
 import type { GenericObject } from '#lib/kube/object.ts';
+import { FakeClock } from '#lib/testkit/clock.ts';
 import { connect, populate, startApp } from '#lib/testkit/istiod.ts';
 import { type FakeCluster, fakeCluster } from '#lib/testkit/kube-client.ts';
 import { until } from '#lib/testkit/until.ts';
@@ -20,6 +21,7 @@ import { Registration } from './registration.ts';
 const GROUPS = '/apis/networking.istio.io/v1/workloadgroups';
 const ENTRIES = '/apis/networking.istio.io/v1/workloadentries';
 const NAME = 'db-192.0.2.1-yard';
+const GRACE_MS = 50;
 
 const group = (spec: object = {}): GenericObject => ({
   metadata: { namespace: 'shop', name: 'db', uid: 'uid-db' },
@@ -37,7 +39,7 @@ const peer = (more: Record<string, string | object> = {}, identity = 'spiffe://c
   identity,
 });
 
-async function rig(cluster: FakeCluster, instance = 'istiod-1') {
+async function rig(cluster: FakeCluster, { instance = 'istiod-1', clock = systemClock as Clock } = {}) {
   const { client } = cluster;
   const log = createLogger({ scope: 'test', write: () => undefined });
   const options = { client, clock: systemClock, random: () => 0.5, log };
@@ -47,13 +49,13 @@ async function rig(cluster: FakeCluster, instance = 'istiod-1') {
   await Promise.all([groups.whenSynced(), entries.whenSynced()]);
   const registration = new Registration({
     client,
-    clock: systemClock,
+    clock,
     log,
     metrics: createIstiodMetrics(createMetrics()),
     groups,
     entries,
     instance,
-    graceMs: 50,
+    graceMs: GRACE_MS,
     maxAgeMs: 60_000,
   });
   return {
@@ -103,7 +105,8 @@ test('a connected machine has an entry made from its group, which goes a while a
 test('a machine that comes back in time keeps its entry', async () => {
   await using cluster = await fakeCluster();
   cluster.api.put(GROUPS, group());
-  using one = await rig(cluster);
+  const clock = new FakeClock();
+  using one = await rig(cluster, { clock });
   const { registration } = one;
   registration.opened(peer());
   const first = await until('the entry', () => stored(cluster));
@@ -111,14 +114,15 @@ test('a machine that comes back in time keeps its entry', async () => {
   await until('the note', () => stored(cluster)?.metadata.annotations?.['istio.io/disconnectedAt'] !== undefined);
   registration.opened(peer());
   await until('the new note', () => stored(cluster)?.metadata.annotations?.['istio.io/disconnectedAt'] === undefined);
+  await clock.advance(2 * GRACE_MS);
   equal(stored(cluster)?.metadata.uid, first.metadata.uid);
 });
 
 test('a machine that another istiod has taken over is left alone', async () => {
   await using cluster = await fakeCluster();
   cluster.api.put(GROUPS, group());
-  using first = await rig(cluster, 'istiod-1');
-  using second = await rig(cluster, 'istiod-2');
+  using first = await rig(cluster);
+  using second = await rig(cluster, { instance: 'istiod-2' });
   first.registration.opened(peer());
   await until('the entry', () => stored(cluster));
   second.registration.opened(peer());
