@@ -32,8 +32,8 @@ interface AtAddress {
   readonly network: string;
   readonly seenAt: number;
   readonly workload: Workload | undefined;
-  /** Of a client in that namespace. */
-  readonly clientNamespace: string;
+  /** Of a client in that namespace; undefined: the service was not looked for. */
+  readonly clientNamespace: string | undefined;
   readonly service: Service | undefined;
 }
 
@@ -77,7 +77,7 @@ export class SharedMesh implements MeshView {
   }
 
   workloadByAddress(network: string, ip: Ip): Workload | undefined {
-    return this.#at(network, ip, '').workload;
+    return this.#at(network, ip, undefined).workload;
   }
 
   workloadByUid(uid: WorkloadUid): Workload | undefined {
@@ -134,13 +134,13 @@ export class SharedMesh implements MeshView {
     return this.#policiesOf(GLOBAL_POLICIES_KEY);
   }
 
-  /** @param clientNamespace '' when the service is not asked for */
-  #at(network: string, ip: Ip, clientNamespace: string): AtAddress {
+  /** @param clientNamespace undefined when the service is not asked for; '' is a client of no namespace */
+  #at(network: string, ip: Ip, clientNamespace: string | undefined): AtAddress {
     // Before anything is read: what is written meanwhile makes the answer old.
     const seenAt = this.#store.version;
     const known = this.#addresses.get(ip);
     if (known !== undefined && known.seenAt === seenAt && known.network === network) {
-      if (clientNamespace === '' || known.clientNamespace === clientNamespace) return known;
+      if (clientNamespace === undefined || known.clientNamespace === clientNamespace) return known;
     }
     const uid = this.#names.get(addressKey(network, ip))?.[0];
     const found: AtAddress = {
@@ -148,7 +148,7 @@ export class SharedMesh implements MeshView {
       seenAt,
       workload: uid === undefined ? undefined : this.workloadByUid(uid),
       clientNamespace,
-      service: clientNamespace === '' ? undefined : this.#serviceAt(network, ip, clientNamespace),
+      service: clientNamespace === undefined ? undefined : this.#serviceAt(network, ip, clientNamespace),
     };
     if (this.#addresses.size >= MAX_ADDRESSES) this.#addresses.clear();
     this.#addresses.set(ip, found);
