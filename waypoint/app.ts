@@ -57,6 +57,7 @@ export class App implements ProxyApp {
     this.#mesh = new MeshState({
       ...state,
       nodeName: settings.nodeName,
+      clusterId: settings.clusterId,
       onIdentity: () => {},
       onIdentityGone: () => {},
     });

@@ -57,6 +57,7 @@ export class App implements ProxyApp {
     this.#store = new StoreWriter({ maxRecords: storeRecords, dataBytes: storeBytes });
     this.#state = new MeshState({
       nodeName: settings.nodeName,
+      clusterId: settings.clusterId,
       store: this.#store,
       log: log.child('state'),
       onCommit: (version, policies) => this.#dataPlane.meshChanged(version, policies),

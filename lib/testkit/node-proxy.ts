@@ -88,6 +88,7 @@ export class NodeProxy {
     const store = new StoreWriter({ maxRecords: 4096, dataBytes: 16 << 20 });
     this.mesh = new MeshState({
       nodeName: this.#settings.nodeName,
+      clusterId: this.#settings.clusterId,
       store,
       log,
       onCommit: (version, policies) => {

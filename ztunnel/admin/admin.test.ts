@@ -73,6 +73,7 @@ test('certificates are dumped in Istio’s shape', async () => {
 test('the dump lists pods with their own connections, sorted mesh objects and no key', async () => {
   const state = new MeshState({
     nodeName: '',
+    clusterId: 'Kubernetes',
     store: new StoreWriter({ maxRecords: 64, dataBytes: 1 << 20 }),
     log: createLogger({ scope: 'test', level: 'off' }),
     onCommit: () => {},

@@ -50,7 +50,12 @@ async function servers() {
   let quits = 0;
   const pages = adminPages({
     state: new MeshState({
-      ...{ nodeName: '', log, store: new StoreWriter({ maxRecords: 1000, dataBytes: 1 << 20 }) },
+      ...{
+        nodeName: '',
+        clusterId: 'Kubernetes',
+        log,
+        store: new StoreWriter({ maxRecords: 1000, dataBytes: 1 << 20 }),
+      },
       ...{ onCommit: () => {}, onIdentity: () => {}, onIdentityGone: () => {} },
     }),
     explainOptions: {

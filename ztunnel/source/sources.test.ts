@@ -133,6 +133,7 @@ async function controlPlane(
 function meshState(): MeshState {
   return new MeshState({
     nodeName: 'node-1',
+    clusterId: 'Kubernetes',
     store: new StoreWriter({ maxRecords: 64, dataBytes: 1 << 20 }),
     log,
     onCommit: () => {},

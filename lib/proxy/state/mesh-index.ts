@@ -33,13 +33,20 @@ interface Entry {
 /** Makes the bytes of a record when it is written. */
 type Encode = () => Buffer;
 
-export interface MeshIndexOptions {
+/** Which workloads are here. */
+export interface Place {
   /** This node; '' counts every workload as local. */
   readonly nodeName: string;
+  /** Its cluster: another one may have a node of the same name. */
+  readonly clusterId: string;
+}
+
+export function isLocal({ clusterId, nodeName }: Place, workload: Workload): boolean {
+  return nodeName === '' || (workload.node === nodeName && workload.clusterId === clusterId);
 }
 
 export class MeshIndex {
-  readonly #nodeName: string;
+  readonly #place: Place;
   /** By record key. */
   readonly #entries = new Map<string, Entry>();
   /** By index key, the record keys of its members in order; most have one, which needs no set. */
@@ -48,16 +55,16 @@ export class MeshIndex {
   #dirtyRecords = new Map<string, Encode | undefined>();
   #dirtyIndexes = new Set<string>();
 
-  constructor({ nodeName }: MeshIndexOptions) {
-    this.#nodeName = nodeName;
+  constructor(place: Place) {
+    this.#place = place;
   }
 
   putWorkload(workload: Workload): void {
-    const { uid, namespace, name, serviceAccount, network, hostname, hostNetwork, node } = workload;
+    const { uid, namespace, name, serviceAccount, network, hostname, hostNetwork } = workload;
     const indexes = [...workload.services.keys()].map(endpointsKey);
     if (!hostNetwork) indexes.push(...workload.addresses.map((ip) => addressKey(network, ip)));
     if (hostname !== '') indexes.push(ownHostnameKey(namespace, hostname));
-    if (this.#nodeName === '' || node === this.#nodeName) indexes.push(localKey(namespace, name, serviceAccount));
+    if (isLocal(this.#place, workload)) indexes.push(localKey(namespace, name, serviceAccount));
     const rank = (uid.includes('//Pod/') ? 2 : 0) + (workload.protocol === 'hbone' ? 1 : 0);
     this.#put(workloadKey(uid), { indexes, rank }, () => encodeWorkload(workload));
   }

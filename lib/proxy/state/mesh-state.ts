@@ -13,12 +13,10 @@ import { identityOf, type Workload } from '#lib/mesh/workload.ts';
 import { decodeAddress, decodeAuthorization } from '#lib/model/wds/state.ts';
 import type { ReceivedResource, Rejection } from '#lib/xds/client-state.ts';
 import { HeapKeeper } from './heap-keeper.ts';
-import { MeshIndex } from './mesh-index.ts';
+import { isLocal, MeshIndex, type Place } from './mesh-index.ts';
 import { StoredMesh } from './stored-mesh.ts';
 
-export interface MeshStateOptions {
-  /** This node; '' counts every workload as local. */
-  readonly nodeName: string;
+export interface MeshStateOptions extends Place {
   readonly store: StoreWriter;
   readonly log: Logger;
   /** The store holds a new version; `policies` tells whether authorization may have changed. */
@@ -132,7 +130,7 @@ export class MeshState {
   }
 
   isLocal(workload: Workload): boolean {
-    return this.#options.nodeName === '' || workload.node === this.#options.nodeName;
+    return isLocal(this.#options, workload);
   }
 
   /** Starts to bring the store up to date; returns at once. */

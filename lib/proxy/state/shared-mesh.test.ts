@@ -34,6 +34,7 @@ function bench(dataBytes = 4 << 20): Bench {
   const identities: string[] = [];
   const state = new MeshState({
     nodeName: 'node-1',
+    clusterId: 'Kubernetes',
     store,
     log: createLogger({ scope: 'test', level: 'off' }),
     onCommit: (version, policies) => commits.push({ version, policies }),
@@ -136,6 +137,19 @@ test('an identity is kept while any local workload has it, also through updates'
   state.removeWorkload('c//Pod/shop/cart-2');
   await Promise.resolve();
   assert.equal(identities.length, 2);
+});
+
+test('a pod of another cluster’s node of the same name is not here', async () => {
+  const { state, shared, identities } = bench();
+  state.putWorkload({ ...cart, uid: 'far//Pod/shop/cart-1', clusterId: 'far' });
+  state.flush();
+  await state.flushed();
+  assert.deepEqual([identities, shared.localWorkload('shop', 'cart-1', 'cart')], [[], undefined]);
+  state.putWorkload(cart);
+  state.flush();
+  await state.flushed();
+  assert.equal(identities.length, 1);
+  assert.equal(shared.localWorkload('shop', 'cart-1', 'cart')?.uid, cart.uid);
 });
 
 test('a record that does not fit is left out and the others are stored', async () => {
