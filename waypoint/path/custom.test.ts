@@ -8,7 +8,7 @@ import {
   type IncomingMessage,
   type Server,
 } from 'node:http';
-import { type AddressInfo, createServer as createTcp, type Socket } from 'node:net';
+import { createServer as createTcp, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { Server as GrpcServer, ServerCredentials, type UntypedHandleCall } from '@grpc/grpc-js';
@@ -22,6 +22,7 @@ import {
   QueryParameterSchema,
 } from '#lib/proto/gen/ext_authz_pb.ts';
 import { grpcService } from '#lib/proto/grpc.ts';
+import { listenAnywhere } from '#lib/testkit/listen.ts';
 import { RawClient } from '#lib/testkit/raw-http.ts';
 import { until } from '#lib/testkit/until.ts';
 import { backendOf, serviceOf, WaypointProgram } from '#lib/testkit/waypoint.ts';
@@ -82,7 +83,7 @@ const answers: Record<string, Answer | 'silence' | 'failure'> = {
 };
 
 function listening(server: Server | ReturnType<typeof createTcp>): Promise<number> {
-  return new Promise((done) => server.listen(0, '0.0.0.0', () => done((server.address() as AddressInfo).port)));
+  return listenAnywhere(server);
 }
 
 function http(

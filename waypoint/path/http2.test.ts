@@ -12,8 +12,8 @@ import {
   type OutgoingHttpHeaders,
   type ServerHttp2Stream,
 } from 'node:http2';
-import type { AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
+import { listenAnywhere } from '#lib/testkit/listen.ts';
 import { until } from '#lib/testkit/until.ts';
 import { backendOf, serviceOf, WaypointProgram } from '#lib/testkit/waypoint.ts';
 
@@ -23,7 +23,7 @@ let session: ClientHttp2Session;
 const closing: (() => void)[] = [];
 
 function listen(server: Server | Http2Server): Promise<number> {
-  return new Promise((done) => server.listen(0, '0.0.0.0', () => done((server.address() as AddressInfo).port)));
+  return listenAnywhere(server);
 }
 
 before(async () => {

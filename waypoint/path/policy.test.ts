@@ -2,8 +2,9 @@
 // Policies of the proxy's own: those that have no effect, who a client is behind other proxies, and what lasts when policies change.
 import assert from 'node:assert/strict';
 import { createServer, request as httpRequest } from 'node:http';
-import { type AddressInfo, createServer as createTcp, type Server, type Socket } from 'node:net';
+import { createServer as createTcp, type Server, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
+import { listenAnywhere } from '#lib/testkit/listen.ts';
 import { RawClient } from '#lib/testkit/raw-http.ts';
 import { until } from '#lib/testkit/until.ts';
 import { backendOf, type TestConfig, WaypointProgram } from '#lib/testkit/waypoint.ts';
@@ -23,7 +24,7 @@ let config: TestConfig;
 
 function listen(server: Server): Promise<number> {
   server.on('connection', (socket: Socket) => sockets.add(socket));
-  return new Promise((done) => server.listen(0, '0.0.0.0', () => done((server.address() as AddressInfo).port)));
+  return listenAnywhere(server);
 }
 
 const under = (prefix: string): object => ({ paths: { any: [{ kind: 'KIND_PREFIX', value: prefix }] } });

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Streams that are no HTTP: passed on byte by byte, by TCP routes or by the server name of TLS.
 import assert from 'node:assert/strict';
-import { type AddressInfo, createServer, type Server } from 'node:net';
+import { createServer, type Server } from 'node:net';
 import { after, before, test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
+import { listenAnywhere } from '#lib/testkit/listen.ts';
 import { RawClient } from '#lib/testkit/raw-http.ts';
 import { until } from '#lib/testkit/until.ts';
 import { backendOf, WaypointProgram } from '#lib/testkit/waypoint.ts';
@@ -23,12 +24,10 @@ function greeter(name: string): Server {
 }
 
 const servers = { tcp: greeter('tcp'), tls: greeter('tls') };
-const listen = (server: Server): Promise<number> =>
-  new Promise((done) => server.listen(0, '0.0.0.0', () => done((server.address() as AddressInfo).port)));
 
 let program: WaypointProgram;
 before(async () => {
-  const [tcp, tls] = [await listen(servers.tcp), await listen(servers.tls)];
+  const [tcp, tls] = [await listenAnywhere(servers.tcp), await listenAnywhere(servers.tls)];
   program = await WaypointProgram.start({
     services: [
       { name: 'tcp', ports: [tcp] },

@@ -5,12 +5,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { createSecureServer, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import { createServer as createHttps } from 'node:https';
-import type { AddressInfo, Server, Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { createServer as createTls, type SecureContextOptions, type TLSSocket, type TlsOptions } from 'node:tls';
 import { createTestCa } from '#lib/testkit/certificates.ts';
+import { listenAnywhere } from '#lib/testkit/listen.ts';
 import { RawClient } from '#lib/testkit/raw-http.ts';
 import { backendOf, serviceOf, WaypointProgram } from '#lib/testkit/waypoint.ts';
 
@@ -30,7 +31,7 @@ function listen(name: string, server: Server): Promise<number> {
     sockets.add(socket);
     connections.set(name, (connections.get(name) ?? 0) + 1);
   });
-  return new Promise((done) => server.listen(0, '0.0.0.0', () => done((server.address() as AddressInfo).port)));
+  return listenAnywhere(server);
 }
 
 interface Seen {

@@ -2,8 +2,9 @@
 // The PROXY protocol, seen from servers: what comes first on their connections, and whose requests follow.
 import assert from 'node:assert/strict';
 import { Agent, request as httpRequest } from 'node:http';
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
+import { listenAnywhere } from '#lib/testkit/listen.ts';
 import { RawClient } from '#lib/testkit/raw-http.ts';
 import { until } from '#lib/testkit/until.ts';
 import { backendOf, serviceOf, WaypointProgram } from '#lib/testkit/waypoint.ts';
@@ -30,7 +31,7 @@ function server(name: string): Promise<number> {
     });
   });
   servers.push(one);
-  return new Promise((done) => one.listen(0, '0.0.0.0', () => done((one.address() as AddressInfo).port)));
+  return listenAnywhere(one);
 }
 
 before(async () => {
