@@ -15,8 +15,17 @@ import { applyNft, listNftTable, listNftTables } from './nft.ts';
 import { tcpListen } from './socket.ts';
 import { readSysctl, writeSysctl } from './sysctl.ts';
 
+/** Threads come and go while the list is read; one that has ended meanwhile is in no namespace. */
 function namespacesOfAllThreads(): Set<string> {
-  return new Set(readdirSync('/proc/self/task').map((thread) => readlinkSync(`/proc/self/task/${thread}/ns/net`)));
+  const found = new Set<string>();
+  for (const thread of readdirSync('/proc/self/task')) {
+    try {
+      found.add(readlinkSync(`/proc/self/task/${thread}/ns/net`));
+    } catch (error) {
+      if (!['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    }
+  }
+  return found;
 }
 
 test('trap 15: after a storm of trips into namespaces, with threads born meanwhile, every thread is at home', async () => {
