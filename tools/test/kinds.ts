@@ -5,7 +5,16 @@ import { globSync } from 'node:fs';
 export type Kind = 'unit' | 'net' | 'e2e' | 'fuzz';
 
 /** Seconds one file of a kind may take before it counts as stuck. */
-export const TIMEOUT_S: Readonly<Record<Kind, number>> = { unit: 60, net: 120, e2e: 600, fuzz: 900 };
+export const TIMEOUT_S: Readonly<Record<Kind, number>> = { unit: 180, net: 300, e2e: 900, fuzz: 900 };
+
+/**
+ * Kinds whose tests live with a real kernel and a wall clock, which a busy machine can hold up: a few files of theirs
+ * that fail are run again on their own, and the run says so. Unit tests have no such excuse.
+ */
+export const RUN_AGAIN: readonly Kind[] = ['net', 'e2e'];
+
+/** More files than this failing together are no accident, and are not run again. */
+export const AGAIN_AT_MOST = 2;
 
 /** The files of a kind below `root`, sorted, as paths from there. */
 export function filesOf(kind: Kind, root: string): string[] {

@@ -9,6 +9,8 @@ export interface TestResult {
   readonly name: string;
   readonly passed: boolean;
   readonly skipped: boolean;
+  /** It failed, and passed when its file was run again: a fault of the test, or of what it tests, to be looked for. */
+  readonly unsteady?: boolean;
 }
 
 /** The results in a run's events, one for each test that is no suite or file. */

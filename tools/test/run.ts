@@ -14,10 +14,15 @@ export interface RunOptions {
   readonly quiet?: boolean;
 }
 
-/** Runs the files, prints as it goes, and gives every test's result; `failed` also counts files that broke as a whole. */
-export async function runTests(
-  options: RunOptions,
-): Promise<{ readonly results: TestResult[]; readonly failed: boolean }> {
+export interface TestRun {
+  /** Every test's result. */
+  readonly results: TestResult[];
+  /** Files in which a test failed, or that broke as a whole, as paths from the root. */
+  readonly failed: string[];
+}
+
+/** Runs the files and prints as it goes. */
+export async function runTests(options: RunOptions): Promise<TestRun> {
   const { root, files, concurrency, timeoutS, quiet = false } = options;
   const events: TestEvent[] = [];
   const stream = run({
@@ -31,5 +36,10 @@ export async function runTests(
   else stream.compose(new spec()).pipe(process.stdout);
   await new Promise<void>((resolve) => stream.on('end', () => resolve()));
   const results = resultsOf(events).map((result) => ({ ...result, file: relative(root, result.file) }));
-  return { results, failed: events.some((event) => event.type === 'test:fail') };
+  return { results, failed: failedFiles(events).map((file) => relative(root, file)) };
+}
+
+function failedFiles(events: readonly TestEvent[]): string[] {
+  const files = events.flatMap((event) => (event.type === 'test:fail' ? [event.data.file ?? event.data.name] : []));
+  return [...new Set(files)];
 }
