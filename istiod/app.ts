@@ -24,6 +24,7 @@ import { RateLimit } from './ca/rate-limit.ts';
 import { publishRevocationList } from './ca/revocation-list.ts';
 import { RootConfigMaps } from './ca/root-config-maps.ts';
 import { CertificateService } from './ca/service.ts';
+import { TrustBundle } from './ca/trust-bundle.ts';
 import type { IstiodConfig } from './config.ts';
 import { createEntryAddresses } from './entry/addresses.ts';
 import { Registration } from './entry/registration.ts';
@@ -273,10 +274,12 @@ export class App {
     const stopped = new AbortController();
     let rootMaps: RootConfigMaps | undefined;
     let listMaps: { stop(): Promise<void> } | undefined;
+    let bundle: TrustBundle | undefined;
     const close = async (): Promise<void> => {
       stopped.abort();
       await rootMaps?.stop();
       await listMaps?.stop();
+      await bundle?.stop();
       if (config.writeStatus) await status.leader.stop();
       if (config.giveAddresses) await addresses.stop();
       keySets.stop();
@@ -377,7 +380,14 @@ export class App {
         content: () => authority.signer.rootPem,
       });
       listMaps = publishRevocationList({ ...everywhere, config, configMaps: informers.crlConfigMaps }, ending);
-      authority.onRootChange(() => rootMaps?.refresh());
+      if (config.writeTrustBundle) {
+        bundle = new TrustBundle({ ...everywhere, random, content: () => authority.signer.rootPem });
+        bundle.start();
+      }
+      authority.onRootChange(() => {
+        rootMaps?.refresh();
+        bundle?.refresh();
+      });
       rootMaps.start();
       if (config.writeStatus) status.leader.start();
       if (config.giveAddresses) addresses.start();

@@ -102,6 +102,10 @@ export interface IstiodConfig {
   readonly certificateBurst: number;
   /** Folder of a plugged-in certificate authority. */
   readonly caFolder: string;
+  /** Whether a root of our own is kept in the Secret `cacerts`, marked as ours. */
+  readonly rootInPluggedSecret: boolean;
+  /** Whether the root is published as a ClusterTrustBundle, too. */
+  readonly writeTrustBundle: boolean;
   /** More names for istiod's own certificate. */
   readonly customHosts: readonly string[];
   readonly rootConfigMap: string;
@@ -287,6 +291,8 @@ export function readConfig(
     certificatesPerSecond: env.integer('AMBIT_CA_REQUESTS_PER_SECOND', 50, { min: 1 }),
     certificateBurst: env.integer('AMBIT_CA_REQUESTS_BURST', 1_000, { min: 1 }),
     caFolder: env.string('ROOT_CA_DIR', '/etc/cacerts'),
+    rootInPluggedSecret: env.boolean('USE_CACERTS_FOR_SELF_SIGNED_CA', false),
+    writeTrustBundle: env.boolean('ENABLE_CLUSTER_TRUST_BUNDLE_API', false),
     customHosts: env.list('ISTIOD_CUSTOM_HOST'),
     rootConfigMap: env.string('PILOT_CA_CERT_CONFIGMAP', 'istio-ca-root-cert'),
     crlConfigMap: env.string('PILOT_CRL_CONFIGMAP', 'istio-ca-crl'),

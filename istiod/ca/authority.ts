@@ -91,12 +91,13 @@ export async function startAuthority(options: AuthorityOptions): Promise<Running
 
 async function ownAuthority(options: AuthorityOptions, onChange: () => void): Promise<RootKeeper> {
   const { config } = options;
-  const { authority, plugged } = await loadWithPatience(options);
+  const { authority, plugged, secret } = await loadWithPatience(options);
   return new RootKeeper(authority, {
     ...options,
     namespace: config.namespace,
     folder: config.caFolder,
     plugged,
+    secret,
     ttlMs: config.rootTtlMs,
     checkEveryMs: config.rootCheckMs,
     graceShare: config.rootGracePercent / 100,
@@ -104,12 +105,14 @@ async function ownAuthority(options: AuthorityOptions, onChange: () => void): Pr
   });
 }
 
-async function loadWithPatience(options: AuthorityOptions): Promise<{ authority: Authority; plugged: boolean }> {
+type Loaded = Pick<LoadedRoot, 'plugged' | 'secret'> & { readonly authority: Authority };
+
+async function loadWithPatience(options: AuthorityOptions): Promise<Loaded> {
   const { client, clock, config, log, random, signal, trustDomain } = options;
   const backoff = new Backoff({ initialMs: 100, maxMs: 5_000, jitter: 0.2, random });
   for (;;) {
     try {
-      const { plugged, ...material }: LoadedRoot = await loadRoot({
+      const { plugged, secret, ...material }: LoadedRoot = await loadRoot({
         client,
         namespace: config.namespace,
         trustDomain,
@@ -117,8 +120,9 @@ async function loadWithPatience(options: AuthorityOptions): Promise<{ authority:
         now: clock.now(),
         log,
         folder: config.caFolder,
+        keepInPlugged: config.rootInPluggedSecret,
       });
-      return { authority: await Authority.load(material), plugged };
+      return { authority: await Authority.load(material), plugged, secret };
     } catch (error) {
       // A damaged root is for people to mend; only the API server's absence passes by itself.
       if (!(error instanceof KubeError)) throw error;

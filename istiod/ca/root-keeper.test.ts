@@ -19,20 +19,21 @@ const SECRETS = '/api/v1/secrets';
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
 
-async function setUp(folder = '/nonexistent') {
+async function setUp(folder = '/nonexistent', keepInPlugged = false) {
   const cluster = await fakeCluster();
   const clock = new FakeClock(Date.now());
   const lines: string[] = [];
   const log = createLogger({ scope: 'ca', write: (line) => lines.push(line) });
   const options = { client: cluster.client, namespace: 'istio-system', ttlMs: 100 * DAY_MS, folder, log };
   const start = async () => {
-    const loaded = await loadRoot({ ...options, trustDomain: 'cluster.local', now: clock.now() });
+    const loaded = await loadRoot({ ...options, keepInPlugged, trustDomain: 'cluster.local', now: clock.now() });
     const seen: Authority[] = [];
     const keeper = new RootKeeper(await Authority.load(loaded), {
       ...options,
       clock,
       random: () => 1,
       plugged: loaded.plugged,
+      secret: loaded.secret,
       checkEveryMs: HOUR_MS,
       graceShare: 0.2,
       onChange: (authority) => seen.push(authority),
@@ -110,4 +111,22 @@ test('files of a plugged-in authority are read again when they change, under the
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+test('a root of ours in cacerts is renewed there, an operator’s is not', async () => {
+  await using env = await setUp('/nonexistent', true);
+  using one = await env.start();
+  const before = one.keeper.authority.material.certificatePem;
+  await env.clock.advance(81 * DAY_MS);
+  await until('the renewal', () => one.seen.length > 0);
+  const secret = env.api.find<Secret>(SECRETS, 'istio-system', 'cacerts')!;
+  const stored = Buffer.from(secret.data!['ca-cert.pem']!, 'base64').toString();
+  notEqual(stored, before);
+  const { 'istio-generated': _, ...data } = secret.data!;
+  env.api.put(SECRETS, { ...secret, data });
+  await env.clock.advance(79 * DAY_MS);
+  equal(await one.keeper.renewWhenDue(), false);
+  await env.clock.advance(10 * DAY_MS);
+  equal(await one.keeper.renewWhenDue(), false);
+  equal(one.keeper.authority.material.certificatePem, stored);
 });

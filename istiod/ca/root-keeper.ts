@@ -12,7 +12,7 @@ import { isKubeError } from '#lib/kube/error.ts';
 import { Informer } from '#lib/kube/informer.ts';
 import { SECRET } from '#lib/kube/kind.ts';
 import type { Secret } from '#lib/kube/object.ts';
-import { CA_SECRET, fromSecret, readFolder, withMaterial } from './root-store.ts';
+import { fromSecret, isOwnRoot, readFolder, withMaterial } from './root-store.ts';
 
 /** How often the folder of a plugged-in authority is looked at: a mounted Secret changes without telling. */
 const FOLDER_CHECK_MS = 5_000;
@@ -26,6 +26,8 @@ export interface RootKeeperOptions {
   readonly folder: string;
   /** The authority came from the folder, not from the Secret. */
   readonly plugged: boolean;
+  /** The Secret it came from, otherwise. */
+  readonly secret: string;
   /** Life of a renewed root. */
   readonly ttlMs: number;
   readonly checkEveryMs: number;
@@ -45,8 +47,8 @@ export class RootKeeper {
   constructor(authority: Authority, options: RootKeeperOptions) {
     this.#authority = authority;
     this.#options = options;
-    const { client, clock, log, namespace, random } = options;
-    const selection = { namespace, fieldSelector: `metadata.name=${CA_SECRET}` };
+    const { client, clock, log, namespace, random, secret } = options;
+    const selection = { namespace, fieldSelector: `metadata.name=${secret}` };
     this.#informer = new Informer<Secret>({ client, kind: SECRET, clock, random, log, selection });
   }
 
@@ -72,14 +74,16 @@ export class RootKeeper {
 
   /** Renews the root when its time has come; true when it did. */
   async renewWhenDue(): Promise<boolean> {
-    const { client, clock, graceShare, log, namespace, ttlMs } = this.#options;
+    const { client, clock, graceShare, log, namespace, secret: name, ttlMs } = this.#options;
     const authority = this.#authority;
     const { isRoot, notAfter, notBefore } = authority;
     const now = clock.now();
     if (!isRoot || notAfter - now > (notAfter - notBefore) * graceShare) return false;
-    const secret = await client.get(SECRET, { namespace, name: CA_SECRET });
+    const secret = await client.get(SECRET, { namespace, name });
+    // An operator's root is the operator's to renew.
+    if (secret === undefined || !isOwnRoot(secret)) return false;
     // Somebody else's root, or one renewed already, is on its way here by the watch.
-    if (secret === undefined || fromSecret(secret).certificatePem !== authority.material.certificatePem) return false;
+    if (fromSecret(secret).certificatePem !== authority.material.certificatePem) return false;
     const renewed = await renewRoot(authority.material, { now, ttlMs });
     try {
       await client.update(SECRET, withMaterial(secret, renewed));
@@ -87,7 +91,7 @@ export class RootKeeper {
       if (isKubeError(error, 'KUBE_CONFLICT')) return false;
       throw error;
     }
-    log.info('renewed the root certificate', { secret: `${namespace}/${CA_SECRET}` });
+    log.info('renewed the root certificate', { secret: `${namespace}/${name}` });
     await this.#take(async () => renewed);
     return true;
   }

@@ -9,14 +9,14 @@ import { Authority } from '#lib/identity/authority.ts';
 import { createLogger } from '#lib/kit/log.ts';
 import type { Secret } from '#lib/kube/object.ts';
 import { type FakeCluster, fakeCluster } from '#lib/testkit/kube-client.ts';
-import { CA_SECRET, loadRoot } from './root-store.ts';
+import { CA_SECRET, isOwnRoot, loadRoot } from './root-store.ts';
 
 const SECRETS = '/api/v1/secrets';
 const log = createLogger({ scope: 'ca', level: 'off' });
 
-function load(env: FakeCluster, folder = '/nonexistent') {
+function load(env: FakeCluster, folder = '/nonexistent', keepInPlugged = false) {
   const options = { namespace: 'istio-system', trustDomain: 'example.org', ttlMs: 86_400_000, now: Date.now() };
-  return loadRoot({ client: env.client, log, folder, ...options });
+  return loadRoot({ client: env.client, log, folder, keepInPlugged, ...options });
 }
 
 test('a root is made once, named after the trust domain, and found again after a restart', async () => {
@@ -65,4 +65,33 @@ test('a plugged-in authority comes first, and an incomplete one is an error', as
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+test('on request a new root is kept in cacerts, and known as our own when it comes back by the folder', async () => {
+  await using env = await fakeCluster();
+  const made = await load(env, '/nonexistent', true);
+  equal(made.secret, 'cacerts');
+  equal(env.api.find(SECRETS, 'istio-system', CA_SECRET), undefined);
+  const secret = env.api.find<Secret>(SECRETS, 'istio-system', 'cacerts')!;
+  equal(isOwnRoot(secret), true);
+  const folder = mkdtempSync(join(tmpdir(), 'ambit-ca-'));
+  try {
+    for (const [name, value] of Object.entries(secret.data!)) {
+      writeFileSync(join(folder, name), Buffer.from(value, 'base64'));
+    }
+    const again = await load(env, folder, true);
+    equal(again.plugged, false);
+    equal(again.certificatePem, made.certificatePem);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('a root in istio-ca-secret stays in use when cacerts is asked for', async () => {
+  await using env = await fakeCluster();
+  const made = await load(env);
+  const again = await load(env, '/nonexistent', true);
+  equal(again.secret, CA_SECRET);
+  equal(again.rootPem, made.rootPem);
+  equal(env.api.all(SECRETS).length, 1);
 });

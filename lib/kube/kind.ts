@@ -59,6 +59,13 @@ export const CERTIFICATE_SIGNING_REQUEST = kindOf(
   'certificatesigningrequests',
   false,
 );
+export const CLUSTER_TRUST_BUNDLE = kindOf(
+  'certificates.k8s.io',
+  'v1beta1',
+  'ClusterTrustBundle',
+  'clustertrustbundles',
+  false,
+);
 export const VALIDATING_WEBHOOK_CONFIGURATION = kindOf<WebhookConfiguration>(
   'admissionregistration.k8s.io',
   'v1',
