@@ -2,10 +2,8 @@
 // The waypoint as a waypoint: tunnels in and out, each end proven by certificate, Node's own TLS and HTTP/2 as the peers.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer as createHttp, request as httpRequest, type IncomingMessage } from 'node:http';
+import { createServer as createHttp, type IncomingMessage } from 'node:http';
 import {
-  type ClientHttp2Session,
-  connect,
   createSecureServer,
   type Http2SecureServer,
   type IncomingHttpHeaders,
@@ -13,13 +11,12 @@ import {
 } from 'node:http2';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Duplex } from 'node:stream';
 import { after, before, test } from 'node:test';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
-import { assembleCertificate } from '#lib/identity/certificate.ts';
-import { generateKey, keyToPem, signingKeyFromPem } from '#lib/identity/key.ts';
+import { signingKeyFromPem } from '#lib/identity/key.ts';
 import { createTestAuthority } from '#lib/identity/test-authority.ts';
 import { x509 } from '#lib/identity/x509.ts';
+import { type Credentials, credentialsOf, MeshClient } from '#lib/testkit/mesh-client.ts';
 import { until } from '#lib/testkit/until.ts';
 import { backendOf, serviceOf, WaypointProgram } from '#lib/testkit/waypoint.ts';
 import { encodePem } from '#lib/wire/pem.ts';
@@ -31,21 +28,6 @@ const VIP = `${NET}.80`;
 const HBONE_PORT = 15008;
 const FOLDER = mkdtempSync(join(tmpdir(), 'ambit-crl-'));
 const CRL_FILE = join(FOLDER, 'crl.pem');
-
-interface Credentials {
-  readonly key: string;
-  readonly cert: string;
-  readonly ca: string;
-}
-
-async function credentialsOf(uri: string): Promise<Credentials> {
-  const authority = await createTestAuthority();
-  const keys = await generateKey();
-  const answer = await authority.sign({ publicKey: keys.publicKey, uris: [uri], ttlMs: 3_600_000 }, Date.now());
-  const result = assembleCertificate(uri, await keyToPem(keys.privateKey), answer, true);
-  assert.ok(result.ok);
-  return { key: result.value.keyPem, cert: result.value.chainPem, ca: result.value.rootsPem };
-}
 
 /** A list of the test authority's own that takes these certificates back, where the waypoint looks for one. */
 async function revoke(chains: readonly string[]): Promise<void> {
@@ -67,7 +49,7 @@ let tunnels: Http2SecureServer;
 /** Who dialled the server's node, and for what. */
 const arrivals: { readonly peer: string; readonly authority: string }[] = [];
 const requests: IncomingMessage[] = [];
-const sessions: ClientHttp2Session[] = [];
+const clients: MeshClient[] = [];
 const application = createHttp((request, response) => {
   requests.push(request);
   response.end(`hello from ${request.headers.host}`);
@@ -121,7 +103,7 @@ before(async () => {
   );
 });
 after(async () => {
-  for (const session of sessions) session.destroy();
+  for (const client of clients) client.close();
   rmSync(FOLDER, { recursive: true, force: true });
   await program?.stop();
   tunnels?.close();
@@ -129,46 +111,16 @@ after(async () => {
 });
 
 /** A tunnel to the waypoint as that identity. */
-async function tunnelAs(uri: string, credentials?: Credentials): Promise<ClientHttp2Session> {
-  const socket = connectTls({
-    port: program.port('mesh'),
-    host: '127.0.0.1',
-    ALPNProtocols: ['h2'],
-    checkServerIdentity: () => undefined,
-    ...(credentials ?? (await credentialsOf(uri))),
-  });
-  await new Promise((resolve, reject) => socket.once('secureConnect', resolve).once('error', reject));
-  assert.match(
-    socket.getPeerCertificate().subjectaltname ?? '',
-    /spiffe:\/\/cluster\.local\/ns\/default\/sa\/waypoint/,
-  );
-  const session = connect('http://waypoint', { createConnection: () => socket });
-  session.on('error', () => {});
-  sessions.push(session);
-  return session;
+async function tunnelAs(uri: string, credentials?: Credentials): Promise<MeshClient> {
+  const client = await MeshClient.as(uri, program.port('mesh'), credentials);
+  assert.match(client.peer, /spiffe:\/\/cluster\.local\/ns\/default\/sa\/waypoint/);
+  clients.push(client);
+  return client;
 }
 
-/** A connection in a tunnel, or the status by which it was refused. */
-function open(session: ClientHttp2Session, authority: string): Promise<Duplex | number> {
-  return new Promise((resolve, reject) => {
-    const stream = session.request({ ':method': 'CONNECT', ':authority': authority }, { endStream: false });
-    stream.on('error', reject);
-    stream.on('response', (headers) => resolve(headers[':status'] === 200 ? stream : Number(headers[':status'])));
-  });
-}
-
-async function get(session: ClientHttp2Session, path: string): Promise<{ status: number; body: string }> {
-  const stream = (await open(session, `${VIP}:80`)) as Duplex;
-  return await new Promise((resolve, reject) => {
-    const request = httpRequest({ path, headers: { host: 'shop' }, createConnection: () => stream }, (answer) => {
-      let body = '';
-      answer.setEncoding('utf8').on('data', (part: string) => {
-        body += part;
-      });
-      answer.on('end', () => resolve({ status: answer.statusCode ?? 0, body }));
-    });
-    request.on('error', reject).end();
-  });
+async function get(client: MeshClient, path: string): Promise<{ status: number; body: string }> {
+  const { body, status } = await client.ask(`${VIP}:80`, { path, headers: { host: 'shop' } });
+  return { status, body: body.toString() };
 }
 
 test('a request comes by a tunnel and leaves by another, each with its own identity', async () => {
@@ -212,8 +164,8 @@ test('a policy judges by the identity of the tunnel, whatever headers say', asyn
 
 test('an address that is nobody’s, and an authority that is none, are refused', async () => {
   const session = await tunnelAs('spiffe://cluster.local/ns/default/sa/client');
-  assert.equal(await open(session, '192.0.2.1:80'), 404);
-  assert.equal(await open(session, 'a b:80').catch(() => 400), 400);
+  assert.equal(await session.open('192.0.2.1:80'), 404);
+  assert.equal(await session.open('a b:80').catch(() => 400), 400);
 });
 
 test('a client of another trust domain gets no tunnel', async () => {
@@ -233,10 +185,10 @@ test('a client whose certificate is taken back loses its tunnel and gets no othe
   const [session, other] = [await tunnelAs(lost!, credentials), await tunnelAs(kept!)];
   for (const one of [session, other]) assert.equal((await get(one, '/before')).status, 200);
   await revoke([credentials.cert]);
-  await until('the tunnel has ended', () => session.destroyed || session.closed);
+  await until('the tunnel has ended', () => session.ended);
   assert.equal((await get(other, '/after')).status, 200);
   const again = await tunnelAs(lost!, credentials);
-  await until('the next one is refused', () => again.destroyed || again.closed);
+  await until('the next one is refused', () => again.ended);
   await until('both are counted', async () =>
     /istio_crl_policy_rejections_total\{reporter="destination"\} 2/.test(await program.metrics()),
   );

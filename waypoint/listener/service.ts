@@ -2,6 +2,7 @@
 // What HTTP connections are told to do with requests: one exchange each.
 import type { HttpConnection, HttpService, ServerStream, ServerUser } from '#lib/net/http/exchange.ts';
 import { Exchange } from '../path/exchange.ts';
+import { GrpcWebBridge } from '../path/grpc-web.ts';
 import type { Runtime } from '../worker/runtime.ts';
 import type { Arrived } from './incoming.ts';
 
@@ -13,9 +14,13 @@ export class ExchangeService implements HttpService {
   }
 
   onRequest(stream: ServerStream, connection: HttpConnection): ServerUser {
-    const exchange = new Exchange(this.#runtime, (connection.context as Arrived).origin, stream);
+    const { origin } = connection.context as Arrived;
+    origin.door.refresh();
+    const bridge = origin.door.bridgesGrpcWeb ? GrpcWebBridge.of(this.#runtime.bench, stream) : null;
+    const exchange = new Exchange(this.#runtime, origin, bridge ?? stream);
+    const user = bridge?.serve(exchange) ?? exchange;
     exchange.begin();
-    return exchange;
+    return user;
   }
 
   onBadRequest(_connection: HttpConnection, status: number, reason: string): void {

@@ -31,6 +31,8 @@ export class Door {
   observer!: DoorObserver;
   settings!: WaypointSettings;
   retry: Retry = DEFAULT_RETRY;
+  /** Clients of gRPC-Web are served what is behind it. */
+  bridgesGrpcWeb = false;
   /** What requests meet here, in this order. */
   filters: readonly RequestFilter[] = [];
   readonly #runtime: Runtime;
@@ -77,6 +79,7 @@ export class Door {
     this.observer = observers.of(l7.telemetry(this.service), this.settings);
     if (behind.kind === 'service') this.table = l7.serviceTable(behind.service.key, behind.port);
     else if (behind.kind === 'listener') this.table = l7.listenerTable(behind.table);
+    this.bridgesGrpcWeb = behind.kind === 'service' && this.protocol === 'grpc';
     this.filters = filtersOf(this);
   }
 }

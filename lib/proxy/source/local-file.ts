@@ -18,6 +18,14 @@ export interface LocalMesh {
 }
 
 const WORKLOAD_TYPES = { deployment: 'deployment', cronjob: 'cronjob', pod: 'pod', job: 'job' } as const;
+const APP_PROTOCOLS = {
+  UNKNOWN: 'unknown',
+  HTTP11: 'http11',
+  HTTP2: 'http2',
+  GRPC: 'grpc',
+  TCP: 'tcp',
+  TLS: 'tls',
+} as const;
 const PROTOCOLS = { HBONE: 'hbone', TCP: 'none' } as const;
 
 /** Reads the whole text or says everything that is wrong with it. */
@@ -88,6 +96,7 @@ function readService(from: FieldReader): Service {
   const namespace = from.required('namespace');
   const hostname = from.required('hostname');
   const balancing = from.object('loadBalancer');
+  const protocols = from.object('protocols');
   return {
     key: serviceKey(namespace, hostname),
     name: from.text('name', hostname.split('.')[0] ?? ''),
@@ -97,7 +106,7 @@ function readService(from: FieldReader): Service {
     ports: (from.object('ports')?.ports() ?? []).map(([servicePort, targetPort]) => ({
       servicePort,
       targetPort,
-      appProtocol: 'unknown',
+      appProtocol: protocols?.oneOf(String(servicePort), APP_PROTOCOLS, 'unknown') ?? 'unknown',
     })),
     subjectAltNames: from.texts('subjectAltNames'),
     waypoint: from.gateway('waypoint'),

@@ -10,20 +10,23 @@ export class MessageHead {
   readonly h2: HeaderBlock | null;
   /** Requests by HTTP/2: END_STREAM came with the head. */
   readonly ended: boolean;
+  readonly #protocol: string;
 
-  private constructor(h1: Http1Head | null, h2: HeaderBlock | null, ended: boolean) {
+  private constructor(h1: Http1Head | null, h2: HeaderBlock | null, ended: boolean, protocol: string) {
     this.h1 = h1;
     this.h2 = h2;
     this.ended = ended;
+    this.#protocol = protocol;
   }
 
   /** Stands for whatever `head` holds at the time. */
   static ofHttp1(head: Http1Head): MessageHead {
-    return new MessageHead(head, null, false);
+    return new MessageHead(head, null, false, '');
   }
 
-  static ofHttp2(block: HeaderBlock, ended: boolean): MessageHead {
-    return new MessageHead(null, block, ended);
+  /** `protocol`: by which it came, where that was another. */
+  static ofHttp2(block: HeaderBlock, ended: boolean, protocol = 'HTTP/2'): MessageHead {
+    return new MessageHead(null, block, ended, protocol);
   }
 
   get method(): string {
@@ -59,7 +62,7 @@ export class MessageHead {
 
   /** HTTP/1.0, HTTP/1.1 or HTTP/2, as access logs write it. */
   get protocol(): string {
-    return this.h1 === null ? 'HTTP/2' : this.h1.minor === 0 ? 'HTTP/1.0' : 'HTTP/1.1';
+    return this.h1 === null ? this.#protocol : this.h1.minor === 0 ? 'HTTP/1.0' : 'HTTP/1.1';
   }
 
   /** Fields there are, pseudo-header fields not among them. */
