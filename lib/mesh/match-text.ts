@@ -4,6 +4,7 @@
 // connection failed, and what the connection had instead. The predicates are those of match.ts, so the words cannot
 // disagree with the verdict.
 
+import type { Condition } from './condition.ts';
 import type { InboundFlow } from './flow.ts';
 import { httpReadings, type Reading } from './http/http-match-text.ts';
 import {
@@ -18,7 +19,6 @@ import {
 } from './match.ts';
 import {
   type Clause,
-  type Condition,
   isEmptyMatch,
   type Match,
   type Rule,

@@ -10,13 +10,13 @@
 //   kind   = (nothing wanted or one wanted hits) and (no excluded hits)
 
 import type { Cidr } from './cidr.ts';
+import type { Condition } from './condition.ts';
 import type { InboundFlow } from './flow.ts';
 import { httpHolds } from './http/http-match.ts';
 import type { Identity } from './identity.ts';
 import type { Ip } from './ip.ts';
 import {
   type Clause,
-  type Condition,
   isEmptyMatch,
   type Match,
   type Policy,

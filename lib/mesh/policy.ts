@@ -4,6 +4,7 @@
 // OR of matches, a match an AND over its attribute kinds. Emptiness has a meaning on every level (see authorize.ts).
 
 import type { Cidr } from './cidr.ts';
+import type { Condition } from './condition.ts';
 import type { HttpConditions } from './http/conditions.ts';
 
 export type StringMatch =
@@ -15,12 +16,6 @@ export type StringMatch =
 export interface ServiceAccountMatch {
   readonly namespace: string;
   readonly serviceAccount: string;
-}
-
-/** Values wanted and values excluded; an empty side is satisfied. */
-export interface Condition<T> {
-  readonly any: readonly T[];
-  readonly none: readonly T[];
 }
 
 export interface Match {

@@ -4,10 +4,11 @@
 // and string matches are given as text: `gateway('10.0.0.9:15008')`, `gateway('ns/host:15008')`, `match({...})`.
 
 import { type Cidr, parseCidr } from '#lib/mesh/cidr.ts';
+import type { Condition } from '#lib/mesh/condition.ts';
 import type { GatewayAddress } from '#lib/mesh/gateway-address.ts';
 import { type Ip, parseIp } from '#lib/mesh/ip.ts';
 import { MapMesh } from '#lib/mesh/map-mesh.ts';
-import { type Condition, EMPTY_MATCH, type Match, type Policy, type StringMatch } from '#lib/mesh/policy.ts';
+import { EMPTY_MATCH, type Match, type Policy, type StringMatch } from '#lib/mesh/policy.ts';
 import { ANY_ENDPOINT, type Service, serviceKey } from '#lib/mesh/service.ts';
 import { NO_LOCALITY, type PortMapping, type Workload } from '#lib/mesh/workload.ts';
 

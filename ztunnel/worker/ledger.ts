@@ -12,7 +12,7 @@ import type { JoinOwner } from '#lib/net/tunnel-stream.ts';
 import { REVOKED } from '#lib/proxy/worker/revocation-check.ts';
 import type { ConnectionEnd, ConnectionRecord, ResponseFlag } from '../telemetry/connection.ts';
 import type { Runtime } from './runtime.ts';
-import type { Series } from './telemetry.ts';
+import type { Series } from './series.ts';
 
 /** Told when the books are closed; nothing of the connection is left by then. */
 export interface LedgerOwner {

@@ -4,8 +4,8 @@ import { test } from 'node:test';
 import { partyOf } from '#lib/proxy/telemetry/party.ts';
 import { workload } from '#lib/testkit/mesh.ts';
 import type { ConnectionRecord } from '../telemetry/connection.ts';
+import { Series } from './series.ts';
 import { SeriesMemory } from './series-memory.ts';
-import { Series } from './telemetry.ts';
 
 const record: ConnectionRecord = {
   direction: 'outbound',

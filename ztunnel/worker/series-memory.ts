@@ -3,7 +3,7 @@
 // for as long as their records stand, so comparing references is enough. What is not found here is looked up by its labels.
 import type { Party } from '#lib/proxy/telemetry/party.ts';
 import type { ConnectionRecord } from '../telemetry/connection.ts';
-import type { Series } from './telemetry.ts';
+import type { Series } from './series.ts';
 
 /** Pairs of parties remembered, and series of one pair (services, identities, directions). */
 const MAX_SOURCES = 1024;

@@ -7,42 +7,11 @@ import { LINE_KINDS, type LogProducer } from '#lib/loop/shared/log-ring.ts';
 import type { Vitals } from '#lib/loop/shared/vitals.ts';
 import type { Party } from '#lib/proxy/telemetry/party.ts';
 import type { ToMain } from '../control.ts';
-import {
-  closedLine,
-  type EndTexts,
-  earlyDenyLine,
-  endTexts,
-  type LogFormat,
-  openedLine,
-} from '../telemetry/access-line.ts';
+import { closedLine, earlyDenyLine, endTexts, type LogFormat, openedLine } from '../telemetry/access-line.ts';
 import type { ConnectionEnd, ConnectionRecord, ResponseFlag } from '../telemetry/connection.ts';
 import { type Labels, trafficLabels } from '../telemetry/labels.ts';
+import { Series } from './series.ts';
 import { isBetween, SeriesMemory } from './series-memory.ts';
-
-/** Slots of one set of labels, for connections between two parties. */
-export class Series {
-  readonly opened: number;
-  readonly received: number;
-  readonly sent: number;
-  readonly closed: Map<ResponseFlag, number>;
-  readonly failed: Map<ResponseFlag, number>;
-  /** A record of theirs. */
-  readonly sample: ConnectionRecord;
-  /** What lines say of the two; null until there is one. */
-  ends: EndTexts | null = null;
-
-  constructor(
-    sample: ConnectionRecord,
-    { opened, received, sent, closed, failed }: Pick<Series, 'opened' | 'received' | 'sent' | 'closed' | 'failed'>,
-  ) {
-    this.sample = sample;
-    this.opened = opened;
-    this.received = received;
-    this.sent = sent;
-    this.closed = closed;
-    this.failed = failed;
-  }
-}
 
 export interface TelemetryOptions {
   readonly counters: Counters;

@@ -5,7 +5,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Background } from '../../harness/run.ts';
-import type { L7Peer } from './peers.ts';
+import type { L7Peer } from './peer.ts';
 import { startWaypoint } from './start.ts';
 
 const MIDDLE = '127.20.0.2';

@@ -5,7 +5,8 @@ import { setTimeout } from 'node:timers/promises';
 import { eventually } from '../../harness/eventually.ts';
 import { background, run } from '../../harness/run.ts';
 import { familyOf, pssMb } from '../usage.ts';
-import { type L7Peer, type L7Setting, pathOf, peerFolder } from './peers.ts';
+import type { L7Peer, L7Setting } from './peer.ts';
+import { pathOf, peerFolder } from './peers.ts';
 
 const COUNT = 9000;
 /** A proxy that collects its garbage in quiet times has had one by then. */

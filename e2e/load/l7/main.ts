@@ -13,7 +13,8 @@ import { cpuSeconds, familyOf, pssMb } from '../usage.ts';
 import { goalsOf } from './goals.ts';
 import { MESH_SERVER } from './hbone.ts';
 import { type IdleFigures, idleCost } from './idle.ts';
-import { type L7Peer, type L7Setting, l7Peers, none, pathOf, peerFolder } from './peers.ts';
+import type { L7Peer, L7Setting } from './peer.ts';
+import { l7Peers, none, pathOf, peerFolder } from './peers.ts';
 
 const env = (name: string, fallback: string): string => process.env[name] || fallback;
 const rounds = Number(env('BENCH_ROUNDS', '3'));

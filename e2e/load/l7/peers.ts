@@ -5,28 +5,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Background, background } from '../../harness/run.ts';
+import { background } from '../../harness/run.ts';
 import { envoyPath } from './envoy.ts';
 import { hbone } from './hbone.ts';
+import type { L7Peer, L7Setting } from './peer.ts';
 import { startWaypoint } from './start.ts';
-
-export interface L7Setting {
-  readonly routes: number;
-  /** Access policy, metrics and access log, too. */
-  readonly policy: boolean;
-  /** As a waypoint: requests come by HBONE and go on by HBONE. */
-  readonly mesh?: boolean;
-}
-
-export interface L7Peer {
-  readonly name: string;
-  /** Whether it can do what the setting asks. */
-  readonly takes: (setting: L7Setting) => boolean;
-  /** Starts on that port; HTTP/2 without TLS is served on the next one, where one port cannot serve both. */
-  readonly start: (port: number, upstream: number, setting: L7Setting, folder: string) => Background;
-  /** Port for HTTP/2. */
-  readonly h2Port: (port: number) => number;
-}
 
 export const pathOf = (route: number): string => `/service-${route}/items`;
 const routes = (setting: L7Setting): number[] => Array.from({ length: setting.routes }, (_, i) => i);

@@ -4,7 +4,7 @@
 // hold, and so does the rest of the match.
 
 import type { Cidr } from '../cidr.ts';
-import type { Condition } from '../policy.ts';
+import type { Condition } from '../condition.ts';
 
 export interface AccessPattern {
   /**

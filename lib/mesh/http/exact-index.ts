@@ -4,8 +4,15 @@
 // tenant, say): a table by that value, so that only those are asked that can match. Entries that do not ask for it
 // are asked as well.
 
-import type { CompiledEntry } from './compiled-table.ts';
+import type { NamedPattern, Pattern } from './pattern.ts';
 import { queryValue, type RequestView } from './request.ts';
+
+/** What of an entry tells it apart. */
+interface Discriminated {
+  readonly method: Pattern | undefined;
+  readonly headers: readonly NamedPattern[];
+  readonly query: readonly NamedPattern[];
+}
 
 interface Trier {
   try(positions: readonly number[]): void;
@@ -32,7 +39,7 @@ export class ExactIndex {
   }
 
   /** undefined when nothing would be gained. */
-  static of(positions: readonly number[], entries: readonly CompiledEntry[]): ExactIndex | undefined {
+  static of(positions: readonly number[], entries: readonly Discriminated[]): ExactIndex | undefined {
     if (positions.length < ExactIndex.WORTH) return undefined;
     const values = new Map<string, { readonly key: Key; readonly byValue: Map<string, number[]> }>();
     for (const position of positions) {
@@ -79,7 +86,7 @@ function discriminator(key: Key, request: RequestView): string | undefined {
 }
 
 /** Every key the entry asks an exact value of; one value a key. */
-function exactKeys(entry: CompiledEntry): [Key, string][] {
+function exactKeys(entry: Discriminated): [Key, string][] {
   const out: [Key, string][] = [];
   const add = (of: Key['of'], name: string, value: string | undefined): void => {
     if (value !== undefined && !out.some(([key]) => key.of === of && key.name === name))

@@ -3,7 +3,7 @@
 // The layer-7 part of a match in words. The predicates are those of http-match.ts, so the words cannot disagree with
 // the verdict.
 
-import type { Condition } from '../policy.ts';
+import type { Condition } from '../condition.ts';
 import { CLAIM_SEPARATOR, claimTexts } from './claim.ts';
 import type { AccessPattern, HttpConditions } from './conditions.ts';
 import { hostHolds, isBlank, rangesHold, requestPrincipal, textOrNone, valueHolds, valuesHold } from './http-match.ts';

@@ -4,8 +4,8 @@
 // request does not have fits no wanted pattern and no excluded one.
 
 import type { Cidr } from '../cidr.ts';
+import type { Condition } from '../condition.ts';
 import type { Ip } from '../ip.ts';
-import type { Condition } from '../policy.ts';
 import { CLAIM_SEPARATOR, claimTexts } from './claim.ts';
 import type { AccessCondition, AccessPattern, HttpConditions } from './conditions.ts';
 import { templateMatches, wildcardMatches } from './path-template.ts';

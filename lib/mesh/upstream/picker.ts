@@ -5,7 +5,7 @@
 
 import type { Random } from '../balance.ts';
 import type { LoadBalancer } from '../http/traffic-policy.ts';
-import { HashRing, type HashTable, MaglevTable } from './hash.ts';
+import { HashRing, type HashTable, MaglevTable } from './hash-table.ts';
 import type { Host } from './host.ts';
 
 export interface Picker {

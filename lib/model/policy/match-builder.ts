@@ -4,14 +4,8 @@
 // the match never hits, in DENY its list restricts nothing.
 
 import { parseCidr } from '#lib/mesh/cidr.ts';
-import {
-  type Condition,
-  EMPTY_MATCH,
-  isEmptyMatch,
-  type Match,
-  type ServiceAccountMatch,
-  type StringMatch,
-} from '#lib/mesh/policy.ts';
+import type { Condition } from '#lib/mesh/condition.ts';
+import { EMPTY_MATCH, isEmptyMatch, type Match, type ServiceAccountMatch, type StringMatch } from '#lib/mesh/policy.ts';
 
 /** A match, or that its clause holds for every connection. */
 export type MatchOrAlways = Match | 'always';

@@ -21,7 +21,7 @@ import {
   reportOf,
   SERVICE_MANAGER,
 } from './report.ts';
-import type { ReportSources } from './reports.ts';
+import type { ReportSources } from './sources.ts';
 
 const CONNECT_STRATEGY = 'istio.io/connect-strategy';
 const RACING = 'RACE_FIRST_TCP_CONNECT';

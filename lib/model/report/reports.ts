@@ -4,47 +4,19 @@
 
 import type { Collection } from '#lib/collections/collection.ts';
 import type { Graph } from '#lib/collections/graph.ts';
-import { asKind, type ModelInputs, type SettingsCollection } from '../inputs.ts';
-import type { ServiceEntry, WorkloadEntry } from '../object/entry.ts';
-import { type KubeObject, namespaceOf, type Pod, type Service } from '../object/object.ts';
-import type { ConvertedPolicy } from '../policy/authorization-policy.ts';
-import type { AuthorizationPolicy } from '../policy/authorization-spec.ts';
-import type { PeerAuthentication } from '../policy/peer-authentication.ts';
+import { asKind } from '../inputs.ts';
+import { type KubeObject, namespaceOf } from '../object/object.ts';
 import { ingressUsesWaypoint } from '../service/services.ts';
-import type { TelemetryObject } from '../telemetry/telemetry-spec.ts';
 import { validateObject } from '../validate/object.ts';
-import type { SchemaChecker } from '../validate/schema.ts';
-import type { WaypointBinding } from '../waypoint/binding.ts';
-import type { Waypoint } from '../waypoint/gateway.ts';
 import { bindingConditions, bindingProblems } from './binding.ts';
 import { createEntryReports } from './entries.ts';
 import { policyCondition, targetCondition } from './policy-condition.ts';
 import { createReferences } from './references.ts';
 import { keyed, type ObjectReport, readable, reportOf, SERVICE_MANAGER } from './report.ts';
+import type { ReportSources } from './sources.ts';
 import { createTelemetryReports } from './telemetry.ts';
 
 export type { ObjectReport, ReportedCondition } from './report.ts';
-
-export interface ReportSources {
-  readonly telemetries: Collection<TelemetryObject>;
-  readonly schemas: SchemaChecker;
-  readonly inputs: ModelInputs;
-  readonly settings: SettingsCollection;
-  readonly authorizationPolicies: Collection<AuthorizationPolicy>;
-  readonly peerAuthentications: Collection<PeerAuthentication>;
-  readonly pods: Collection<Pod>;
-  readonly services: Collection<Service>;
-  readonly waypoints: Collection<Waypoint>;
-  readonly converted: Collection<ConvertedPolicy>;
-  readonly podBindings: Collection<WaypointBinding>;
-  readonly serviceBindings: Collection<WaypointBinding>;
-  readonly serviceEntries: Collection<ServiceEntry>;
-  readonly workloadEntries: Collection<WorkloadEntry>;
-  /** By the ServiceEntry's key. */
-  readonly hostBindings: Collection<WaypointBinding>;
-  /** By the WorkloadEntry's key. */
-  readonly entryBindings: Collection<WaypointBinding>;
-}
 
 export function createReports(graph: Graph, sources: ReportSources): Collection<ObjectReport> {
   const { authorizationPolicies, inputs, peerAuthentications, pods, schemas, serviceBindings, services } = sources;

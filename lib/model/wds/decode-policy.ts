@@ -6,8 +6,8 @@
 
 import type { Problem, Result } from '#lib/kit/result.ts';
 import type { Cidr } from '#lib/mesh/cidr.ts';
+import type { Condition } from '#lib/mesh/condition.ts';
 import {
-  type Condition,
   EMPTY_MATCH,
   isEmptyMatch,
   type Match,

@@ -13,7 +13,7 @@ import { bindWaypoint, type WaypointBinding } from '../waypoint/binding.ts';
 import { endpointWorkload, entryLabels, entryUid, entryWorkload, isReachable } from './machine.ts';
 import { type MembershipSources, ordered, portsOnMachine, type ServiceSelector, selectedBy } from './membership.ts';
 import { commonSurroundings, frontedBy } from './pods.ts';
-import type { WorkloadSources } from './workloads.ts';
+import type { WorkloadSources } from './sources.ts';
 
 /** Waypoints of WorkloadEntries, by the entry's key. */
 export function bindEntries(graph: Graph, sources: WorkloadSources): Collection<WaypointBinding> {

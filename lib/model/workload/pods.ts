@@ -14,7 +14,7 @@ import type { Waypoint } from '../waypoint/gateway.ts';
 import { gatewayAddressOf } from '../waypoint/network-gateway.ts';
 import { type MembershipSources, servicesOfPod } from './membership.ts';
 import { podAddresses, podUid, podWorkload, serviceAccountOf } from './pod.ts';
-import type { WorkloadSources } from './workloads.ts';
+import type { WorkloadSources } from './sources.ts';
 
 /** Waypoints of pods, by the pod's key. */
 export function bindPods(graph: Graph, { inputs, pods, waypoints }: WorkloadSources): Collection<WaypointBinding> {

@@ -6,37 +6,17 @@
 import type { Collection, Fetch } from '#lib/collections/collection.ts';
 import type { Graph } from '#lib/collections/graph.ts';
 import type { Workload } from '#lib/mesh/workload.ts';
-import type { ModelInputs, SettingsCollection } from '../inputs.ts';
-import type { ServiceEntry, WorkloadEntry } from '../object/entry.ts';
 import { SLICE_SERVICE } from '../object/names.ts';
-import { type EndpointSlice, keyBeside, label, namespaceOf, type Pod, spaceOf } from '../object/object.ts';
+import { keyBeside, label, namespaceOf, spaceOf } from '../object/object.ts';
 import { selectorKey } from '../object/selector.ts';
-import type { PolicyCollections } from '../policy/policies.ts';
 import { placeOf, settingsIn } from '../scope.ts';
-import type { WinningHost } from '../service/entry-hosts.ts';
 import type { WaypointBinding } from '../waypoint/binding.ts';
-import type { Waypoint } from '../waypoint/gateway.ts';
-import type { NetworkGateways } from '../waypoint/network-gateway.ts';
 import { coalesce, gatewayWorkload } from './distant.ts';
 import { bindEntries, createEndpointWorkloads, createEntryWorkloads } from './machines.ts';
-import type { MembershipSources, ServiceSelector } from './membership.ts';
+import type { MembershipSources } from './membership.ts';
 import { bindPods, createPodWorkloads } from './pods.ts';
 import { sliceWorkloads } from './slice.ts';
-
-export interface WorkloadSources {
-  readonly inputs: ModelInputs;
-  readonly settings: SettingsCollection;
-  readonly networks: Collection<string>;
-  readonly pods: Collection<Pod>;
-  readonly slices: Collection<EndpointSlice>;
-  readonly workloadEntries: Collection<WorkloadEntry>;
-  readonly serviceEntries: Collection<ServiceEntry>;
-  readonly winners: Collection<WinningHost>;
-  readonly selectors: Collection<ServiceSelector>;
-  readonly waypoints: Collection<Waypoint>;
-  readonly networkGateways: NetworkGateways;
-  readonly policies: PolicyCollections;
-}
+import type { WorkloadSources } from './sources.ts';
 
 export interface WorkloadCollections {
   /** By uid. */

@@ -2,9 +2,10 @@
 // Mesh values as they lie in the shared store: JSON, which needs no library in the data-plane processes and is parsed by the
 // engine itself. Both ends are of one build; a record that cannot be read is a bug of ours and throws.
 import { type Cidr, parseCidr } from '#lib/mesh/cidr.ts';
+import type { Condition } from '#lib/mesh/condition.ts';
 import type { GatewayAddress, GatewayDestination } from '#lib/mesh/gateway-address.ts';
 import { type Ip, parseIp } from '#lib/mesh/ip.ts';
-import type { Clause, Condition, Match, Policy } from '#lib/mesh/policy.ts';
+import type { Clause, Match, Policy } from '#lib/mesh/policy.ts';
 import type { Service } from '#lib/mesh/service.ts';
 import type { Workload } from '#lib/mesh/workload.ts';
 

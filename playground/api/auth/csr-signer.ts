@@ -4,7 +4,8 @@
 import type { Clock } from '#lib/kit/clock.ts';
 import { describeError } from '#lib/kit/error.ts';
 import { type KubeObject, listAt, objectAt, textAt } from '../json.ts';
-import type { Entry, Store } from '../store/store.ts';
+import type { Entry } from '../store/change.ts';
+import type { Store } from '../store/store.ts';
 import type { Pki } from './pki.ts';
 
 const CSRS = 'certificatesigningrequests.certificates.k8s.io';

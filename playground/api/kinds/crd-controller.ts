@@ -3,7 +3,8 @@
 // (NamesAccepted, Established), and clears a deleted CRD's objects. It runs inside the server, as upstream's does.
 import { equal, isObject, type Json, type JsonObject, type KubeObject, listAt, objectAt, textAt } from '../json.ts';
 import { timestamp } from '../registry/prepare.ts';
-import type { Change, Entry, Store } from '../store/store.ts';
+import type { Change, Entry } from '../store/change.ts';
+import type { Store } from '../store/store.ts';
 import type { Catalog } from './catalog.ts';
 import { customResource } from './custom.ts';
 

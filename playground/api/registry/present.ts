@@ -3,7 +3,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { JsonObject } from '../json.ts';
 import { apiVersionOf, type Resource, type ServedVersion } from '../kinds/resource.ts';
-import type { Entry } from '../store/store.ts';
+import type { Entry } from '../store/change.ts';
 import { columnDefinitions, type IncludeObject, partial, row } from '../table/column.ts';
 import { encoded, served } from './target.ts';
 

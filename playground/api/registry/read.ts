@@ -2,8 +2,9 @@
 // Get and list: selectors, paging over a stable snapshot, and the resource version a watch goes on from.
 import { fieldText } from '../kinds/fields.ts';
 import { badRequest, expired, notFound } from '../status.ts';
+import type { Entry } from '../store/change.ts';
 import { matchFields } from '../store/selector.ts';
-import type { Entry, Store } from '../store/store.ts';
+import type { Store } from '../store/store.ts';
 import type { ListOptions } from './options.ts';
 import type { ListMeta } from './present.ts';
 import { subjectOf, type Target } from './target.ts';

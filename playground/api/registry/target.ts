@@ -4,7 +4,7 @@ import type { User } from '../auth/user.ts';
 import type { KubeObject } from '../json.ts';
 import { apiVersionOf, type Resource, type ServedVersion } from '../kinds/resource.ts';
 import type { Subject } from '../status.ts';
-import type { Entry } from '../store/store.ts';
+import type { Entry } from '../store/change.ts';
 
 export interface Target {
   readonly resource: Resource;

@@ -4,7 +4,8 @@
 // Source: Kubernetes API concepts, "Efficient detection of changes" and "Streaming lists".
 import type { Clock } from '#lib/kit/clock.ts';
 import { expired } from '../status.ts';
-import type { Change, Entry, Store } from '../store/store.ts';
+import type { Change, Entry } from '../store/change.ts';
+import type { Store } from '../store/store.ts';
 import type { ListOptions } from './options.ts';
 import type { Presenter } from './present.ts';
 import { matcher } from './read.ts';

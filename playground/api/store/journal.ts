@@ -3,7 +3,7 @@
 // with the same objects, the same resource versions and enough history for watches to resume.
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import type { KubeObject } from '../json.ts';
-import type { Change } from './store.ts';
+import type { Change } from './change.ts';
 
 export interface JournalRow {
   readonly collection: string;

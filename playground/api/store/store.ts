@@ -3,25 +3,8 @@
 // watches that resume, and listeners called synchronously on every change. Entries are immutable: a change makes a new
 // one. What is written goes to the journal before the caller sees it.
 import type { KubeObject } from '../json.ts';
+import type { Change, Entry } from './change.ts';
 import type { Journal } from './journal.ts';
-
-/** One stored object at one resource version. */
-export interface Entry {
-  readonly namespace: string;
-  readonly name: string;
-  readonly rv: number;
-  readonly object: KubeObject;
-  /** Encoded forms by apiVersion, made once for all watchers and lists. */
-  readonly encoded: Map<string, string>;
-}
-
-export interface Change {
-  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED';
-  readonly rv: number;
-  /** The object after the change; on DELETED the last state, carrying the version of the deletion. */
-  readonly entry: Entry;
-  readonly before: Entry | undefined;
-}
 
 export type Listener = (change: Change) => void;
 
