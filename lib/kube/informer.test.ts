@@ -113,6 +113,23 @@ test('while the server is away the last state stands, and the log says so once',
   deepEqual(env.events, ['set shop/a', 'set shop/b']);
 });
 
+test('however long the server was away, it is asked again every few seconds', async () => {
+  const waits: number[] = [];
+  const clock: Clock = {
+    ...hurried,
+    sleep: (ms, signal) => {
+      waits.push(ms);
+      return systemClock.sleep(Math.min(ms, 1), signal);
+    },
+  };
+  await using env = await setUp(POD, { clock, random: () => 0.999 });
+  env.informer.start();
+  await env.informer.whenSynced();
+  await env.api.stop();
+  await until('many failures', () => waits.length > 30);
+  ok(Math.max(...waits) < 5_000, `${Math.max(...waits)} ms`);
+});
+
 test('a refusal names the kind and what to do, and is asked again', async () => {
   await using env = await setUp(POD);
   env.api.refuse = () => 403;

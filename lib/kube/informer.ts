@@ -26,6 +26,8 @@ const WATCH_GRACE_MS = 30_000;
 const ABSENT_RETRY_MS = 5_000;
 /** How long a kind must have been absent before the objects we hold of it are given up. */
 const ABSENT_CERTAIN_MS = 60_000;
+/** However long the server was away, all is known again within 10 s of its return: 5 to wait at most, 5 to connect. */
+const MAX_RETRY_MS = 4_000;
 /** A watch that ends sooner than this without an event is a failure, or we would ask without pause. */
 const MIN_WATCH_MS = 1_000;
 
@@ -76,7 +78,7 @@ export class Informer<T extends KubeObject> {
     this.kind = options.kind;
     this.#options = options;
     this.#log = options.log;
-    this.#backoff = new Backoff({ initialMs: 200, maxMs: 30_000, jitter: 0.2, random: options.random });
+    this.#backoff = new Backoff({ initialMs: 200, maxMs: MAX_RETRY_MS, jitter: 0.2, random: options.random });
   }
 
   /** Begins; the copy is complete once `whenSynced` resolves. */

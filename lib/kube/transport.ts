@@ -5,13 +5,12 @@
 import { existsSync } from 'node:fs';
 import type { RequestOptions } from 'node:https';
 import { KubeConfig } from '@kubernetes/client-node';
-import { Agent, type Dispatcher, ProxyAgent, request } from 'undici';
+import { Agent, buildConnector, type Dispatcher, ProxyAgent, request } from 'undici';
 import { describeError } from '#lib/kit/error.ts';
+import { keepAlive } from '#lib/kit/keepalive.ts';
 import { KubeError } from './error.ts';
 
-/** TCP keepalive (then once a second, ten times) finds a dead server within a quarter of a minute, also when a watch has nothing to say. */
-const KEEPALIVE_MS = 5_000;
-const CONNECT_TIMEOUT_MS = 10_000;
+const CONNECT_TIMEOUT_MS = 5_000;
 
 export interface TransportRequest {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -157,7 +156,14 @@ export class KubeConfigTransport implements Transport {
       ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
       ...(servername === undefined ? {} : { servername }),
     };
-    const connect = { ...tls, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS, timeout: CONNECT_TIMEOUT_MS };
+    const open = buildConnector({ ...tls, timeout: CONNECT_TIMEOUT_MS });
+    const connect: typeof open = (to, done) =>
+      open(to, (error, socket) => {
+        if (error !== null) return done(error, null);
+        // A watch may have nothing to say for long.
+        keepAlive(socket);
+        done(null, socket);
+      });
     const agent =
       this.#proxy === undefined
         ? new Agent({ connect, allowH2: false, pipelining: 1 })

@@ -3,6 +3,7 @@ import { deepEqual, equal } from 'node:assert/strict';
 import { test } from 'node:test';
 import { createLogger } from '#lib/kit/log.ts';
 import { FakeClock } from '#lib/testkit/clock.ts';
+import { KubeError } from './error.ts';
 import { WorkQueue } from './work-queue.ts';
 
 function setUp(reconcile: (key: string) => Promise<void>, concurrency = 1) {
@@ -56,6 +57,20 @@ test('a failure is tried again with growing patience, and said aloud once', asyn
   equal(failures, 5);
   equal(lines.filter((line) => line.includes('\twarn\t')).length, 1);
   equal(queue.depth, 0);
+});
+
+test('while the server is away a key is tried every few seconds, so that its return is seen soon', async () => {
+  let runs = 0;
+  const { clock, queue } = setUp(async () => {
+    runs++;
+    throw new KubeError('KUBE_UNREACHABLE', 'nobody is there', { status: 0 });
+  });
+  queue.add('a');
+  await clock.advance(3_600_000);
+  const before = runs;
+  await clock.advance(5_000);
+  equal(runs, before + 1);
+  queue.stop();
 });
 
 test('naming a key that waits for its retry tries it at once', async () => {

@@ -5,9 +5,12 @@
 import type { Clock } from '#lib/kit/clock.ts';
 import { describeError } from '#lib/kit/error.ts';
 import type { Logger } from '#lib/kit/log.ts';
+import { isKubeError } from './error.ts';
 
 const INITIAL_RETRY_MS = 100;
 const MAX_RETRY_MS = 60_000;
+/** A server that is away says nothing about the key: it is tried soon after the server's return. */
+const MAX_AWAY_MS = 5_000;
 
 export interface WorkQueueOptions {
   /** What is reconciled, for the log: `root config map`. */
@@ -82,7 +85,8 @@ export class WorkQueue {
       if (!this.#stop.signal.aborted) {
         const failures = (this.#failures.get(key) ?? 0) + 1;
         this.#failures.set(key, failures);
-        const retryMs = Math.min(MAX_RETRY_MS, INITIAL_RETRY_MS * 2 ** (failures - 1));
+        const most = isKubeError(error, 'KUBE_UNREACHABLE') ? MAX_AWAY_MS : MAX_RETRY_MS;
+        const retryMs = Math.min(most, INITIAL_RETRY_MS * 2 ** (failures - 1));
         log[failures === 3 ? 'warn' : 'debug'](`${name} is not as it should be`, {
           object: key,
           error: describeError(error),
