@@ -30,6 +30,7 @@ const DEFAULT_TIMEOUT_MS = 10_000;
 export class CaClient implements Disposable {
   readonly #options: CaClientOptions;
   #client: Client | undefined;
+  /** The next request makes a new channel. */
   #stale = false;
 
   constructor(options: CaClientOptions) {
@@ -100,7 +101,11 @@ export class CaClient implements Disposable {
         (error: ServiceError | null, answer?: IstioCertificateResponse) => {
           signal?.removeEventListener('abort', cancel);
           if (answer !== undefined) resolve(answer);
-          else reject(explain(target, error));
+          else {
+            // Silence may be the connection's: the next request gets one of its own.
+            if (error?.code === 4) this.#stale = true;
+            reject(explain(target, error));
+          }
         },
       );
       const cancel = (): void => call.cancel();

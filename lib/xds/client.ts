@@ -27,6 +27,7 @@ import {
 } from '#lib/proto/gen/discovery_pb.ts';
 import { grpcService } from '#lib/proto/grpc.ts';
 import { DeltaClientState, type Outcome, type Subscription } from './client-state.ts';
+import { lively } from './lively.ts';
 import { type Ending, ReconnectPolicy } from './reconnect.ts';
 
 /** A first snapshot is megabytes: with HTTP/2's 64 KiB it would stop and ask for more a hundred times. */
@@ -211,10 +212,10 @@ export class DeltaClient {
 export async function channelCredentials(
   endpoint: Pick<Endpoint, 'target' | 'rootCertificates' | 'alternativeName'>,
 ): Promise<ChannelCredentials> {
-  if (endpoint.rootCertificates === undefined) return credentials.createInsecure();
+  if (endpoint.rootCertificates === undefined) return lively(credentials.createInsecure());
   const roots = await endpoint.rootCertificates();
   const other = endpoint.alternativeName;
-  return credentials.createSsl(roots ?? null, null, null, {
+  const secure = credentials.createSsl(roots ?? null, null, null, {
     checkServerIdentity: (name, certificate) => {
       const host = addressIn(endpoint.target) ?? name;
       const error = checkServerIdentity(host, certificate);
@@ -222,6 +223,7 @@ export async function channelCredentials(
       return checkServerIdentity(other, certificate);
     },
   });
+  return lively(secure);
 }
 
 /** The host of a target that is an address, not a name. */

@@ -7,11 +7,11 @@ import { type Ending, ReconnectPolicy } from './reconnect.ts';
 const refused: Ending = { kind: 'no-connection', message: 'refused' };
 const status = (code: Code, message = ''): Ending => ({ kind: 'status', code, message });
 
-test('a server that is not there is given twice the time at each attempt, up to 15 s', () => {
+test('a server that is not there is given twice the time at each attempt, up to 5 s', () => {
   const policy = new ReconnectPolicy();
   const waits = Array.from({ length: 13 }, () => policy.waitMs(refused, false));
   deepEqual(waits.slice(0, 4), [10, 20, 40, 80]);
-  equal(waits.at(-1), 15_000);
+  equal(waits.at(-1), 5_000);
 });
 
 test('a stream that ends well is opened again at once, but not without pause when it never said a word', () => {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // When a client's stream ends: how long to wait before the next one. A server that goes away in an orderly way is
-// dialled again at once; one that refuses or is not there is given more and more time, up to 15 s.
+// dialled again at once; one that refuses or is not there is given more and more time, up to 5 s: with the 5 s that a
+// connection may take, a server that returns is found within 10 s.
 
 import { status as Code } from '@grpc/grpc-js';
 import { Backoff } from '#lib/kit/backoff.ts';
 
 export const INITIAL_MS = 10;
-export const MAX_MS = 15_000;
+export const MAX_MS = 5_000;
 
 /** How an attempt ended. */
 export type Ending =
