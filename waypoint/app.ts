@@ -104,7 +104,10 @@ export class App implements ProxyApp {
     await this.#revocations?.start();
     this.#dataPlane.pool.start();
     const counts = new XdsCounts(this.#exposition);
-    this.#sources = await openSources(config, { mesh: this.#mesh, l7: this.#l7, log, clock, counts });
+    this.#sources = await openSources(config, {
+      ...{ mesh: this.#mesh, l7: this.#l7, log, clock, counts },
+      onConnected: () => this.#certificates.retry(),
+    });
     void this.#becomeReady(this.#sources, synced, certified);
   }
 

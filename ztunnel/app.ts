@@ -114,6 +114,7 @@ export class App implements ProxyApp {
     this.#sources = await openSources(config, {
       ...{ state: this.#state, log, clock, counts: new XdsCounts(this.#exposition) },
       onAbsent: (name) => this.#dataPlane.absent(name),
+      onConnected: () => this.#certificates.retry(),
     });
     this.#probe(this.#sources);
     void this.#becomeReady(this.#sources, stateReady, proxyReady);

@@ -120,6 +120,32 @@ test('waits double from one second to 150 and vary by a fifth; after 15 minutes 
   manager.stop();
 });
 
+test('when the authority is back nobody waits out a long pause, and nobody who lacks nothing asks', async () => {
+  const { manager, calls, clock, names, settle } = bench();
+  const well = manager.get('well');
+  calls[0]!.grant();
+  await well;
+  manager.get('a').catch(() => {});
+  for (let i = 1; i < 10; i++) {
+    calls[i]!.refuse('down');
+    await settle();
+    while (calls.length === i + 1) await clock.advance(1000);
+  }
+  calls[10]!.refuse('down');
+  await clock.advance(2_000);
+  assert.equal(calls.length, 11);
+  manager.retry();
+  await clock.advance(1_000);
+  assert.deepEqual(names().slice(11), ['a']);
+  calls[11]!.grant();
+  await settle();
+  assert.equal((await manager.get('a')).identity, 'a');
+  manager.retry();
+  await clock.advance(1_000);
+  assert.equal(calls.length, 12);
+  manager.stop();
+});
+
 test('a failed renewal keeps the valid certificate; at its expiry the identity becomes unavailable', async () => {
   const { manager, calls, clock, unavailable, settle } = bench();
   const first = manager.get('a');

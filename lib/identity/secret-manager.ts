@@ -102,6 +102,16 @@ export class SecretManager {
     for (const waiter of entry.waiters) waiter.reject(unavailable(identity, 'no workload of this identity is left'));
   }
 
+  /** The authority may be back: whoever has no certificate, or failed to renew one, asks again within a second. */
+  retry(): void {
+    const { clock, random } = this.#options;
+    for (const entry of this.#entries.values()) {
+      if (entry.failingSince === undefined) continue;
+      entry.due = Math.min(entry.due, clock.now() + BACKOFF.initialMs * random());
+    }
+    this.#pump();
+  }
+
   /** What is held for every identity, for dumps. */
   states(): ReadonlyMap<string, SecretState> {
     return new Map([...this.#entries].map(([identity, { state }]) => [identity, state]));

@@ -28,6 +28,8 @@ interface Parts {
   readonly log: Logger;
   readonly clock: Clock;
   readonly counts: XdsCounts;
+  /** The control plane is there, for the first time or again. */
+  readonly onConnected: () => void;
 }
 
 /** Throws LOCAL_CONFIG_INVALID when the file cannot be used. */
@@ -49,12 +51,13 @@ export async function openSources(config: Config, parts: Parts): Promise<Sources
   return { synced: client.whenSynced().then(flushed), close: () => client.stop() };
 }
 
-function stream(config: Config, server: ServerSettings, { clock, counts, l7, log, mesh }: Parts): DeltaClient {
+function stream(config: Config, server: ServerSettings, parts: Parts): DeltaClient {
+  const { clock, counts, l7, log, mesh, onConnected } = parts;
   const { authToken, nodeMetadata, pod, worker } = config;
   const { clusterId, nodeName } = worker;
   const types = [{ typeUrl: ADDRESS_TYPE, apply: mesh.applyAddresses }, ...l7.types];
   return meshStream({
-    ...{ server, clock, log, counts },
+    ...{ server, clock, log, counts, onConnected },
     asker: { type: 'waypoint', pod, nodeName, nodeMetadata, authToken, clusterId },
     subscriptions: types.map(({ apply, typeUrl }) => ({ typeUrl, mode: 'wildcard', handle: apply })),
   });

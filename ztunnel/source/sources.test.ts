@@ -151,8 +151,13 @@ test('the mesh of a control plane arrives whole; node, token and headers are tol
   const state = meshState();
   const exposition = new Exposition(FAMILIES);
   const counts = new XdsCounts(exposition);
-  const sources = await openSources(plane.config, { state, log, clock: systemClock, counts, onAbsent: () => {} });
+  let connections = 0;
+  const sources = await openSources(plane.config, {
+    ...{ state, log, clock: systemClock, counts, onAbsent: () => {} },
+    onConnected: () => connections++,
+  });
   await sources.synced;
+  assert.equal(connections, 1);
   await state.flushed();
   assert.equal(state.mesh.workloadByUid(cart.uid)?.name, 'cart');
   assert.equal(state.mesh.namespacePolicies('shop')[0]?.key, 'shop/p');
@@ -181,7 +186,11 @@ test('on demand nothing is subscribed to but what is wanted, and what is not the
   using plane = await controlPlane({}, { XDS_ON_DEMAND: 'true', ISTIO_META_DNS_CAPTURE: 'false' });
   const absent: string[] = [];
   const parts = { state: meshState(), log, clock: systemClock, counts: new XdsCounts(new Exposition(FAMILIES)) };
-  const sources = await openSources(plane.config, { ...parts, onAbsent: (name) => absent.push(name) });
+  const sources = await openSources(plane.config, {
+    ...parts,
+    onAbsent: (name) => absent.push(name),
+    onConnected: () => {},
+  });
   await sources.synced;
   const [first] = plane.requests;
   assert.deepEqual([first?.resourceNamesSubscribe, first?.resourceNamesUnsubscribe], [['*'], ['*']]);
@@ -220,6 +229,7 @@ test('a local text that is wrong stops the start with every mistake in it', asyn
     clock: systemClock,
     counts: new XdsCounts(new Exposition(FAMILIES)),
     onAbsent: () => {},
+    onConnected: () => {},
   };
   await assert.rejects(openSources(config, parts), (error: Error) => {
     assert.match(error.message, /LOCAL_XDS cannot be used/);
@@ -252,6 +262,7 @@ test('a local file is read again when it changes: what it lacks is gone, and a b
       clock: systemClock,
       counts: new XdsCounts(new Exposition(FAMILIES)),
       onAbsent: () => {},
+      onConnected: () => {},
     };
     const sources = await openSources(config, parts);
     await state.flushed();

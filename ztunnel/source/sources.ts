@@ -27,6 +27,8 @@ interface Parts {
   readonly log: Logger;
   readonly clock: Clock;
   readonly counts: XdsCounts;
+  /** The control plane is there, for the first time or again. */
+  readonly onConnected: () => void;
   /** The control plane has nothing by a name that was wanted. */
   readonly onAbsent: (name: string) => void;
 }
@@ -51,11 +53,12 @@ export async function openSources(config: Config, parts: Parts): Promise<Sources
   };
 }
 
-function stream(config: Config, server: ServerSettings, { state, log, clock, counts, onAbsent }: Parts): DeltaClient {
+function stream(config: Config, server: ServerSettings, parts: Parts): DeltaClient {
+  const { state, log, clock, counts, onAbsent, onConnected } = parts;
   const { authToken, nodeMetadata, pod, worker, xdsOnDemand } = config;
   const { clusterId, nodeName } = worker;
   return meshStream({
-    ...{ server, clock, log, counts },
+    ...{ server, clock, log, counts, onConnected },
     asker: { type: 'ztunnel', pod, nodeName, nodeMetadata, authToken, clusterId },
     subscriptions: [
       {

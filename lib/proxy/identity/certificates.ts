@@ -61,6 +61,11 @@ export class Certificates {
     this.#secrets.forget(identity);
   }
 
+  /** The authority may be back: what could not be had is asked for again soon. */
+  retry(): void {
+    this.#secrets.retry();
+  }
+
   /** What is held for every identity. */
   states(): ReadonlyMap<string, SecretState> {
     return this.#secrets.states();

@@ -25,13 +25,16 @@ export interface MeshStreamOptions {
   readonly log: Logger;
   readonly counts: XdsCounts;
   readonly subscriptions: readonly Subscription[];
+  /** Called when the control plane is there, for the first time or again. */
+  readonly onConnected: () => void;
 }
 
 /** Stands for an address that is not known; control planes want one. */
 const ANY_IP = '1.1.1.1';
 
 /** Not started yet. */
-export function meshStream({ asker, clock, counts, log, server, subscriptions }: MeshStreamOptions): DeltaClient {
+export function meshStream(options: MeshStreamOptions): DeltaClient {
+  const { asker, clock, counts, log, onConnected, server, subscriptions } = options;
   const { authToken, clusterId, nodeMetadata, nodeName, pod, type } = asker;
   const metadata = { NODE_NAME: nodeName, ...nodeMetadata } as Parameters<typeof makeNode>[2];
   const { ip, name, namespace } = pod;
@@ -40,7 +43,10 @@ export function meshStream({ asker, clock, counts, log, server, subscriptions }:
     node: makeNode({ type, ip: ip === '' ? ANY_IP : ip, name, namespace }, 'cluster.local', metadata),
     clock,
     log: log.child('xds'),
-    onConnected: (connected) => counts.connection(connected),
+    onConnected: (connected) => {
+      counts.connection(connected);
+      if (connected) onConnected();
+    },
     subscriptions: subscriptions.map((subscription) => ({
       ...subscription,
       handle: (resources, removed) => {
