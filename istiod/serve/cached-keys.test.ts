@@ -6,6 +6,7 @@ import { createLogger } from '#lib/kit/log.ts';
 import type { Pod } from '#lib/kube/object.ts';
 import { FakeClock } from '#lib/testkit/clock.ts';
 import { fakeCluster } from '#lib/testkit/kube-client.ts';
+import { until } from '#lib/testkit/until.ts';
 import { Authenticator } from './authenticate.ts';
 import { CachedKeys } from './cached-keys.ts';
 
@@ -24,7 +25,7 @@ interface Claims {
   readonly bound?: boolean;
 }
 
-async function setUp() {
+async function setUp(maxSilenceMs = 12 * HOUR_MS) {
   const cluster = await fakeCluster();
   const { privateKey, publicKey } = await generateKeyPair('RS256');
   const jwk = { ...(await exportJWK(publicKey)), kid: 'k1', alg: 'RS256', use: 'sig' };
@@ -36,7 +37,7 @@ async function setUp() {
     ...options,
     log: createLogger({ scope: 'auth', level: 'off' }),
     pod: (namespace, name) => (namespace === 'shop' && name === 'cart-1' ? CART : undefined),
-    maxSilenceMs: 12 * HOUR_MS,
+    maxSilenceMs,
   });
   const authenticator = new Authenticator({ ...options, clusterId: 'Kubernetes', cachedKeys });
   const token = (claims: Claims = {}, key = privateKey) => {
@@ -89,6 +90,25 @@ test('without the API server a forged, expired, foreign or unbound token is refu
     equal(result.kind, 'unknown');
     match(result.kind === 'unknown' ? result.reason : '', reason);
   }
+});
+
+test('where certificates live for minutes the keys are read often enough to last half a life', async () => {
+  await using env = await setUp(60_000);
+  const stop = new AbortController();
+  const running = env.cachedKeys.run(stop.signal);
+  const reads = (): number => env.api.requests.filter(({ path }) => path === '/openid/v1/jwks').length;
+  for (let read = 1; read <= 5; read++) {
+    await until('the keys', () => reads() === read && env.clock.waiting > 0);
+    await env.clock.advance(15_000);
+  }
+  stop.abort();
+  await running;
+  // The last word came 15 s ago at most: at least 45 s are left.
+  await env.api.stop();
+  await env.clock.advance(44_000);
+  equal((await env.judge(await env.token())).kind, 'known');
+  await env.clock.advance(17_000);
+  equal((await env.judge(await env.token())).kind, 'unavailable');
 });
 
 test('before the keys have been read once nobody is judged without the API server', async () => {

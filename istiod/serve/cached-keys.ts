@@ -12,7 +12,9 @@ import type { Pod } from '#lib/kube/object.ts';
 import { Identity } from '#lib/mesh/identity.ts';
 import type { Authentication } from './caller.ts';
 
+/** The keys are read at least so often, and four times in the time that they may be used without a word of the server. */
 const REFRESH_MS = 5 * 60_000;
+const REFRESHES = 4;
 const RETRY_MS = 10_000;
 
 export interface CachedKeysOptions {
@@ -43,14 +45,14 @@ export class CachedKeys {
 
   /** Keeps the keys up to date until `signal` aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, log } = this.#options;
+    const { clock, log, maxSilenceMs } = this.#options;
     while (!signal.aborted) {
-      let waitMs = REFRESH_MS;
+      let waitMs = Math.min(REFRESH_MS, maxSilenceMs / REFRESHES);
       try {
         await this.refresh(signal);
       } catch (error) {
         log.debug('cannot read the cluster’s signing keys', { error: describeError(error) });
-        waitMs = RETRY_MS;
+        waitMs = Math.min(waitMs, RETRY_MS);
       }
       await clock.sleep(waitMs, signal).catch(() => undefined);
     }
