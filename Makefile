@@ -41,9 +41,9 @@ soak: setup
 soak-l7: setup
 	@$(RUN) soak:l7
 
-# A million inputs for each target, or its time: ten minutes on two cores.
+# Ten minutes on two cores, and at least a million inputs for each target.
 fuzz: setup
-	@FUZZ_EXECUTIONS=$${FUZZ_EXECUTIONS:-1000000} FUZZ_SECONDS=$${FUZZ_SECONDS:-30} $(RUN) fuzz
+	@FUZZ_EXECUTIONS=$${FUZZ_EXECUTIONS:-1000000} FUZZ_SECONDS=$${FUZZ_SECONDS:-50} $(RUN) fuzz
 
 gen: setup
 	@$(RUN) gen

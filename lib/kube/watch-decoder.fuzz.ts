@@ -20,10 +20,12 @@ fuzz({
     ),
     Buffer.from(`\n${event('DELETED', { metadata: { name: 'ä', namespace: 'n' } })}x\n`),
   ],
+  maxBytes: 512,
   run(input) {
     const whole = new WatchDecoder<KubeObject>(4096).write(input);
     const parts = new WatchDecoder<KubeObject>(4096);
     const half = input.length >> 1;
     assert.deepEqual([...parts.write(input.subarray(0, half)), ...parts.write(input.subarray(half))], whole);
+    return `${Math.min(whole.length, 4)} ${whole.at(-1)?.type}`;
   },
 });

@@ -127,6 +127,8 @@ class Echo implements StreamUser {
 
 class Server implements SessionOwner {
   ended = 0;
+  streams = 0;
+  cause = '';
 
   onPeer(): string {
     return '';
@@ -135,6 +137,7 @@ class Server implements SessionOwner {
   onUsable(): void {}
 
   onRequest(session: Session, stream: H2Stream, headers: HeaderBlock): void {
+    this.streams++;
     const authority = headers.isTunnel ? parseAuthority(headers.authority) : undefined;
     parseForwarded(headers.get('forwarded') ?? '');
     parseTraceparent(headers.get('traceparent') ?? '');
@@ -151,8 +154,9 @@ class Server implements SessionOwner {
 
   onStreamGone(): void {}
 
-  onSessionEnd(): void {
+  onSessionEnd(_session: Session, cause: string): void {
     this.ended++;
+    this.cause = cause;
   }
 }
 
@@ -222,5 +226,6 @@ fuzz({
     assert.equal(owner.ended, 1);
     assert.equal(session.state, 'closed');
     assert.equal(bench.blocks.used, 0);
+    return `${owner.cause} ${owner.streams} ${pipe.sent >> 8 > 0}`;
   },
 });

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Fuzzing with what Node brings: a corpus of files under `testdata/`, a seeded byte mutator, a time budget. An input
 // that breaks its target is written into the corpus, and every run begins by replaying the corpus: a find stays found.
-//   FUZZ_SECONDS     budget of each target, times its weight (default 2)
-//   FUZZ_EXECUTIONS  a target that has made so many ends before its time is over
+// An input that ends as none before it did is mutated further, so that rare endings lead to rarer ones.
+//   FUZZ_SECONDS     processor time of each target (default 2): how busy the machine is decides how long that lasts, not what is tried
+//   FUZZ_EXECUTIONS  at least so many, though it may take four times as long (default 0)
 //   FUZZ_SEED        repeats a run (default: by the clock; printed)
 // Besides what a target throws, an input that takes more than ten seconds is a find, and so is a heap that grows.
 import assert from 'node:assert/strict';
@@ -23,51 +24,73 @@ export interface FuzzTarget {
   readonly corpus: string;
   /** Inputs to start from, beside the corpus. */
   readonly seeds: readonly Buffer[];
-  /** Throws if the promise is broken for this input. */
-  readonly run: (input: Buffer) => void;
+  /** Throws if the promise is broken for this input. A text that it returns says, in a few words, how the input ended. */
+  readonly run: (input: Buffer) => unknown;
   /** Longest input, octets. */
   readonly maxBytes?: number;
-  /** How much more time it gets than others (default 1): for slow ones, and those that read what strangers send. */
-  readonly weight?: number;
 }
 
 /** No input may take so long. */
 const HANG_MS = 10_000;
 /** What the heap may be larger after a run than after its first quarter, octets. */
 const MOST_GROWTH = 32 << 20;
-const BATCH = 64;
+const BATCH = 256;
+/** Inputs kept for their endings, at most, and of how many octets: what leads to a rare ending should be quick to try. */
+const MOST_KEPT = 512;
+const LONGEST_KEPT = 512;
 
 const EDGES = [0, 1, 2, 4, 5, 8, 9, 16, 31, 32, 63, 64, 126, 127, 128, 129, 191, 192, 223, 224, 254, 255];
 
 /** Registers the target as a test. */
 export function fuzz(target: FuzzTarget): void {
-  const seconds = Number(process.env['FUZZ_SECONDS'] ?? 2) * (target.weight ?? 1);
-  const most = Number(process.env['FUZZ_EXECUTIONS'] ?? Number.POSITIVE_INFINITY);
+  const budgetMs = Number(process.env['FUZZ_SECONDS'] ?? 2) * 1000;
+  const least = Number(process.env['FUZZ_EXECUTIONS'] ?? 0);
   const seed = Number(process.env['FUZZ_SEED'] ?? Date.now() % 1_000_000_000);
-  test(target.name, { timeout: (seconds + 120) * 1000 }, async (context) => {
+  // A busy machine gives little processor in much time.
+  test(target.name, { timeout: budgetMs * 100 + 600_000 }, async (context) => {
     const corpus = [...readCorpus(target.corpus), ...target.seeds];
     const watch = new FuzzWatch(target.name, target.corpus, HANG_MS);
+    const endings = new Set<string>();
     try {
-      for (const input of corpus) attempt(target, input, seed, watch);
+      for (const input of corpus) endings.add(attempt(target, input, seed, watch));
       const random = new SeededRandom(seed);
       const began = performance.now();
+      const before = process.cpuUsage();
+      const most = corpus.length + MOST_KEPT;
       let executions = corpus.length;
       let settled = 0;
-      for (let spent = 0; spent < seconds * 1000 && executions < most; spent = performance.now() - began) {
-        for (let i = 0; i < BATCH; i++) attempt(target, mutate(corpus, random, target.maxBytes ?? 4096), seed, watch);
+      for (
+        let spent = 0;
+        spent < budgetMs || (executions < least && spent < 4 * budgetMs);
+        spent = spentSince(before)
+      ) {
+        for (let i = 0; i < BATCH; i++) {
+          const input = mutate(corpus, random, target.maxBytes ?? 4096);
+          const ending = attempt(target, input, seed, watch);
+          if (endings.has(ending) || corpus.length >= most || input.length > LONGEST_KEPT) continue;
+          endings.add(ending);
+          corpus.push(Buffer.from(input));
+        }
         executions += BATCH;
-        if (settled === 0 && (spent > seconds * 250 || executions > most / 4)) settled = heapAfterCollection();
+        if (settled === 0 && spent > budgetMs / 4) settled = heapAfterCollection();
       }
       const growth = settled === 0 ? 0 : heapAfterCollection() - settled;
       context.diagnostic(
-        `${executions.toLocaleString('en')} executions in ${((performance.now() - began) / 1000).toFixed(1)} s, ` +
-          `growth ${(growth / 1024).toFixed(0)} kB, FUZZ_SEED=${seed}`,
+        `${executions.toLocaleString('en')} executions in ${(spentSince(before) / 1000).toFixed(1)} s of processor ` +
+          `(${((performance.now() - began) / 1000).toFixed(1)} s), ${endings.size} endings, ` +
+          `growth ${(growth / 1024).toFixed(0)} kB, FUZZ_SEED=${seed}: ${target.name}`,
       );
       assert.ok(growth < MOST_GROWTH, `${target.name}: the heap grew by ${growth} octets (FUZZ_SEED=${seed})`);
     } finally {
       await watch.stop();
     }
   });
+}
+
+/** Processor time of this process and its threads since `before`, milliseconds. */
+function spentSince(before: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1000;
 }
 
 /** Octets of live objects and buffers. */
@@ -91,10 +114,12 @@ function readCorpus(folder: string): Buffer[] {
   }
 }
 
-function attempt(target: FuzzTarget, input: Buffer, seed: number, watch: FuzzWatch): void {
+/** How the input ended; large numbers are all the same, small ones tell endings apart. */
+function attempt(target: FuzzTarget, input: Buffer, seed: number, watch: FuzzWatch): string {
   watch.next(input);
   try {
-    target.run(input);
+    const ending = target.run(input);
+    return typeof ending === 'string' ? ending.slice(0, 100).replaceAll(/\d{3,}/g, '0') : '';
   } catch (error) {
     const name = `find-${createHash('sha256').update(input).digest('hex').slice(0, 12)}`;
     mkdirSync(target.corpus, { recursive: true });

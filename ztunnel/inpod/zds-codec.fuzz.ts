@@ -35,5 +35,6 @@ fuzz({
     const ack = encodeAck(input.toString('utf8'));
     assert.ok(ack.length <= MAX_MESSAGE_BYTES, `${ack.length} bytes`);
     assert.equal(fromBinary(WorkloadResponseSchema, ack).payload.case, 'ack');
+    return `${got?.payload.case} ${ack.length === MAX_MESSAGE_BYTES}`;
   },
 });

@@ -18,12 +18,16 @@ function target<T>(what: string, type: ResourceType<T>, seed: T, use: (value: T)
     seeds: [Buffer.from(type.encode(seed).bytes)],
     run(input) {
       const decoded = type.decode(input);
-      if (!decoded.ok) return assert.ok(decoded.problems.every(({ message }) => message !== ''));
+      if (!decoded.ok) {
+        assert.ok(decoded.problems.every(({ message }) => message !== ''));
+        return decoded.problems.map(({ field, message }) => `${field} ${message}`).join();
+      }
       use(decoded.value);
       const again = type.encode(decoded.value);
       const twice = type.decode(again.bytes);
       assert.ok(twice.ok);
       assert.equal(type.encode(twice.value).version, again.version);
+      return `${Math.ceil(again.bytes.length / 16)}`;
     },
   });
 }

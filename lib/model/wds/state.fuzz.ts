@@ -3,6 +3,7 @@
 // to bytes that decode to the same.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
+import { formatProblem } from '#lib/kit/result.ts';
 import { fuzz } from '#lib/testkit/fuzz.ts';
 import { policy, service, workload } from '#lib/testkit/mesh.ts';
 import { encodePolicy, encodeService, encodeWorkload } from './encode.ts';
@@ -43,7 +44,10 @@ fuzz({
     const rejected = new WdsState().applyAddresses([{ name: 'x', bytes: input }], ['x', 'a/b']);
     const decoded = decodeAddress(input);
     assert.equal(rejected.length, decoded.ok ? 0 : 1);
-    if (!decoded.ok) return assert.ok(rejected[0]!.reason !== '');
+    if (!decoded.ok) {
+      assert.ok(rejected[0]!.reason !== '');
+      return rejected[0]!.reason;
+    }
     const { value } = decoded;
     const again = value.kind === 'workload' ? encodeWorkload(value.workload) : encodeService(value.service);
     const twice = decodeAddress(again.bytes);
@@ -51,6 +55,7 @@ fuzz({
     const third =
       twice.value.kind === 'workload' ? encodeWorkload(twice.value.workload) : encodeService(twice.value.service);
     assert.equal(third.version, again.version);
+    return value.kind;
   },
 });
 
@@ -74,11 +79,12 @@ fuzz({
   ],
   run(input) {
     const decoded = decodeAuthorization(input);
-    if (!decoded.ok) return;
+    if (!decoded.ok) return formatProblem(decoded.problems[0]!);
     const again = encodePolicy(decoded.value.policy);
     const twice = decodeAuthorization(again.bytes);
-    if (decoded.value.problems.length > 0) return;
+    if (decoded.value.problems.length > 0) return decoded.value.problems.map(({ field }) => field).join();
     assert.ok(twice.ok && twice.value.problems.length === 0);
     assert.equal(encodePolicy(twice.value.policy).version, again.version);
+    return decoded.value.policy.rules.map(({ clauses }) => clauses.map(({ matches }) => matches.length)).join('|');
   },
 });

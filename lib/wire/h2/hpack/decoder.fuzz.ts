@@ -23,17 +23,22 @@ fuzz({
     const decoder = new HpackDecoder();
     const third = Math.ceil(input.length / 3);
     let octets = 0;
+    let fields = 0;
+    let ending = '';
     const sink = {
       onField({ name, value }: HeaderField): void {
+        fields++;
         octets += name.length + value.length;
         for (const text of [name, value]) for (let i = 0; i < text.length; i++) assert.ok(text.charCodeAt(i) < 256);
       },
     };
     for (let at = 0; at < input.length; at += third) {
       const end = Math.min(input.length, at + third);
-      if (decoder.decode(input, at, end, sink) !== '') break;
+      ending = decoder.decode(input, at, end, sink);
+      if (ending !== '') break;
       assert.ok(decoder.tableSize <= 4096);
     }
     assert.ok(octets <= input.length * 4096);
+    return `${ending} ${fields} ${Math.ceil(decoder.tableSize / 64)}`;
   },
 });
