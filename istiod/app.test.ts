@@ -3,12 +3,21 @@
 
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { test } from 'node:test';
+import { fromBinary } from '@bufbuild/protobuf';
+import { type ClientDuplexStream, credentials, makeGenericClientConstructor } from '@grpc/grpc-js';
 import { systemClock } from '#lib/kit/clock.ts';
 import { createLogger } from '#lib/kit/log.ts';
+import type { Service } from '#lib/kube/object.ts';
+import { AggregatedDiscoveryService, type DiscoveryResponse } from '#lib/proto/gen/discovery_pb.ts';
+import { ServerReflection, type ServerReflectionResponse } from '#lib/proto/gen/reflection_pb.ts';
+import { AddressSchema } from '#lib/proto/gen/workload_pb.ts';
+import { grpcService } from '#lib/proto/grpc.ts';
 import { connect, ENV, FLAGS, populate, rootIn, startApp } from '#lib/testkit/istiod.ts';
 import { fakeCluster } from '#lib/testkit/kube-client.ts';
 import { until } from '#lib/testkit/until.ts';
+import { ADDRESS_TYPE } from '#lib/xds/resource.ts';
 import { App } from './app.ts';
 import { readConfig } from './config.ts';
 
@@ -64,6 +73,70 @@ test('a caller with a wrong token, or whose node is of another namespace, is ref
     /spiffe:\/\/cluster.local\/ns\/istio-system\/sa\/ztunnel is not of the node's namespace \\"kube-system\\"/,
   );
   await until('the reason', () => liar.lines.some((text) => text.includes('PERMISSION_DENIED')));
+});
+
+test('tools learn by reflection what is served on each port, in both versions of it', async () => {
+  await using cluster = await fakeCluster();
+  populate(cluster);
+  await using istiod = await startApp(cluster);
+  const { path, ...method } = grpcService(ServerReflection).serverReflectionInfo;
+  for (const version of ['v1', 'v1alpha']) {
+    const services = grpcService(ServerReflection);
+    const definition = { ...services, serverReflectionInfo: { ...method, path: path.replace('.v1.', `.${version}.`) } };
+    const Client = makeGenericClientConstructor(definition, 'reflection');
+    const client = new Client(`127.0.0.1:${istiod.app.ports.grpc}`, credentials.createInsecure());
+    try {
+      const call = client['serverReflectionInfo']!() as unknown as ClientDuplexStream<
+        unknown,
+        ServerReflectionResponse
+      >;
+      call.write({ messageRequest: { case: 'listServices', value: '' } });
+      const [answer] = (await once(call, 'data')) as [ServerReflectionResponse];
+      ok(answer.messageResponse.case === 'listServicesResponse');
+      deepEqual(
+        answer.messageResponse.value.service.map(({ name }) => name),
+        [
+          'envoy.service.discovery.v3.AggregatedDiscoveryService',
+          'grpc.reflection.v1.ServerReflection',
+          'grpc.reflection.v1alpha.ServerReflection',
+        ],
+      );
+      call.end();
+      await once(call, 'end');
+    } finally {
+      client.close();
+    }
+  }
+});
+
+test('a client of the older variant of discovery gets all that there is, again when it changes', async () => {
+  await using cluster = await fakeCluster();
+  populate(cluster);
+  await using istiod = await startApp(cluster);
+  const Client = makeGenericClientConstructor(grpcService(AggregatedDiscoveryService), 'discovery');
+  const client = new Client(`127.0.0.1:${istiod.app.ports.grpc}`, credentials.createInsecure());
+  try {
+    const call = client['streamAggregatedResources']!() as unknown as ClientDuplexStream<unknown, DiscoveryResponse>;
+    call.on('error', () => undefined);
+    const seen: DiscoveryResponse[] = [];
+    call.on('data', (response: DiscoveryResponse) => {
+      seen.push(response);
+      call.write({ typeUrl: ADDRESS_TYPE, responseNonce: response.nonce, versionInfo: response.versionInfo });
+    });
+    call.write({ node: { id: 'sidecar~10.1.0.9~tool.shop~shop.svc.cluster.local' }, typeUrl: ADDRESS_TYPE });
+    const names = () =>
+      (seen.at(-1)?.resources ?? []).map(({ value }) => {
+        const { type } = fromBinary(AddressSchema, value);
+        return type.value?.name;
+      });
+    await until('the node proxy’s workload', () => names().includes('zt-1'));
+    const spec = { clusterIP: '10.96.0.7', ports: [{ port: 80 }] };
+    cluster.api.put('/api/v1/services', { metadata: { namespace: 'shop', name: 'web' }, spec } as Service);
+    await until('the new service beside it', () => names().includes('web') && names().includes('zt-1'));
+    call.cancel();
+  } finally {
+    client.close();
+  }
 });
 
 test('after a restart the root is the same, so that nobody has to learn a new one', async () => {

@@ -16,6 +16,8 @@ import type { KubeClient } from '#lib/kube/client.ts';
 import { connectKube } from '#lib/kube/connect.ts';
 import type { Informer } from '#lib/kube/informer.ts';
 import type { KubeObject } from '#lib/kube/object.ts';
+import { IstioCertificateService } from '#lib/proto/gen/ca_pb.ts';
+import { AggregatedDiscoveryService } from '#lib/proto/gen/discovery_pb.ts';
 import { HEALTH_TYPE } from '#lib/xds/resource.ts';
 import { startAdmission } from './admission/webhook.ts';
 import { startAuthority } from './ca/authority.ts';
@@ -41,6 +43,7 @@ import { CachedKeys } from './serve/cached-keys.ts';
 import { type GrpcPort, serveGrpc } from './serve/grpc.ts';
 import { OwnIssuer } from './serve/issuer-rule.ts';
 import { httpPages, monitoringPages } from './serve/pages.ts';
+import { reflection } from './serve/reflection.ts';
 import { scopePages } from './serve/scopes.ts';
 import { createStatus } from './status/status.ts';
 import { createInformers } from './watch/informers.ts';
@@ -93,6 +96,9 @@ const HISTORY_KINDS = [
   'referenceGrants',
   'meshConfig',
 ] as const;
+
+const DISCOVERY_SERVICE = AggregatedDiscoveryService.typeName;
+const CERTIFICATE_SERVICE = IstioCertificateService.typeName;
 
 export class App {
   readonly ports: Ports;
@@ -347,14 +353,14 @@ export class App {
       const plain = await serveGrpc(
         config.grpcAddress,
         ServerCredentials.createInsecure(),
-        [push.server.service('plaintext')],
+        [push.server.service('plaintext'), ...reflection([DISCOVERY_SERVICE])],
         age,
       );
       grpcPorts.push(plain);
       const secure = await serveGrpc(
         config.secureGrpcAddress,
         authority.credentials,
-        [push.server.service('tls'), certificates],
+        [push.server.service('tls'), certificates, ...reflection([DISCOVERY_SERVICE, CERTIFICATE_SERVICE])],
         age,
       );
       grpcPorts.push(secure);

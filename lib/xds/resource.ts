@@ -3,7 +3,7 @@
 // glued together from such pieces, which protobuf allows: a message is the concatenation of its fields.
 
 import { hash } from 'node:crypto';
-import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 
 /** Prefix of type URLs in an Any (google/protobuf/any.proto). */
 export const TYPE_PREFIX = 'type.googleapis.com/';
@@ -94,7 +94,44 @@ export function encodeResponse(parts: ResponseParts): Buffer {
   writer.tag(FIELD.controlPlane, WireType.LengthDelimited).fork();
   text(1, parts.controlPlane);
   writer.join();
-  const frame = Buffer.concat([Buffer.alloc(FRAME_PREFIX), writer.finish(), ...parts.fields]);
+  return framed(writer, parts.fields);
+}
+
+/** Field numbers of DiscoveryResponse; its resources have the number that the Any has in a Resource. */
+const WORLD = { version: 1, typeUrl: 4, nonce: 5, controlPlane: 6 } as const;
+
+export interface WorldParts extends Omit<ResponseParts, 'removed' | 'fields'> {
+  readonly entries: readonly ResourceEntry[];
+}
+
+/** A DiscoveryResponse, the state of the world, as a gRPC frame. */
+export function encodeWorld({ controlPlane, entries, nonce, systemVersion, typeUrl }: WorldParts): Buffer {
+  const writer = new BinaryWriter();
+  const text = (field: number, value: string) => writer.tag(field, WireType.LengthDelimited).string(value);
+  text(WORLD.version, systemVersion);
+  text(WORLD.typeUrl, typeUrl);
+  text(WORLD.nonce, nonce);
+  writer.tag(WORLD.controlPlane, WireType.LengthDelimited).fork();
+  text(1, controlPlane);
+  writer.join();
+  return framed(writer, entries.map(anyField));
+}
+
+/** The field `resource` of an entry, tag and length included. */
+function anyField({ field }: ResourceEntry): Uint8Array {
+  const reader = new BinaryReader(field);
+  reader.tag();
+  reader.uint32();
+  for (;;) {
+    const start = reader.pos;
+    const [number, type] = reader.tag();
+    reader.skip(type);
+    if (number === RESOURCE.resource) return field.subarray(start, reader.pos);
+  }
+}
+
+function framed(writer: BinaryWriter, fields: readonly Uint8Array[]): Buffer {
+  const frame = Buffer.concat([Buffer.alloc(FRAME_PREFIX), writer.finish(), ...fields]);
   frame.writeUInt32BE(frame.length - FRAME_PREFIX, 1);
   return frame;
 }

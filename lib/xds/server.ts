@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// The delta ADS server: grpc-js streams on one side, the state machine of server-stream.ts on the other. It decides
-// nothing about resources; it only gets them out, to each client as fast as that client reads.
+// The ADS server: grpc-js streams on one side, the state machines of server-stream.ts (delta) and world-stream.ts (state
+// of the world) on the other. It decides nothing about resources; it only gets them out, to each client as fast as that
+// client reads.
 
+import type { DescMessage } from '@bufbuild/protobuf';
 import { status as Code, type Metadata, type ServerDuplexStream, type UntypedHandleCall } from '@grpc/grpc-js';
 import type { Clock } from '#lib/kit/clock.ts';
 import { describeError } from '#lib/kit/error.ts';
 import type { Logger } from '#lib/kit/log.ts';
-import {
-  AggregatedDiscoveryService,
-  type DeltaDiscoveryRequest,
-  type DeltaDiscoveryResponse,
-} from '#lib/proto/gen/discovery_pb.ts';
-import { grpcService } from '#lib/proto/grpc.ts';
+import { AggregatedDiscoveryService } from '#lib/proto/gen/discovery_pb.ts';
+import { type GrpcMethod, grpcService } from '#lib/proto/grpc.ts';
+import type { AnyRequest, Conversation } from './conversation.ts';
 import { FRAME_PREFIX } from './resource.ts';
 import { Responders, type ServerResponse } from './responder.ts';
 import { type Peer, type RequestNote, type ResourceSource, ServerStream, type TypeStatus } from './server-stream.ts';
+import { WorldStream } from './world-stream.ts';
 
 /** How long one turn may send before other work of the process gets its chance. */
 const PUSH_SLICE_MS = 5;
@@ -77,21 +77,22 @@ export interface StreamStatus {
   readonly types: readonly TypeStatus[];
 }
 
-type Call = ServerDuplexStream<DeltaDiscoveryRequest, Buffer>;
-type Definition = ReturnType<typeof deltaService>;
+type Call = ServerDuplexStream<AnyRequest, Buffer>;
+type Definition = ReturnType<typeof framedService>;
+/** The variants of the protocol: a response says what changed, or everything. */
+type Variant = 'delta' | 'world';
 
 /** The service with responses passed through, since they are encoded and framed already; see {@link passFrames}. */
-function deltaService() {
-  const service = grpcService(AggregatedDiscoveryService);
+function framedService() {
+  const { deltaAggregatedResources, streamAggregatedResources } = grpcService(AggregatedDiscoveryService);
   return {
-    deltaAggregatedResources: {
-      ...service.deltaAggregatedResources,
-      responseSerialize: (frame: Buffer): Buffer => frame.subarray(FRAME_PREFIX),
-      responseDeserialize: service.deltaAggregatedResources.responseDeserialize as (
-        bytes: Buffer,
-      ) => DeltaDiscoveryResponse,
-    },
+    deltaAggregatedResources: framed(deltaAggregatedResources),
+    streamAggregatedResources: framed(streamAggregatedResources),
   };
+}
+
+function framed<I extends DescMessage, O extends DescMessage>(method: GrpcMethod<I, O>) {
+  return { ...method, responseSerialize: (frame: Buffer): Buffer => frame.subarray(FRAME_PREFIX) };
 }
 
 /**
@@ -106,13 +107,14 @@ function passFrames(call: Call): void {
 
 interface Connection {
   readonly call: Call;
+  readonly variant: Variant;
   /** Set when the stream is let in. */
-  stream: ServerStream | undefined;
+  stream: Conversation | undefined;
   readonly remote: string;
   readonly port: PortKind;
   readonly connectedAtMs: number;
   phase: 'new' | 'admitting' | 'queued' | 'open' | 'closed';
-  readonly waiting: DeltaDiscoveryRequest[];
+  readonly waiting: AnyRequest[];
   /** Bytes of its first snapshots that the transport has not taken yet; undefined once they count no more. */
   starting: number | undefined;
   /** The transport's buffer is full: nothing is sent until it drains. */
@@ -153,8 +155,11 @@ export class DeltaServer {
     readonly implementation: Record<keyof Definition, UntypedHandleCall>;
   } {
     return {
-      definition: deltaService(),
-      implementation: { deltaAggregatedResources: (call: Call) => this.#accept(call, port) },
+      definition: framedService(),
+      implementation: {
+        deltaAggregatedResources: (call: Call) => this.#accept(call, port, 'delta'),
+        streamAggregatedResources: (call: Call) => this.#accept(call, port, 'world'),
+      },
     };
   }
 
@@ -191,10 +196,11 @@ export class DeltaServer {
     for (const connection of [...this.#connections]) this.#fail(connection, Code.UNAVAILABLE, MOVING);
   }
 
-  #accept(call: Call, port: PortKind): void {
+  #accept(call: Call, port: PortKind, variant: Variant): void {
     const { clock } = this.#options;
     const connection: Connection = {
       call,
+      variant,
       stream: undefined,
       remote: call.getPeer(),
       port,
@@ -211,7 +217,7 @@ export class DeltaServer {
     });
     call.once('data', cancelHello);
     call.once('close', cancelHello);
-    call.on('data', (request: DeltaDiscoveryRequest) => this.#onRequest(connection, request));
+    call.on('data', (request: AnyRequest) => this.#onRequest(connection, request));
     call.on('end', () => this.#close(connection, () => call.end()));
     call.on('error', () => this.#close(connection));
     call.on('cancelled', () => this.#close(connection));
@@ -225,7 +231,7 @@ export class DeltaServer {
       this.#fail(connection, Code.UNAVAILABLE, 'the server is not ready: its caches are not filled');
   }
 
-  #onRequest(connection: Connection, request: DeltaDiscoveryRequest): void {
+  #onRequest(connection: Connection, request: AnyRequest): void {
     switch (connection.phase) {
       case 'open':
         this.#handle(connection, connection.stream!, request);
@@ -267,12 +273,11 @@ export class DeltaServer {
     }
     connection.phase = 'queued';
     const peer: Peer = { ...node, identity: admission.identity };
-    const stream = new ServerStream({
-      peer,
-      sources: this.#sources,
-      responders: this.#responders,
-      reports: this.#reports,
-    });
+    const common = { peer, sources: this.#sources, reports: this.#reports };
+    const stream: Conversation =
+      connection.variant === 'delta'
+        ? new ServerStream({ ...common, responders: this.#responders })
+        : new WorldStream({ ...common, responses: this.#options });
     connection.stream = stream;
     observer.opened(peer);
     const admittedAt = clock.monotonic();
@@ -293,7 +298,7 @@ export class DeltaServer {
     }
   }
 
-  #start(connection: Connection, stream: ServerStream): void {
+  #start(connection: Connection, stream: Conversation): void {
     connection.phase = 'open';
     connection.starting = 0;
     this.#options.clock.after(STARTING_MS, () => this.#started(connection));
@@ -307,7 +312,7 @@ export class DeltaServer {
     this.#startNext();
   }
 
-  #handle(connection: Connection, stream: ServerStream, request: DeltaDiscoveryRequest): void {
+  #handle(connection: Connection, stream: Conversation, request: AnyRequest): void {
     const { note, response } = stream.receive(request);
     this.#options.observer.received(stream.peer, note);
     // Answers to requests are written even when the transport is busy: there is at most one for each request.
