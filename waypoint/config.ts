@@ -3,6 +3,7 @@
 // value is reported in one error.
 import { ConfigReader } from '#lib/kit/config.ts';
 import { LEVELS, type Level } from '#lib/kit/log.ts';
+import { resolversIn } from '#lib/proxy/dns/resolvers.ts';
 import type { IssuerSettings } from '#lib/proxy/identity/issuer.ts';
 import {
   certificateSettings,
@@ -93,6 +94,7 @@ export function loadConfig(world: World): Config {
       stallMs: read.duration('AMBIT_STALL_TIMEOUT', 300_000),
       ...loadLimits(read),
       systemRoots: read.string('SSL_CERT_FILE', SYSTEM_ROOTS),
+      resolvers: read.list('AMBIT_RESOLVERS', resolversIn(world.readFile('/etc/resolv.conf') ?? '')),
       accessLog: {
         enabled: read.oneOf('AMBIT_ACCESS_LOG', ['off', 'text', 'json'], 'text') !== 'off',
         format: read.oneOf('AMBIT_ACCESS_LOG', ['off', 'text', 'json'], 'text') === 'json' ? 'json' : 'text',

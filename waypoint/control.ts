@@ -38,6 +38,8 @@ export type WorkerSettings = {
   readonly byteBudget: number;
   /** File of the authorities that servers outside the mesh are verified by. */
   readonly systemRoots: string;
+  /** Where host names of endpoints are asked for, `ip`, `ip:port` or `[v6]:port`. */
+  readonly resolvers: readonly string[];
   readonly accessLog: { readonly enabled: boolean; readonly format: LogFormat };
   readonly podName: string;
   /** Each try of a traced request is a span of its own. */

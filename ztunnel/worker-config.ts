@@ -2,6 +2,7 @@
 // The part of the settings that data-plane processes need; they get it as their first message.
 import type { ConfigReader } from '#lib/kit/config.ts';
 import { parseCidr } from '#lib/mesh/cidr.ts';
+import { resolversIn } from '#lib/proxy/dns/resolvers.ts';
 import { loadLimits } from '#lib/proxy/settings.ts';
 import type { WorkerSettings } from './control.ts';
 import { accessLogOf, type LogSettings } from './log-config.ts';
@@ -87,7 +88,7 @@ export function workerSettings(
     },
     dns: {
       enabled: dnsCapture === 'true' && read.boolean('AMBIT_DNS', mode === 'shared'),
-      servers: [...resolv.matchAll(/^nameserver\s+(\S+)/gm)].map((match) => match[1]!),
+      servers: resolversIn(resolv),
       preferredServiceNamespace: read.optional('PREFERED_SERVICE_NAMESPACE') ?? null,
       searchDomains: mode === 'dedicated' ? (/^search\s+(.*)$/m.exec(resolv)?.[1]?.trim().split(/\s+/) ?? []) : null,
     },

@@ -21,6 +21,8 @@ export class DnsTable {
   readonly asked: string[] = [];
   /** Says nothing at all. */
   silent = false;
+  /** Says that it cannot find out (SERVFAIL). */
+  fails = false;
   /** By UDP, tells to ask again by TCP. */
   truncates = false;
 
@@ -39,7 +41,8 @@ export class DnsTable {
       questions: [question],
       answers: cut ? [] : (known ?? []).filter(({ type }) => type === question.type || type === 'CNAME'),
     });
-    if (known === undefined) reply[3] = (reply[3]! & 0xf0) | 3;
+    if (this.fails) reply[3] = (reply[3]! & 0xf0) | 2;
+    else if (known === undefined) reply[3] = (reply[3]! & 0xf0) | 3;
     return reply;
   }
 }

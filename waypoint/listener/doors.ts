@@ -3,6 +3,7 @@
 import type { Ip } from '#lib/mesh/ip.ts';
 import { Door } from '../path/door.ts';
 import { Member } from '../upstream/member.ts';
+import { reachAt } from '../upstream/reach.ts';
 import type { Runtime } from '../worker/runtime.ts';
 
 /** Beyond this doors are forgotten; connections keep theirs. */
@@ -25,7 +26,7 @@ export class Doors {
     if (workload === undefined) return undefined;
     return this.#of(`w ${workload.uid} ${ip.text} ${port} ${workload.protocol}`, () => ({
       kind: 'workload',
-      member: new Member(this.#runtime, workload, ip, port, []),
+      member: new Member(this.#runtime, workload, reachAt(this.#runtime, { workload, port, names: [] }, ip)),
       port,
     }));
   }

@@ -20,7 +20,9 @@ import type { HostResult } from '#lib/mesh/upstream/outlier.ts';
 import { RetryBudget } from '#lib/mesh/upstream/retry.ts';
 import type { Runtime } from '../worker/runtime.ts';
 import { Member } from './member.ts';
+import { NamedEndpoints } from './named-endpoints.ts';
 import type { TlsOrigination } from './origination.ts';
+import { ownFamily, reachOf } from './reach.ts';
 
 const NO_LABELS: Readonly<Record<string, string>> = {};
 
@@ -41,10 +43,15 @@ export class Cluster {
   #endpoints: readonly Endpoint[] | undefined;
   #policy: TrafficPolicy | undefined;
   #tls: TlsOrigination | null = null;
+  readonly #named: NamedEndpoints;
 
   constructor(runtime: Runtime, target: Target) {
     this.#runtime = runtime;
     this.target = target;
+    this.#named = new NamedEndpoints(runtime.loop, runtime.names, ownFamily(runtime), () => {
+      this.#seenAt = -1;
+      this.#endpoints = undefined;
+    });
   }
 
   /** Follows the mesh; cheap while nothing has changed. */
@@ -60,6 +67,7 @@ export class Cluster {
     this.missing = settings === undefined;
     if (service === undefined || settings === undefined) {
       this.#replace(new Map());
+      this.#named.close();
       this.#balancer = null;
       this.#service = undefined;
       return;
@@ -96,6 +104,7 @@ export class Cluster {
   }
 
   sweep(now: number): void {
+    this.#named.refresh();
     for (const member of this.#members.values()) member.sweep(now);
   }
 
@@ -110,7 +119,8 @@ export class Cluster {
     this.budget = settings.retryBudget === undefined ? undefined : new RetryBudget(settings.retryBudget);
   }
 
-  #rebalance(service: Service, endpoints: readonly Endpoint[], policy: TrafficPolicy | undefined): void {
+  #rebalance(service: Service, all: readonly Endpoint[], policy: TrafficPolicy | undefined): void {
+    const endpoints = this.#named.expand(service, all);
     const { l7, loop, self } = this.#runtime;
     const { port, subset } = this.target;
     const sources = {
@@ -118,15 +128,14 @@ export class Cluster {
       endpoints,
       settings: this.settings,
       subsetLabels: policy?.subsets.find(({ name }) => name === subset)?.labels ?? NO_LABELS,
-      labelsOf: (uid: string) => l7.labels(uid),
+      labelsOf: (uid: string) => l7.labels(this.#named.ownerOf(uid)),
       source: self(),
     };
     if (this.#balancer === null) this.#balancer = new Balancer(port, sources, loop.now);
     else this.#balancer.update(sources, loop.now);
     const next = new Map<Host, Member>();
     for (const host of this.#balancer.hosts) {
-      const known = this.#members.get(host);
-      const member = known?.serves(host) === true ? known : Member.ofHost(this.#runtime, host, service.subjectAltNames);
+      const member = this.#memberOf(host, service);
       if (member === undefined) continue;
       member.pool = this.settings.pool ?? DEFAULT_POOL;
       member.tls = this.#tls;
@@ -134,6 +143,16 @@ export class Cluster {
       next.set(host, member);
     }
     this.#replace(next);
+  }
+
+  /** The one there is, as long as it is reached in the same way; undefined when there is no way. */
+  #memberOf(host: Host, { subjectAltNames: names }: Service): Member | undefined {
+    const known = this.#members.get(host);
+    const { workload } = host.endpoint;
+    if (known?.workload === workload) return known;
+    const reach = reachOf(this.#runtime, { workload, port: host.port, names });
+    if (reach === undefined) return undefined;
+    return known?.isReachedBy(reach) === true ? known : new Member(this.#runtime, workload, reach, host);
   }
 
   #replace(next: Map<Host, Member>): void {

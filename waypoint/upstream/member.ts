@@ -1,34 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 // One endpoint of a cluster: where it is, how it is reached, what is under way to it, and its connections.
 
-import { HBONE_PORT } from '#lib/mesh/gateway-address.ts';
 import { type ConnectionPool, DEFAULT_POOL } from '#lib/mesh/http/traffic-policy.ts';
-import type { Ip } from '#lib/mesh/ip.ts';
 import type { Host } from '#lib/mesh/upstream/host.ts';
-import { identityOf, type Workload } from '#lib/mesh/workload.ts';
-import { dialTcp } from '#lib/net/http/dial-tcp.ts';
+import type { Workload } from '#lib/mesh/workload.ts';
 import { HTTP_CLIENT } from '#lib/net/http/h2-client.ts';
 import { type Dialling, type DialOutcome, Upstream, type UpstreamOptions } from '#lib/net/http/upstream.ts';
-import { endpointOf } from '#lib/proxy/worker/address.ts';
 import type { Alpn } from '#lib/tls/context.ts';
 import type { Origin } from '../path/origin.ts';
 import type { Runtime } from '../worker/runtime.ts';
 import type { TlsOrigination } from './origination.ts';
 import { headerFirst, proxyHeader } from './proxy-header.ts';
-import type { Far } from './tunnels.ts';
+import type { Reach } from './reach.ts';
 
 const TOLD_IDLE_MS = 30_000;
 
 export class Member {
   readonly workload: Workload;
-  readonly ip: Ip;
-  readonly port: number;
-  /** `ip:port`. */
-  readonly address: string;
   /** What the balancer knows of it; null for a workload that was addressed itself. */
   readonly host: Host | null;
   readonly #runtime: Runtime;
-  readonly #far: Far | null;
+  readonly #reach: Reach;
   #pool: ConnectionPool = DEFAULT_POOL;
   #tls: TlsOrigination | null = null;
   /** Version of the PROXY protocol; 0 for none. */
@@ -38,41 +30,21 @@ export class Member {
   #h1: Upstream | null = null;
   #h2: Upstream | null = null;
 
-  constructor(
-    runtime: Runtime,
-    workload: Workload,
-    ip: Ip,
-    port: number,
-    names: readonly string[],
-    host: Host | null = null,
-  ) {
+  constructor(runtime: Runtime, workload: Workload, reach: Reach, host: Host | null = null) {
     this.#runtime = runtime;
     this.workload = workload;
-    this.ip = ip;
-    this.port = port;
+    this.#reach = reach;
     this.host = host;
-    this.address = ip.withPort(port);
-    this.#far = workload.protocol === 'hbone' ? farOf(workload, ip, names) : null;
   }
 
-  /** undefined for one without an address. `names`: identities accepted beside the endpoint's own. */
-  static ofHost(runtime: Runtime, host: Host, names: readonly string[]): Member | undefined {
-    const { workload } = host.endpoint;
-    const ip = workload.addresses[0];
-    return ip === undefined ? undefined : new Member(runtime, workload, ip, host.port, names, host);
+  /** `ip:port`, or `name:port`. */
+  get address(): string {
+    return this.#reach.address;
   }
 
-  /** Whether what is known of `host` now is still what this leads to. */
-  serves({ endpoint }: Host): boolean {
-    const { workload } = endpoint;
-    const { protocol, serviceAccount, trustDomain } = this.workload;
-    return (
-      workload === this.workload ||
-      (workload.addresses[0]?.equals(this.ip) === true &&
-        workload.protocol === protocol &&
-        workload.serviceAccount === serviceAccount &&
-        workload.trustDomain === trustDomain)
-    );
+  /** Whether another way to it is this one. */
+  isReachedBy({ key }: Reach): boolean {
+    return key === this.#reach.key;
   }
 
   /** A request was given to it (+1), or is over (-1). */
@@ -82,7 +54,7 @@ export class Member {
 
   /** By a tunnel, so that its node proves who it is. */
   get tunnelled(): boolean {
-    return this.#far !== null;
+    return this.#reach.tunnelled;
   }
 
   /** Limits of the connections made from now on. */
@@ -140,10 +112,7 @@ export class Member {
   #connect(wanted: DialOutcome, origin: Origin | undefined): Dialling {
     const outcome =
       this.#proxy === 0 ? wanted : headerFirst(this.#runtime.bench, proxyHeader(this.#proxy, origin), wanted);
-    const { bench, dialOptions, tunnels } = this.#runtime;
-    const timeoutMs = this.#pool.connectTimeoutMs;
-    if (this.#far !== null) return tunnels.connect(this.#far, this.address, timeoutMs, outcome);
-    return dialTcp(bench, endpointOf(this.ip, this.port), dialOptions, timeoutMs, outcome);
+    return this.#reach.connect(this.#pool.connectTimeoutMs, outcome);
   }
 
   sweep(now: number): void {
@@ -180,10 +149,4 @@ export class Member {
       connectTimeoutMs: pool.connectTimeoutMs,
     };
   }
-}
-
-function farOf(workload: Workload, ip: Ip, names: readonly string[]): Far {
-  const endpoint = endpointOf(ip, HBONE_PORT);
-  const expected = [identityOf(workload).uri, ...names];
-  return { key: `${expected.join(' ')} ${endpoint}`, endpoint, expected };
 }

@@ -8,6 +8,7 @@ import type { Workload } from '#lib/mesh/workload.ts';
 import type { HttpBench } from '#lib/net/http/bench.ts';
 import type { ServerTimeouts } from '#lib/net/http/exchange.ts';
 import type { Session } from '#lib/net/session.ts';
+import type { NameResolver } from '#lib/proxy/dns/name-resolver.ts';
 import type { SharedMesh } from '#lib/proxy/state/shared-mesh.ts';
 import type { IpMemory } from '#lib/proxy/worker/address.ts';
 import type { Identities } from '#lib/proxy/worker/identities.ts';
@@ -41,6 +42,8 @@ export interface Runtime {
   readonly dialOptions: DialOptions;
   readonly tunnelOptions: DialOptions;
   readonly tunnels: Tunnels;
+  /** Addresses of endpoints that have host names only. */
+  readonly names: NameResolver;
   readonly originations: TlsOriginations;
   readonly clusters: Clusters;
   readonly authorisers: Authorisers;

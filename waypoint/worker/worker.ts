@@ -12,6 +12,8 @@ import { StoreReader } from '#lib/loop/shared/store-reader.ts';
 import type { WorkerContext, WorkerProgram } from '#lib/loop/worker.ts';
 import { HttpBench } from '#lib/net/http/bench.ts';
 import type { Session } from '#lib/net/session.ts';
+import { DnsForwarder, resolverAt } from '#lib/proxy/dns/forwarder.ts';
+import { NameResolver } from '#lib/proxy/dns/name-resolver.ts';
 import { SharedMesh } from '#lib/proxy/state/shared-mesh.ts';
 import { IpMemory } from '#lib/proxy/worker/address.ts';
 import { Identities } from '#lib/proxy/worker/identities.ts';
@@ -39,6 +41,8 @@ import { Telemetry } from './telemetry.ts';
 export const STORE_MEMORY = 'store';
 /** Descriptors kept for what is not a connection. */
 const SPARE_DESCRIPTORS = 512;
+/** Requests to a name that no resolver can tell of fail at once for this long. */
+const FAILED_NAME_MS = 5_000;
 /** Until unacknowledged bytes of a tunnel mean that it is dead. */
 const TUNNEL_USER_TIMEOUT_MS = 20_000;
 
@@ -174,6 +178,12 @@ export class WaypointWorker implements WorkerProgram {
     // Certificates go by the wall clock, also when somebody sets it.
     const revocations = new RevocationCheck(Date.now);
     const inbound = new Set<Session>();
+    const resolvers = new DnsForwarder({
+      loop,
+      netns: undefined,
+      mark: 0,
+      servers: settings.resolvers.map(resolverAt),
+    });
     const telemetry = new Telemetry({
       counters,
       log,
@@ -208,6 +218,7 @@ export class WaypointWorker implements WorkerProgram {
         connectTimeoutMs: settings.connectTimeoutMs,
         revocations,
       }),
+      names: new NameResolver(loop, resolvers, Math.random, FAILED_NAME_MS),
       originations: new TlsOriginations({ bench, systemRoots: () => systemRoots(settings.systemRoots), now }),
       connections: new Connections(loop),
       revocations,

@@ -4,6 +4,7 @@
 import { Endpoint } from '#lib/linux/address.ts';
 import { tcpListen, udpBind } from '#lib/linux/socket.ts';
 import { Acceptor } from '#lib/loop/acceptor.ts';
+import { DnsForwarder, type Fallback, resolverAt } from '#lib/proxy/dns/forwarder.ts';
 import type { WorkloadFacts } from '#lib/proxy/worker/workload-facts.ts';
 import {
   type DnsAnswer,
@@ -21,7 +22,6 @@ import { LOCAL_WAIT_MS, type Pod } from '../inpod/pod.ts';
 import { DNS_DURATION_BUCKETS } from '../telemetry/families.ts';
 import type { Labels } from '../telemetry/labels.ts';
 import { answerQuestion, DNS_TTL_SECONDS, type DnsOptions } from './answer.ts';
-import { DnsForwarder, type Fallback, resolverAt } from './forwarder.ts';
 import { TcpClient } from './tcp-client.ts';
 import { type Reply, UdpDoor } from './udp-door.ts';
 

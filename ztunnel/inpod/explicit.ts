@@ -6,9 +6,9 @@ import { Arena } from '#lib/linux/arena.ts';
 import type { TimerId, TimerTarget } from '#lib/loop/timer-wheel.ts';
 import { type Ip, parseIp } from '#lib/mesh/ip.ts';
 import { BROKEN, NOTHING_YET, type Socket, type SocketOwner } from '#lib/net/socket.ts';
+import type { NameWait } from '#lib/proxy/dns/name-resolver.ts';
 import { ExplicitHandshake, type ExplicitStep, type ExplicitTarget } from '#lib/wire/explicit-proxy.ts';
 import { answerQuestion, type DnsOptions } from '../dns/answer.ts';
-import type { NameWait } from '../dns/name-resolver.ts';
 import { OutboundConnection } from '../outbound/connection.ts';
 import type { LiveConnection, Pod } from './pod.ts';
 

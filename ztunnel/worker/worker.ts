@@ -13,6 +13,8 @@ import type { WorkerContext, WorkerProgram } from '#lib/loop/worker.ts';
 import { type Cidr, parseCidr } from '#lib/mesh/cidr.ts';
 import type { Workload } from '#lib/mesh/workload.ts';
 import { Workbench } from '#lib/net/workbench.ts';
+import { DnsForwarder, resolverAt } from '#lib/proxy/dns/forwarder.ts';
+import { NameResolver } from '#lib/proxy/dns/name-resolver.ts';
 import { SharedMesh } from '#lib/proxy/state/shared-mesh.ts';
 import { IpMemory } from '#lib/proxy/worker/address.ts';
 import { Identities } from '#lib/proxy/worker/identities.ts';
@@ -29,8 +31,6 @@ import {
   type ToWorker,
   type WorkerSettings,
 } from '../control.ts';
-import { DnsForwarder, resolverAt } from '../dns/forwarder.ts';
-import { NameResolver } from '../dns/name-resolver.ts';
 import { VerdictMemory } from '../inbound/verdict-memory.ts';
 import { PodListeners } from '../inpod/listeners.ts';
 import { Pod } from '../inpod/pod.ts';

@@ -6,7 +6,7 @@ import type { DnsForwarder, ForwardDone } from './forwarder.ts';
 import { NameResolver } from './name-resolver.ts';
 
 /** A resolver whose upstream and clock are the test's. */
-function rig(random: () => number = () => 0) {
+function rig(random: () => number = () => 0, failureLifeMs = 0) {
   const loop = { now: 0 };
   const open: { readonly name: string; readonly message: Buffer; readonly done: ForwardDone }[] = [];
   const forwarder = {
@@ -14,7 +14,7 @@ function rig(random: () => number = () => 0) {
       open.push({ name: decode(message).questions?.[0]?.name ?? '', message, done });
     },
   };
-  const resolver = new NameResolver(loop as never, forwarder as unknown as DnsForwarder, random);
+  const resolver = new NameResolver(loop as never, forwarder as unknown as DnsForwarder, random, failureLifeMs);
   const told: string[] = [];
   const lookup = (name: string, family: 4 | 6 = 4) =>
     resolver.lookup(name, family, {
@@ -80,6 +80,17 @@ test('a missing name is remembered for a moment; what could not be found out is 
   answer(undefined);
   assert.deepEqual(told.splice(0), ['no resolver could tell the address of gone.example']);
   lookup('gone.example');
+  assert.equal(open.length, 2);
+});
+
+test('what could not be found out may be left alone for a while', () => {
+  const { loop, open, told, lookup, answer } = rig(() => 0, 1_000);
+  lookup('mute.example');
+  answer(undefined);
+  lookup('mute.example');
+  assert.deepEqual([told.length, open.length], [2, 0]);
+  loop.now = 1_000;
+  lookup('mute.example');
   assert.equal(open.length, 2);
 });
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Questions that are not the mesh's to answer, passed on to ztunnel's own resolvers from inside the pod's namespace. Each goes out
-// from a socket of its own (a fresh port) under a number of its own, so a forged reply has to guess both. The message is passed
+// Questions that are not the mesh's to answer, passed on to the proxy's own resolvers, from inside the pod's namespace where the
+// proxy serves a pod. Each goes out from a socket of its own (a fresh port) under a number of its own, so a forged reply has to guess both. The message is passed
 // on untouched; a reply that was cut is asked for again by TCP when the client can take it.
 import { randomInt } from 'node:crypto';
 import { Endpoint } from '#lib/linux/address.ts';

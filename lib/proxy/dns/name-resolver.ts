@@ -16,6 +16,17 @@ const MAX_LIFE_MS = 3_600_000;
 /** That there is no such name may change soon. */
 const MISSING_LIFE_MS = 5_000;
 
+/** What is known of a name. */
+export interface NameAnswer {
+  readonly addresses: readonly Ip[];
+  /** Why there are none. */
+  readonly reason: string;
+  /** A resolver said so: without addresses, that there are none. Otherwise none of them answered. */
+  readonly answered: boolean;
+  /** Monotonic ms: to be asked for again from then on. */
+  readonly expiresAt: number;
+}
+
 /** Told once, maybe before `lookup` returns. */
 export interface NameWaiter {
   onAddress(ip: Ip): void;
@@ -28,9 +39,10 @@ export interface NameWait {
   cancel(): void;
 }
 
-class Entry {
+class Entry implements NameAnswer {
   addresses: readonly Ip[] = [];
   reason = '';
+  answered = false;
   /** Monotonic ms; -1 while it is being asked for. */
   expiresAt = -1;
   readonly waiting = new Set<() => void>();
@@ -40,32 +52,37 @@ export class NameResolver {
   readonly #loop: Loop;
   readonly #forwarder: DnsForwarder;
   readonly #random: Random;
+  readonly #failureLifeMs: number;
   readonly #entries = new Map<string, Entry>();
 
-  constructor(loop: Loop, forwarder: DnsForwarder, random: Random) {
+  /** `failureLifeMs`: for how long nobody is asked again what could not be found out. */
+  constructor(loop: Loop, forwarder: DnsForwarder, random: Random, failureLifeMs = 0) {
     this.#loop = loop;
     this.#forwarder = forwarder;
     this.#random = random;
+    this.#failureLifeMs = failureLifeMs;
   }
 
   /** Finds one address of `hostname`, at random, of `family` if there is one. */
   lookup(hostname: string, family: 4 | 6, waiter: NameWaiter): NameWait | null {
-    const known = this.#entries.get(hostname);
-    if (known !== undefined && known.expiresAt > this.#loop.now) {
-      this.#tell(known, family, waiter);
-      return null;
-    }
-    const entry = known?.expiresAt === -1 ? known : this.#ask(hostname);
-    if (entry.expiresAt !== -1) {
-      this.#tell(entry, family, waiter);
-      return null;
-    }
-    const told = () => this.#tell(entry, family, waiter);
-    entry.waiting.add(told);
-    return { cancel: () => void entry.waiting.delete(told) };
+    return this.ask(hostname, (answer) => this.#tell(answer, family, waiter));
   }
 
-  #tell({ addresses, reason }: Entry, family: 4 | 6, waiter: NameWaiter): void {
+  /** Finds out all there is; `told` is called once, maybe before this returns. */
+  ask(hostname: string, told: (answer: NameAnswer) => void): NameWait | null {
+    const known = this.#entries.get(hostname);
+    const fresh = known !== undefined && (known.expiresAt === -1 || known.expiresAt > this.#loop.now);
+    const entry = fresh ? known : this.#ask(hostname);
+    if (entry.expiresAt !== -1) {
+      told(entry);
+      return null;
+    }
+    const tell = () => told(entry);
+    entry.waiting.add(tell);
+    return { cancel: () => void entry.waiting.delete(tell) };
+  }
+
+  #tell({ addresses, reason }: NameAnswer, family: 4 | 6, waiter: NameWaiter): void {
     const same = addresses.filter((ip) => ip.family === family);
     const choice = same.length > 0 ? same : addresses;
     const ip = choice[Math.floor(this.#random() * choice.length)];
@@ -109,11 +126,12 @@ export class NameResolver {
     }
     const unknown = found.every(({ kind }) => kind === 'name-error');
     entry.addresses = addresses;
+    entry.answered = found.every(({ kind }) => kind !== 'failure');
     entry.reason = unknown
       ? `host name ${hostname} has no address`
       : `no resolver could tell the address of ${hostname}`;
-    // What could not be found out is asked again by the next connection.
-    entry.expiresAt = this.#loop.now + (addresses.length > 0 ? lifeMs : unknown ? MISSING_LIFE_MS : 0);
+    const nothingMs = unknown ? MISSING_LIFE_MS : this.#failureLifeMs;
+    entry.expiresAt = this.#loop.now + (addresses.length > 0 ? lifeMs : nothingMs);
     const waiting = [...entry.waiting];
     entry.waiting.clear();
     for (const tell of waiting) tell();
