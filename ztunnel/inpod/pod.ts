@@ -7,6 +7,7 @@
 import type { Netns } from '#lib/linux/netns.ts';
 import type { DialOptions } from '#lib/linux/socket.ts';
 import { RateLimit } from '#lib/loop/rate-limit.ts';
+import type { Workload } from '#lib/mesh/workload.ts';
 import { TunnelPool } from '#lib/net/pool.ts';
 import type { Session } from '#lib/net/session.ts';
 import type { WorkloadFacts } from '#lib/proxy/worker/workload-facts.ts';
@@ -15,7 +16,6 @@ import { PeerTargets } from '../outbound/peer-targets.ts';
 import { dialTunnel, judgeTunnel, type PeerTarget } from '../outbound/tunnel.ts';
 import { DRAINED } from '../worker/ledger.ts';
 import type { Runtime } from '../worker/runtime.ts';
-import type { PodListeners } from './listeners.ts';
 
 /** How long the pod's own record may take to arrive, or to come back. */
 export const LOCAL_WAIT_MS = 5_000;
@@ -26,6 +26,19 @@ export interface LiveConnection {
   kill(error: string): void;
   /** For the connection list; null before it is classified. */
   info(): ConnectionInfo | null;
+}
+
+/** Who has the pod among others of its node. */
+export interface PodOwner {
+  /** It was closed or drained, and nothing of it is left. */
+  onEmpty(): void;
+  /** The pod of this process that is that workload. */
+  podOf(workload: Workload): Pod | undefined;
+}
+
+/** Its doors while they are open. */
+interface Doors {
+  close(): void;
 }
 
 export class Pod {
@@ -49,18 +62,17 @@ export class Pod {
   keepsSource: boolean;
   closed = false;
   draining = false;
-  readonly #onEmpty: () => void;
-  #listeners: PodListeners | null = null;
+  readonly #owner: PodOwner;
+  #doors: Doors | null = null;
   /** What local() found, and the version of the mesh it holds for. */
   #local: WorkloadFacts | undefined;
   #localSeenAt = -1;
 
-  /** `onEmpty`: it was closed or drained, and nothing of it is left. */
-  constructor(runtime: Runtime, info: PodInfo, netns: Netns | null, onEmpty: () => void) {
+  constructor(runtime: Runtime, info: PodInfo, netns: Netns | null, owner: PodOwner) {
     this.runtime = runtime;
     this.info = info;
     this.netns = netns;
-    this.#onEmpty = onEmpty;
+    this.#owner = owner;
     const place = netns === null ? {} : { netns: netns.fd };
     this.dialOptions = { ...runtime.dialOptions, ...place };
     this.tunnelOptions = { ...runtime.tunnelOptions, ...place };
@@ -71,7 +83,7 @@ export class Pod {
     this.handshakes = handshakes > 0 ? new RateLimit(handshakes, now) : null;
     this.pool = new TunnelPool<PeerTarget>({
       loop: runtime.loop,
-      dial: (target, owner) => dialTunnel(this, target, owner),
+      dial: (target, owner) => dialTunnel(runtime, this.tunnelOptions, target, owner),
       judge: (target, peer) => judgeTunnel(runtime, target, peer),
       streamsPerTunnel: runtime.settings.pool.streamsPerConnection,
       idleMs: runtime.settings.pool.idleMs,
@@ -79,8 +91,13 @@ export class Pod {
   }
 
   /** Opens the listeners. Throws SYSCALL_* naming what could not be bound; then nothing is left open. */
-  start(open: (pod: Pod) => PodListeners): void {
-    this.#listeners = open(this);
+  start(open: (pod: Pod) => Doors): void {
+    this.#doors = open(this);
+  }
+
+  /** The pod of this process that is that workload. */
+  neighbour(workload: Workload): Pod | undefined {
+    return this.#owner.podOf(workload);
   }
 
   /** The pod as the mesh knows it now; undefined until WDS has told of it. */
@@ -113,8 +130,8 @@ export class Pod {
   drain(): void {
     if (this.draining || this.closed) return;
     this.draining = true;
-    this.#listeners?.close();
-    this.#listeners = null;
+    this.#doors?.close();
+    this.#doors = null;
     for (const session of [...this.sessions]) session.drain();
     this.pool.drain();
     this.#checkEmpty();
@@ -124,8 +141,8 @@ export class Pod {
   close(error: string = DRAINED): void {
     if (this.closed) return;
     this.closed = true;
-    this.#listeners?.close();
-    this.#listeners = null;
+    this.#doors?.close();
+    this.#doors = null;
     for (const connection of [...this.connections]) connection.kill(error);
     for (const session of [...this.sessions]) session.drop(error);
     this.pool.close(error);
@@ -140,6 +157,7 @@ export class Pod {
   }
 
   #checkEmpty(): void {
-    if ((this.closed || this.draining) && this.connections.size === 0 && this.sessions.size === 0) this.#onEmpty();
+    if ((this.closed || this.draining) && this.connections.size === 0 && this.sessions.size === 0)
+      this.#owner.onEmpty();
   }
 }

@@ -2,13 +2,12 @@
 // A pod's tunnel to a peer: dialled from the pod's own namespace, with the pod's certificate, to whoever is expected there.
 import type { Endpoint } from '#lib/linux/address.ts';
 import { errnoName } from '#lib/linux/errno.ts';
-import { tcpDial } from '#lib/linux/socket.ts';
+import { type DialOptions, tcpDial } from '#lib/linux/socket.ts';
 import type { TunnelTarget } from '#lib/net/pool.ts';
 import { Session, type SessionOwner } from '#lib/net/session.ts';
 import { TlsTransport } from '#lib/net/tls-transport.ts';
 import { REVOKED } from '#lib/proxy/worker/revocation-check.ts';
 import { isExpectedServer, type PeerIdentity } from '#lib/tls/peer.ts';
-import type { Pod } from '../inpod/pod.ts';
 import type { ResponseFlag } from '../telemetry/connection.ts';
 import type { Runtime } from '../worker/runtime.ts';
 
@@ -26,11 +25,15 @@ export function peerTarget(identity: string, expected: readonly string[], endpoi
 }
 
 /** Starts a tunnel; the certificate must be here. A text says why it was not even begun. */
-export function dialTunnel(pod: Pod, target: PeerTarget, owner: SessionOwner): Session | string {
-  const { runtime } = pod;
+export function dialTunnel(
+  runtime: Runtime,
+  options: DialOptions,
+  target: PeerTarget,
+  owner: SessionOwner,
+): Session | string {
   const context = runtime.identities.context(target.identity);
   if (context === null) return `no certificate for ${target.identity}`;
-  const fd = tcpDial(target.endpoint, pod.tunnelOptions);
+  const fd = tcpDial(target.endpoint, options);
   if (fd < 0) return `connection failed: ${errnoName(fd)}`;
   runtime.telemetry.tunnel(1);
   const counting = new CountedOwner(owner, () => runtime.telemetry.tunnel(-1));

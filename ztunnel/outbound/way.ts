@@ -29,10 +29,11 @@ export function wayTo(captured: Captured, owner: AttemptOwner, verdict: Leading,
     case 'tcp':
       return { attempt: new PlainAttempt(captured, owner, verdict, ip), protocol: 'TCP' };
     case 'hbone': {
-      const { runtime } = captured.pod;
-      if (verdict.sameNode && runtime.settings.sameNode === 'join') {
-        const there = runtime.podOf(verdict.workload);
-        if (there !== undefined && NodeLocal.possible(captured.pod, there, verdict) && runtime.admission.enter()) {
+      const { pod } = captured;
+      const { admission, settings } = pod.runtime;
+      if (verdict.sameNode && settings.sameNode === 'join') {
+        const there = pod.neighbour(verdict.workload);
+        if (there !== undefined && NodeLocal.possible(pod, there, verdict) && admission.enter()) {
           return { attempt: new NodeLocal(captured, owner, verdict, there), protocol: 'TCP' };
         }
       }

@@ -5,7 +5,6 @@ import type { Admission } from '#lib/loop/acceptor.ts';
 import type { Loop } from '#lib/loop/loop.ts';
 import type { Random } from '#lib/mesh/balance.ts';
 import type { OutboundOptions } from '#lib/mesh/flow.ts';
-import type { Workload } from '#lib/mesh/workload.ts';
 import type { Workbench } from '#lib/net/workbench.ts';
 import type { NameResolver } from '#lib/proxy/dns/name-resolver.ts';
 import type { SharedMesh } from '#lib/proxy/state/shared-mesh.ts';
@@ -17,7 +16,6 @@ import type { WorkloadMemory } from '#lib/proxy/worker/workload-facts.ts';
 import type { H2Settings } from '#lib/wire/h2/settings.ts';
 import type { ToMain, WorkerSettings } from '../control.ts';
 import type { VerdictMemory } from '../inbound/verdict-memory.ts';
-import type { Pod } from '../inpod/pod.ts';
 import type { MeshWaits } from './mesh-waits.ts';
 import type { RecentConnections } from './recent.ts';
 import type { Telemetry } from './telemetry.ts';
@@ -49,7 +47,5 @@ export interface Runtime {
   readonly dialOptions: DialOptions;
   /** Options of tunnels: as above and TCP_USER_TIMEOUT, since PING cannot see unacknowledged bytes (trap 20). */
   readonly tunnelOptions: DialOptions;
-  /** The pod of this worker that is that workload. */
-  readonly podOf: (workload: Workload) => Pod | undefined;
   readonly toMain: (message: ToMain) => void;
 }

@@ -33,7 +33,7 @@ import {
 } from '../control.ts';
 import { VerdictMemory } from '../inbound/verdict-memory.ts';
 import { PodListeners } from '../inpod/listeners.ts';
-import { Pod } from '../inpod/pod.ts';
+import { Pod, type PodOwner } from '../inpod/pod.ts';
 import { DRAINED } from './ledger.ts';
 import { MeshWaits } from './mesh-waits.ts';
 import { RecentConnections } from './recent.ts';
@@ -46,7 +46,7 @@ export const STORE_MEMORY = 'store';
 /** Descriptors kept for what is not a connection: listeners, tunnels, namespaces, the channel. */
 const SPARE_DESCRIPTORS = 512;
 
-export class DataPlane implements WorkerProgram {
+export class DataPlane implements WorkerProgram, PodOwner {
   readonly #context: WorkerContext;
   readonly #pods = new Map<string, Pod>();
   readonly #podsByWorkload = new Map<string, Pod>();
@@ -142,7 +142,7 @@ export class DataPlane implements WorkerProgram {
         }
         this.#deletePod(info.uid);
       }
-      pod = new Pod(runtime, info, netns, () => this.#checkDrained());
+      pod = new Pod(runtime, info, netns, this);
       pod.start((of) => new PodListeners(of));
       this.#pods.set(info.uid, pod);
       this.#podsByWorkload.set(workloadName(info), pod);
@@ -163,7 +163,13 @@ export class DataPlane implements WorkerProgram {
     pod.close();
   }
 
-  #podOf(workload: Workload): Pod | undefined {
+  // === PodOwner ===
+
+  onEmpty(): void {
+    this.#checkDrained();
+  }
+
+  podOf(workload: Workload): Pod | undefined {
     return this.#podsByWorkload.get(`${workload.namespace}/${workload.name}/${workload.serviceAccount}`);
   }
 
@@ -303,7 +309,6 @@ export class DataPlane implements WorkerProgram {
       serverH2: { ...HBONE_SERVER, ...windows },
       dialOptions: userTimeout && timeoutMs > 0 ? { ...dialOptions, userTimeoutMs: timeoutMs } : dialOptions,
       tunnelOptions: { ...dialOptions, userTimeoutMs: TUNNEL_USER_TIMEOUT_MS },
-      podOf: (workload) => this.#podOf(workload),
       toMain,
     };
   }
