@@ -92,6 +92,7 @@ const HISTORY_KINDS = [
   'grpcRoutes',
   'tlsRoutes',
   'tcpRoutes',
+  'listenerSets',
   'backendTlsPolicies',
   'referenceGrants',
   'meshConfig',

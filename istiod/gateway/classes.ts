@@ -9,7 +9,9 @@ import type { Informer } from '#lib/kube/informer.ts';
 import { GATEWAY_CLASS } from '#lib/kube/kind.ts';
 import type { Term } from '#lib/kube/leader.ts';
 import type { GenericObject } from '#lib/kube/object.ts';
-import { type GatewayProfile, profiles } from '#lib/model/gateway/classes.ts';
+import { createdClasses } from '#lib/model/gateway/classes.ts';
+
+type CreatedClass = ReturnType<typeof createdClasses>[number];
 
 export interface ClassCreatorOptions {
   readonly client: KubeClient;
@@ -28,19 +30,18 @@ export class ClassCreator {
   /** Creates what is missing now, and again what is deleted, until the term ends. */
   lead({ holds, signal }: Term): void {
     const { classes, ownClassesOnly } = this.#options;
-    for (const profile of profiles(ownClassesOnly)) {
-      if (classes.get(profile.className) === undefined) void this.#create(profile);
-    }
+    const created = createdClasses(ownClassesOnly);
+    for (const one of created) if (classes.get(one.className) === undefined) void this.#create(one);
     const stop = classes.subscribe((changes) => {
       for (const change of changes) {
-        const profile = profiles(ownClassesOnly).find(({ className }) => className === change.key);
-        if (change.op === 'delete' && profile !== undefined && holds()) void this.#create(profile);
+        const deleted = created.find(({ className }) => className === change.key);
+        if (change.op === 'delete' && deleted !== undefined && holds()) void this.#create(deleted);
       }
     });
     signal.addEventListener('abort', stop);
   }
 
-  async #create({ className, controllerName, description }: GatewayProfile): Promise<void> {
+  async #create({ className, controllerName, description }: CreatedClass): Promise<void> {
     const { client, log } = this.#options;
     try {
       await client.create(GATEWAY_CLASS, { metadata: { name: className }, spec: { controllerName, description } });

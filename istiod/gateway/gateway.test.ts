@@ -106,3 +106,25 @@ test('missing classes are created and accepted; one that is there keeps what it 
   equal(find('istio-waypoint')?.spec?.['controllerName'], 'other.io/c');
   equal(find('istio-waypoint')?.status, undefined);
 });
+
+test('a Gateway and a set of listeners that nothing serves are told once, and another’s word stands', async () => {
+  const SETS = `${GATEWAY_API}/listenersets`;
+  const listeners = [{ name: 'web', port: 80, protocol: 'HTTP' }];
+  const ingress = (name: string, status?: GenericObject['status']): GenericObject => ({
+    metadata: { name, namespace: 'shop', generation: 1 },
+    spec: { gatewayClassName: 'istio', listeners },
+    ...(status && { status }),
+  });
+  const set = { metadata: { name: 'more', namespace: 'shop' }, spec: { parentRef: { name: 'in' }, listeners } };
+  const theirs = { conditions: [{ type: 'Accepted', status: 'True', reason: 'Accepted', message: 'by another' }] };
+  await using env = await setUp([GATEWAYS, ingress('in')], [GATEWAYS, ingress('out', theirs)], [SETS, set]);
+  const status = await until('the status', () => env.find(GATEWAYS, 'in')?.status);
+  match(JSON.stringify(status), /"Unsupported".*nothing listens there/);
+  match(JSON.stringify(await until('the set’s', () => env.find(SETS, 'more')?.status)), /ParentNotAccepted/);
+  const before = env.writes(/\/(in|more|out)\/status$/);
+  env.api.put(GATEWAYS, env.find(GATEWAYS, 'in') as GenericObject);
+  env.api.put(GATEWAYS, waypoint());
+  await until('the waypoint', () => env.find(GATEWAYS)?.status);
+  equal(env.writes(/\/(in|more|out)\/status$/), before);
+  deepEqual(env.find(GATEWAYS, 'out')?.status, theirs);
+});

@@ -77,8 +77,12 @@ export class GatewayController {
 
 /** Statuses of Gateways and GatewayClasses, for the writer. */
 export function gatewayTargets(informers: Informers, mesh: MeshModel): Readonly<Record<string, StatusTarget>> {
-  const { classStatuses, statuses } = mesh.model.gateways;
+  const { classStatuses, listenerSets, statuses } = mesh.model.gateways;
   return {
+    ListenerSet: {
+      informer: informers.listenerSets,
+      next: (object, now) => nextGatewayStatus(object, listenerSets.get(keyOf(object)), now),
+    },
     Gateway: {
       informer: informers.gateways,
       next: (object, now) => nextGatewayStatus(object, statuses.get(keyOf(object)), now),
@@ -92,7 +96,10 @@ export function gatewayTargets(informers: Informers, mesh: MeshModel): Readonly<
 
 /** Tells the writer whenever the model says something else. */
 export function followGateways(mesh: MeshModel, writer: ObjectStatusWriter): void {
-  const { classStatuses, statuses } = mesh.model.gateways;
+  const { classStatuses, listenerSets, statuses } = mesh.model.gateways;
+  listenerSets.subscribe((changes) => {
+    for (const { key } of changes) writer.changed('ListenerSet', key);
+  });
   statuses.subscribe((changes) => {
     for (const { key } of changes) writer.changed('Gateway', key);
   });

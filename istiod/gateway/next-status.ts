@@ -31,9 +31,10 @@ export function nextClassStatus(
   return conditions === existing ? undefined : { ...object.status, conditions };
 }
 
+/** Of a Gateway, or of a set of listeners, which has no addresses. */
 export function nextGatewayStatus(
   object: GenericObject,
-  wanted: GatewayStatus | undefined,
+  wanted: (Omit<GatewayStatus, 'addresses'> & Partial<GatewayStatus>) | undefined,
   now: number,
 ): Status | undefined {
   if (wanted === undefined) return undefined;
@@ -41,7 +42,7 @@ export function nextGatewayStatus(
   const listeners = (object.status?.['listeners'] ?? []) as readonly (Status & { readonly name?: string })[];
   const status = {
     ...object.status,
-    addresses: wanted.addresses,
+    ...(wanted.addresses && { addresses: wanted.addresses }),
     conditions: mergeConditions(conditionsOf(object.status), wanted.conditions, generation, now),
     listeners: wanted.listeners.map((listener) => ({
       name: listener.name,

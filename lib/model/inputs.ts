@@ -5,6 +5,7 @@
 
 import type { Collection, Source } from '#lib/collections/collection.ts';
 import type { Graph } from '#lib/collections/graph.ts';
+import type { ListenerSet } from './gateway/other-gateways.ts';
 import type { ConfigMap } from './gateway/parameters.ts';
 import type { ProxyConfigObject } from './gateway/proxy-config.ts';
 import type { NamedData } from './l7/named-data.ts';
@@ -62,6 +63,7 @@ export const INPUT_KINDS = {
   workloadGroups: input<WorkloadGroup>(NETWORKING, 'WorkloadGroup'),
   gateways: input<Gateway>(GATEWAY_API, 'Gateway'),
   gatewayClasses: input<CustomObject>(GATEWAY_API, 'GatewayClass'),
+  listenerSets: input<ListenerSet>(GATEWAY_API, 'ListenerSet'),
   httpRoutes: input<HttpRoute>(GATEWAY_API, 'HTTPRoute'),
   grpcRoutes: input<GrpcRoute>(GATEWAY_API, 'GRPCRoute'),
   tlsRoutes: input<StreamRoute>(GATEWAY_API, 'TLSRoute'),

@@ -135,12 +135,13 @@ export function createModel(graph: Graph, inputs: ModelInputs, schemas = new Sch
   });
   const ownGateways = createGateways(graph, {
     ...{ inputs, settings, ownership, gateways, pods, services, proxyConfigs },
+    listenerSets: config('listener sets in scope', inputs.listenerSets),
   });
   const fronts = new WaypointsOfServices(graph, meshServices.services, waypoints);
   const routes = createRoutes(graph, {
     inputs,
     settings,
-    ownGateways: ownGateways.own,
+    gateways: ownGateways,
     services,
     serviceEntries,
     meshServices: meshServices.services,

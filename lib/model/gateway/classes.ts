@@ -33,19 +33,56 @@ export const AMBIT_WAYPOINT: GatewayProfile = {
   description: "As istio-waypoint, and always Ambit's, whoever else is in the cluster.",
 };
 
+/** A class of Gateways for which nothing of ours runs. */
+export interface OtherClass {
+  readonly className: string;
+  readonly controllerName: string;
+  /** Of what it would be. */
+  readonly purpose: string;
+  readonly description: string;
+  /** It describes a gateway that somebody else runs elsewhere. Otherwise it asks for one, and there is none. */
+  readonly unmanaged: boolean;
+}
+
+const REMOTE = {
+  unmanaged: true,
+  purpose: 'into another network',
+  description: 'Where another network is reached: a gateway that somebody else runs there.',
+} as const;
+const MISSING = { unmanaged: false, description: '' } as const;
+const OTHERS: readonly OtherClass[] = [
+  { ...REMOTE, className: 'istio-remote', controllerName: 'istio.io/unmanaged-gateway' },
+  { ...REMOTE, className: 'ambit-remote', controllerName: 'ambit.dev/unmanaged-gateway' },
+  { ...MISSING, className: 'istio', controllerName: 'istio.io/gateway-controller', purpose: 'for ingress' },
+  {
+    ...{ ...MISSING, className: 'istio-east-west', controllerName: 'istio.io/eastwest-controller' },
+    purpose: 'for other networks to come in by',
+  },
+];
+
+/** The classes to answer for without running anything. @param ownOnly leaves Istio's names to an Istio */
+export function otherClasses(ownOnly: boolean): readonly OtherClass[] {
+  return ownOnly ? OTHERS.filter(({ controllerName }) => controllerName.startsWith('ambit.dev/')) : OTHERS;
+}
+
 /** The classes to answer for. @param ownOnly leaves Istio's names to an Istio */
 export function profiles(ownOnly: boolean): readonly GatewayProfile[] {
   return ownOnly ? [AMBIT_WAYPOINT] : [ISTIO_WAYPOINT, AMBIT_WAYPOINT];
 }
 
+/** The classes that istiod creates where they are missing: those whose Gateways are accepted. */
+export function createdClasses(ownOnly: boolean): readonly (GatewayProfile | OtherClass)[] {
+  return [...profiles(ownOnly), ...otherClasses(ownOnly).filter(({ unmanaged }) => unmanaged)];
+}
+
 /** Whose Gateway it is: by its class, or by the class's built-in name while the class itself does not exist. */
-export function profileOf(
+export function classOf<T extends { readonly className: string; readonly controllerName: string }>(
   gateway: Gateway,
   gatewayClass: CustomObject | undefined,
-  among: readonly GatewayProfile[],
-): GatewayProfile | undefined {
+  among: readonly T[],
+): T | undefined {
   const className = gateway.spec?.gatewayClassName;
-  if (gatewayClass === undefined) return among.find((profile) => profile.className === className);
+  if (gatewayClass === undefined) return among.find((one) => one.className === className);
   return among.find(({ controllerName }) => controllerName === gatewayClass.spec?.['controllerName']);
 }
 

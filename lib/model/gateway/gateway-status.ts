@@ -52,7 +52,8 @@ export function isSupplied(gateway: Gateway): boolean {
   return addresses.length > 1 || (addresses.length === 1 && addresses[0]?.type === 'Hostname');
 }
 
-function requestedAddresses(gateway: Gateway): { readonly type: string; readonly value: string }[] {
+/** Those a Gateway was given by its author. */
+export function requestedAddresses(gateway: Gateway): { readonly type: string; readonly value: string }[] {
   const asked = (gateway.spec?.['addresses'] ?? []) as readonly { readonly type?: string; readonly value?: string }[];
   return asked.map(({ type = 'IPAddress', value = '' }) => ({ type, value })).filter(({ value }) => value !== '');
 }

@@ -22,8 +22,9 @@ import {
 import { isOwn, type OwnershipCollection, ownershipIn } from '../revision.ts';
 import { settingsIn } from '../scope.ts';
 import type { Gateway } from '../waypoint/gateway.ts';
-import { type GatewayProfile, profileOf, profiles } from './classes.ts';
+import { classOf, type GatewayProfile, profiles } from './classes.ts';
 import { condition, type GatewayStatus, gatewayStatus, isSupplied, type StatusCondition } from './gateway-status.ts';
+import { createOtherGateways, type ListenerSet, type ListenerSetStatus } from './other-gateways.ts';
 import { type ConfigMap, defaultsOfClass, type Overlays, parametersOf, readOverlays } from './parameters.ts';
 import { annotatedValues, mergeValues, type ProxyConfigObject, type ProxyValues, valuesOf } from './proxy-config.ts';
 import { type PlannedObject, renderGateway, templateLabels } from './render.ts';
@@ -34,6 +35,7 @@ export interface GatewaySources {
   readonly settings: SettingsCollection;
   readonly ownership: OwnershipCollection;
   readonly gateways: Collection<Gateway>;
+  readonly listenerSets: Collection<ListenerSet>;
   readonly pods: Collection<Pod>;
   readonly services: Collection<Service>;
   readonly proxyConfigs: Collection<ProxyConfigObject>;
@@ -57,6 +59,10 @@ export interface GatewayCollections {
   readonly plans: Collection<GatewayPlan>;
   /** By the Gateway's key. */
   readonly statuses: Collection<GatewayStatus>;
+  /** Of Gateways that we answer for and run nothing for, by key. */
+  readonly others: Collection<GatewayStatus>;
+  /** By the ListenerSet's key; all refused. */
+  readonly listenerSets: Collection<ListenerSetStatus>;
   /** By the GatewayClass's name. */
   readonly classStatuses: Collection<readonly StatusCondition[]>;
 }
@@ -74,7 +80,7 @@ export function createGateways(graph: Graph, sources: GatewaySources): GatewayCo
     if (gateway.cluster !== undefined) return undefined;
     const mesh = settingsIn(settings, fetch);
     const gatewayClass = fetch.get(inputs.gatewayClasses, gateway.spec?.gatewayClassName ?? '');
-    const profile = profileOf(gateway, gatewayClass, profiles(mesh.ownClassesOnly));
+    const profile = classOf(gateway, gatewayClass, profiles(mesh.ownClassesOnly));
     return profile !== undefined && isOfRevision(gateway, sources, fetch) ? { gateway, profile } : undefined;
   });
   const configs = graph.index('proxy configs by namespace', sources.proxyConfigs, (config) => [namespaceOf(config)]);
@@ -115,8 +121,8 @@ export function createGateways(graph: Graph, sources: GatewaySources): GatewayCo
     const name = label(pod, GATEWAY_NAME);
     return name === undefined ? [] : [keyBeside(pod, `${namespaceOf(pod)}/${name}`)];
   });
-  const statuses = graph.map(
-    'gateway statuses',
+  const ownStatuses = graph.map(
+    'own gateway statuses',
     own,
     ({ gateway }, key, fetch): GatewayStatus =>
       gatewayStatus(gateway, {
@@ -126,10 +132,16 @@ export function createGateways(graph: Graph, sources: GatewaySources): GatewayCo
         domain: settingsIn(settings, fetch).domain,
       }),
   );
-  const classStatuses = graph.map('gateway class statuses', inputs.gatewayClasses, (object, _key, fetch) =>
+  const ownClasses = graph.map('own gateway class statuses', inputs.gatewayClasses, (object, _key, fetch) =>
     isOwnClass(object, settingsIn(settings, fetch)) ? CLASS_CONDITIONS : undefined,
   );
-  return { own, plans, statuses, classStatuses };
+  const others = createOtherGateways(graph, {
+    ...{ inputs, settings, gateways, own, listenerSets: sources.listenerSets },
+    isOurs: (gateway, fetch) => isOfRevision(gateway, sources, fetch),
+  });
+  const statuses = graph.union('gateway statuses', [ownStatuses, others.statuses]);
+  const classStatuses = graph.union('gateway class statuses', [ownClasses, others.classStatuses]);
+  return { own, plans, statuses, classStatuses, others: others.statuses, listenerSets: others.listenerSets };
 }
 
 const CLASS_CONDITIONS: readonly StatusCondition[] = [

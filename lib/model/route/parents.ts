@@ -124,6 +124,7 @@ function toGateway(
   parent: number,
   content: RouteContent,
 ): ConvertedParent {
+  if (all.length === 0) return refusedParent(ref, 'NoMatchingParent', 'nothing listens there: see its status', content);
   const listeners = all.filter(
     ({ name, port }) =>
       (ref.sectionName === undefined || ref.sectionName === name) && (ref.port === undefined || ref.port === port),

@@ -9,7 +9,7 @@ import type { Collection, Fetch, Index } from '#lib/collections/collection.ts';
 import type { Graph } from '#lib/collections/graph.ts';
 import { DEFAULT_RETRY, type RouteTable } from '#lib/mesh/http/route-table.ts';
 import type { Service as MeshService } from '#lib/mesh/service.ts';
-import type { OwnGateway } from '../gateway/gateways.ts';
+import type { GatewayCollections } from '../gateway/gateways.ts';
 import type { ModelInputs, SettingsCollection } from '../inputs.ts';
 import type { WaypointsOfServices } from '../l7/scoped.ts';
 import type { ServiceEntry } from '../object/entry.ts';
@@ -38,7 +38,7 @@ import { attachVirtualServices } from './virtual-services.ts';
 export interface RouteSources {
   readonly inputs: ModelInputs;
   readonly settings: SettingsCollection;
-  readonly ownGateways: Collection<OwnGateway>;
+  readonly gateways: Pick<GatewayCollections, 'own' | 'others' | 'listenerSets'>;
   readonly services: Collection<Service>;
   readonly serviceEntries: Collection<ServiceEntry>;
   /** By `namespace/hostname`. */
@@ -132,7 +132,7 @@ function statusOf(route: ConvertedRoute, built: Collection<BuiltTable>, fetch: F
 
 /** How the conversion of a route looks at the cluster, through the dependencies of that route. */
 function contexts(graph: Graph, sources: RouteSources, byHostname: Index<MeshService>): (fetch: Fetch) => RouteContext {
-  const { inputs, meshServices, ownGateways, serviceEntries, services, settings } = sources;
+  const { gateways, inputs, meshServices, serviceEntries, services, settings } = sources;
   const grantsIn = graph.index('reference grants by namespace', inputs.referenceGrants, (grant) => [
     namespaceOf(grant),
   ]);
@@ -174,8 +174,11 @@ function contexts(graph: Graph, sources: RouteSources, byHostname: Index<MeshSer
     }
   };
   const listenersOf = ({ kind, name, namespace }: Reference, fetch: Fetch): readonly RouteListener[] | undefined => {
-    const own = kind === 'Gateway' ? fetch.get(ownGateways, `${namespace}/${name}`) : undefined;
-    if (own === undefined) return undefined;
+    const key = `${namespace}/${name}`;
+    if (kind === 'ListenerSet') return fetch.get(gateways.listenerSets, key) === undefined ? undefined : [];
+    if (kind !== 'Gateway') return undefined;
+    const own = fetch.get(gateways.own, key);
+    if (own === undefined) return fetch.get(gateways.others, key) === undefined ? undefined : [];
     const gateway = keyOf(own.gateway);
     // A waypoint's listener takes tunnels and no kind of route: routes of a mesh attach to Services.
     return (own.gateway.spec?.listeners ?? []).map(({ name: listener = '', port = 0 }) => ({
