@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // From an address that a client dialled to the door it is: a service by its virtual address, or a workload by its own.
 import type { Ip } from '#lib/mesh/ip.ts';
+import type { Workload } from '#lib/mesh/workload.ts';
 import { Door } from '../path/door.ts';
 import { Member } from '../upstream/member.ts';
 import { reachAt } from '../upstream/reach.ts';
@@ -26,7 +27,7 @@ export class Doors {
     if (workload === undefined) return undefined;
     return this.#of(`w ${workload.uid} ${ip.text} ${port} ${workload.protocol}`, () => ({
       kind: 'workload',
-      member: new Member(this.#runtime, workload, reachAt(this.#runtime, { workload, port, names: [] }, ip)),
+      member: this.#member(workload, ip, port),
       port,
     }));
   }
@@ -40,6 +41,11 @@ export class Doors {
 
   byListener(table: string, port: number): Door {
     return this.#of(`l ${table} ${port}`, () => ({ kind: 'listener', table, port }));
+  }
+
+  #member(workload: Workload, ip: Ip, port: number): Member {
+    const reach = reachAt(this.#runtime, { workload, port, service: null, servicePort: 0 }, ip);
+    return new Member(this.#runtime, workload, reach);
   }
 
   #of(name: string, behind: () => Door['behind']): Door {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // The labels of Istio's metrics as a waypoint fills them in, in their order. A label without a value is `unknown`.
-import { identityOf } from '#lib/mesh/workload.ts';
 import { type Party, partyOf } from '#lib/proxy/telemetry/party.ts';
 import type { Exchange } from '../path/exchange.ts';
 import type { Origin } from '../path/origin.ts';
@@ -54,7 +53,7 @@ function partyLabels(
     source_cluster: orUnknown(party?.cluster),
     destination_workload: orUnknown(destination?.workloadName),
     destination_workload_namespace: orUnknown(destination?.namespace),
-    destination_principal: member?.tunnelled === true ? identityOf(member.workload).uri : 'unknown',
+    destination_principal: orUnknown(member?.principal),
     destination_app: orUnknown(destination?.app),
     destination_version: orUnknown(destination?.canonicalRevision),
     destination_canonical_service: orUnknown(destination?.canonicalName),

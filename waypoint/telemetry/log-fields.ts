@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What each command of an access log's format writes. A format is compiled once; a line is made of functions and texts.
 import { headersOfArgument, type LogCommand, type LogPart, parseLogFormat } from '#lib/mesh/http/log-format.ts';
-import { identityOf } from '#lib/mesh/workload.ts';
 import type { Exchange } from '../path/exchange.ts';
 import { clusterName } from './cluster-name.ts';
 
@@ -58,7 +57,7 @@ const FIELDS: Readonly<Record<string, LogField>> = {
   UPSTREAM_CLUSTER_RAW: ({ exchange }) => clusterName(exchange),
   UPSTREAM_LOCAL_ADDRESS: ({ exchange }) => exchange.localAddress,
   UPSTREAM_REQUEST_ATTEMPT_COUNT: ({ exchange }) => exchange.attempts,
-  UPSTREAM_PEER_URI_SAN: ({ exchange: { member } }) => (member?.tunnelled ? identityOf(member.workload).uri : ''),
+  UPSTREAM_PEER_URI_SAN: ({ exchange: { member } }) => member?.principal ?? '',
   DOWNSTREAM_LOCAL_ADDRESS: ({ exchange }) => exchange.origin.destinationText,
   DOWNSTREAM_PEER_URI_SAN: ({ exchange }) => exchange.origin.identity?.uri ?? '',
   DOWNSTREAM_REMOTE_ADDRESS: ({ exchange }) => exchange.origin.sourceText,

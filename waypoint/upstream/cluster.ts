@@ -19,10 +19,11 @@ import type { Host } from '#lib/mesh/upstream/host.ts';
 import type { HostResult } from '#lib/mesh/upstream/outlier.ts';
 import { RetryBudget } from '#lib/mesh/upstream/retry.ts';
 import type { Runtime } from '../worker/runtime.ts';
+import { ownFamily } from './dial-named.ts';
 import { Member } from './member.ts';
 import { NamedEndpoints } from './named-endpoints.ts';
 import type { TlsOrigination } from './origination.ts';
-import { ownFamily, reachOf } from './reach.ts';
+import { reachOf } from './reach.ts';
 
 const NO_LABELS: Readonly<Record<string, string>> = {};
 
@@ -146,11 +147,10 @@ export class Cluster {
   }
 
   /** The one there is, as long as it is reached in the same way; undefined when there is no way. */
-  #memberOf(host: Host, { subjectAltNames: names }: Service): Member | undefined {
+  #memberOf(host: Host, service: Service): Member | undefined {
     const known = this.#members.get(host);
     const { workload } = host.endpoint;
-    if (known?.workload === workload) return known;
-    const reach = reachOf(this.#runtime, { workload, port: host.port, names });
+    const reach = reachOf(this.#runtime, { workload, port: host.port, service, servicePort: this.target.port });
     if (reach === undefined) return undefined;
     return known?.isReachedBy(reach) === true ? known : new Member(this.#runtime, workload, reach, host);
   }

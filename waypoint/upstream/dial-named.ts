@@ -2,21 +2,18 @@
 // A connection to a place whose host name is all that is known of it: the name is resolved first, unless that was done a moment ago.
 import type { Ip } from '#lib/mesh/ip.ts';
 import type { Dialling, DialOutcome } from '#lib/net/http/upstream.ts';
-import type { NameResolver, NameWait } from '#lib/proxy/dns/name-resolver.ts';
+import type { NameWait } from '#lib/proxy/dns/name-resolver.ts';
+import type { Runtime } from '../worker/runtime.ts';
 
-export type NamedDialler = (ip: Ip, outcome: DialOutcome) => Dialling;
-
-/** `family`: is taken before the other where the name has both. */
 export function dialNamed(
-  names: Pick<NameResolver, 'lookup'>,
+  runtime: Runtime,
   hostname: string,
-  family: 4 | 6,
-  dial: NamedDialler,
+  dial: (ip: Ip, outcome: DialOutcome) => Dialling,
   outcome: DialOutcome,
 ): Dialling {
   let dialling: Dialling | null = null;
   let wait: NameWait | null = null;
-  wait = names.lookup(hostname, family, {
+  wait = runtime.names.lookup(hostname, ownFamily(runtime), {
     onAddress: (ip) => {
       wait = null;
       dialling = dial(ip, outcome);
@@ -32,4 +29,9 @@ export function dialNamed(
       dialling?.cancel();
     },
   };
+}
+
+/** Of this proxy: servers that have addresses of both families are reached by it. */
+export function ownFamily({ settings }: Pick<Runtime, 'settings'>): 4 | 6 {
+  return settings.ip.includes(':') ? 6 : 4;
 }

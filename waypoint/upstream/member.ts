@@ -57,6 +57,11 @@ export class Member {
     return this.#reach.tunnelled;
   }
 
+  /** Who is expected at its end of a tunnel; '' for none. */
+  get principal(): string {
+    return this.#reach.principal;
+  }
+
   /** Limits of the connections made from now on. */
   set pool(pool: ConnectionPool) {
     if (pool === this.#pool) return;

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// The ways to an endpoint: a plain connection, a tunnel to its node, or either to whatever address its host name has when a
-// connection is wanted. What is spoken on the connection, TLS to the server among it, is the member's business.
+// The ways to an endpoint: a plain connection, a tunnel to its node, either to whatever address its host name has when a connection
+// is wanted; to another network through its gateway. What is spoken on the connection, TLS to the server among it, is the
+// member's business.
 import { HBONE_PORT } from '#lib/mesh/gateway-address.ts';
 import type { Ip } from '#lib/mesh/ip.ts';
+import type { Service } from '#lib/mesh/service.ts';
 import { identityOf, type Workload } from '#lib/mesh/workload.ts';
 import { dialTcp } from '#lib/net/http/dial-tcp.ts';
 import type { Dialling, DialOutcome } from '#lib/net/http/upstream.ts';
 import { endpointOf } from '#lib/proxy/worker/address.ts';
 import type { Runtime } from '../worker/runtime.ts';
-import { dialNamed, type NamedDialler } from './dial-named.ts';
+import { reachAcross } from './across.ts';
+import { dialNamed } from './dial-named.ts';
 
 export interface Reach {
   /** Ways of equal keys are one way: connections made by the one serve the other. */
@@ -17,6 +20,8 @@ export interface Reach {
   readonly address: string;
   /** By a tunnel, so that the other end proves who it is. */
   readonly tunnelled: boolean;
+  /** Who is expected there; '' where nobody proves anything, or any of several may. */
+  readonly principal: string;
   connect(timeoutMs: number, outcome: DialOutcome): Dialling;
 }
 
@@ -24,51 +29,45 @@ export interface Reach {
 export interface Place {
   readonly workload: Workload;
   readonly port: number;
-  /** Identities accepted beside the workload's own. */
-  readonly names: readonly string[];
+  /** The service that it is an endpoint of, and the service's port; null for a workload that was addressed itself. */
+  readonly service: Service | null;
+  readonly servicePort: number;
 }
 
-/** undefined for a workload that has neither address nor name. */
+/** undefined for a workload to which there is no way. */
 export function reachOf(runtime: Runtime, place: Place): Reach | undefined {
-  const { hostname, addresses } = place.workload;
+  const { addresses, hostname, network } = place.workload;
   const ip = addresses[0];
+  if (network !== runtime.self().network) return reachAcross(runtime, place);
   if (ip !== undefined) return reachAt(runtime, place, ip);
   return hostname === '' ? undefined : reachByName(runtime, place, hostname);
 }
 
-export function reachAt(runtime: Runtime, { names, port, workload }: Place, ip: Ip): Reach {
+export function reachAt(runtime: Runtime, { port, service, workload }: Place, ip: Ip): Reach {
   const address = ip.withPort(port);
   if (workload.protocol !== 'hbone') {
     const { bench, dialOptions } = runtime;
     const endpoint = endpointOf(ip, port);
     const connect = (timeoutMs: number, outcome: DialOutcome): Dialling =>
       dialTcp(bench, endpoint, dialOptions, timeoutMs, outcome);
-    return { key: address, address, tunnelled: false, connect };
+    return { key: address, address, tunnelled: false, principal: '', connect };
   }
   const endpoint = endpointOf(ip, HBONE_PORT);
-  const expected = [identityOf(workload).uri, ...names];
+  const principal = identityOf(workload).uri;
+  const expected = [principal, ...(service?.subjectAltNames ?? [])];
   const far = { key: `${expected.join(' ')} ${endpoint}`, endpoint, expected };
   const connect = (timeoutMs: number, outcome: DialOutcome): Dialling =>
     runtime.tunnels.connect(far, address, timeoutMs, outcome);
-  return { key: `${far.key} ${address}`, address, tunnelled: true, connect };
+  return { key: `${far.key} ${address}`, address, tunnelled: true, principal, connect };
 }
 
 /** Any of the addresses that the name has by then. */
 function reachByName(runtime: Runtime, place: Place, hostname: string): Reach {
   const { port, workload } = place;
+  const tunnelled = workload.protocol === 'hbone';
   const address = `${hostname}:${port}`;
-  return {
-    key: `name ${address}`,
-    address,
-    tunnelled: workload.protocol === 'hbone',
-    connect: (timeoutMs, outcome) => {
-      const dial: NamedDialler = (ip, inner) => reachAt(runtime, place, ip).connect(timeoutMs, inner);
-      return dialNamed(runtime.names, hostname, ownFamily(runtime), dial, outcome);
-    },
-  };
-}
-
-/** Of this proxy: servers that have addresses of both are reached by it. */
-export function ownFamily({ settings }: Runtime): 4 | 6 {
-  return settings.ip.includes(':') ? 6 : 4;
+  const connect = (timeoutMs: number, outcome: DialOutcome): Dialling =>
+    dialNamed(runtime, hostname, (ip, inner) => reachAt(runtime, place, ip).connect(timeoutMs, inner), outcome);
+  const principal = tunnelled ? identityOf(workload).uri : '';
+  return { key: `name ${address} ${principal}`, address, tunnelled, principal, connect };
 }

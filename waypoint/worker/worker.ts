@@ -51,7 +51,7 @@ function judgeOf({ identities, inbound, loop, revocations, settings, telemetry, 
   const own: TunnelGroup = {
     local: () => ({ uri: settings.identity }),
     sessions: inbound,
-    inner: [],
+    inner: tunnels.inner,
     pool: tunnels.pool,
   };
   return new TunnelJudge({
@@ -214,6 +214,7 @@ export class WaypointWorker implements WorkerProgram {
         bench,
         identities,
         identity: settings.identity,
+        network: settings.network,
         dialOptions: tunnelOptions,
         connectTimeoutMs: settings.connectTimeoutMs,
         revocations,

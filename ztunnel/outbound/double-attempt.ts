@@ -5,12 +5,11 @@
 //   outer CONNECT ─▶ inner TLS ─▶ inner CONNECT ─▶ joined
 //
 // Who the far end is, its certificate and its answer's baggage tell: no record here needs to know.
-import type { Resumable } from '#lib/loop/loop.ts';
 import type { Ip } from '#lib/mesh/ip.ts';
 import type { DoubleHboneVerdict } from '#lib/mesh/verdict.ts';
 import type { Workload } from '#lib/mesh/workload.ts';
-import { Session, type SessionOwner } from '#lib/net/session.ts';
-import { StreamTransport } from '#lib/net/stream-transport.ts';
+import { type NestedOptions, type NestedOwner, NestedTunnel } from '#lib/net/nested-tunnel.ts';
+import type { Session } from '#lib/net/session.ts';
 import { TunnelStream } from '#lib/net/tunnel-stream.ts';
 import { partyOfBaggage } from '#lib/proxy/worker/workload-facts.ts';
 import type { PeerIdentity } from '#lib/tls/peer.ts';
@@ -19,20 +18,17 @@ import type { H2Stream } from '#lib/wire/h2/stream.ts';
 import { connectRequest, HboneStatus } from '#lib/wire/hbone.ts';
 import type { ConnectionRecord, ResponseFlag } from '../telemetry/connection.ts';
 import type { Attempt, AttemptOwner, Captured } from './attempt.ts';
-import { type ConnectOwner, ConnectStream } from './connect-stream.ts';
 import { PooledConnect, type PooledConnectOwner } from './pooled-connect.ts';
 import { type FarEnd, outboundRecord } from './record.ts';
 import { judgeTunnel, type PeerTarget, tunnelFlag } from './tunnel.ts';
 
-export class DoubleAttempt implements Attempt, PooledConnectOwner, ConnectOwner, SessionOwner, Resumable {
-  resumeQueued = false;
+export class DoubleAttempt implements Attempt, PooledConnectOwner, NestedOwner {
   readonly #captured: Captured;
   readonly #owner: AttemptOwner;
   readonly #verdict: DoubleHboneVerdict;
   readonly #gateway: PeerTarget;
   #outer: PooledConnect | null = null;
-  #inner: Session | null = null;
-  #asked: ConnectStream | null = null;
+  #inner: NestedTunnel | null = null;
   /** Joined, failed or cancelled: what happens to the inner tunnel is told to nobody. */
   #settled = false;
 
@@ -55,8 +51,7 @@ export class DoubleAttempt implements Attempt, PooledConnectOwner, ConnectOwner,
   cancel(error: string): void {
     this.#settled = true;
     this.#outer?.cancel();
-    this.#asked?.cancel();
-    this.#inner?.drop(error);
+    this.#inner?.cancel(error);
   }
 
   // === the outer stream ===
@@ -64,7 +59,7 @@ export class DoubleAttempt implements Attempt, PooledConnectOwner, ConnectOwner,
   onOpen(outer: Session, stream: H2Stream): void {
     this.#outer = null;
     const { pod, local } = this.#captured;
-    const { bench, clientH2, identities } = pod.runtime;
+    const { clientH2, identities, settings } = pod.runtime;
     const context = identities.context(local.uri);
     if (context === null) {
       // It was there for the outer tunnel: gone with the pod.
@@ -73,10 +68,14 @@ export class DoubleAttempt implements Attempt, PooledConnectOwner, ConnectOwner,
       this.onFailed('IDENTITY_ERROR', `identity error: no certificate for ${local.uri}`, true);
       return;
     }
-    const transport = (owner: ConstructorParameters<typeof StreamTransport>[4]) =>
-      new StreamTransport(outer, stream, context, 'client', owner);
-    this.#inner = new Session(bench, 'client', clientH2, this, transport);
-    pod.inner.add(this.#inner);
+    const options: NestedOptions = {
+      context,
+      h2: clientH2,
+      request: this.#request(settings.network),
+      replyMs: settings.connectReplyMs,
+      among: pod.inner,
+    };
+    this.#inner = new NestedTunnel(outer, stream, options, this);
   }
 
   onFailed(flag: ResponseFlag, error: string, final: boolean): void {
@@ -86,42 +85,13 @@ export class DoubleAttempt implements Attempt, PooledConnectOwner, ConnectOwner,
 
   // === the inner tunnel ===
 
-  onPeer(_session: Session, peer: PeerIdentity | null): string {
+  judge(peer: PeerIdentity | null): string {
     return judgeTunnel(this.#captured.pod.runtime, { expected: this.#verdict.innerIdentities }, peer);
   }
-
-  onUsable(session: Session): void {
-    if (this.#settled) return;
-    const { settings } = this.#captured.pod.runtime;
-    this.#asked = ConnectStream.open(session, this.#request(settings.network), this, settings.connectReplyMs);
-    if (this.#asked === null) this.#fail('H2_HANDSHAKE_FAILURE', 'tunnel takes no streams', this.#verdict.workload);
-  }
-
-  onRequest(session: Session, stream: H2Stream): void {
-    session.h2.resetStream(stream, 1);
-  }
-
-  onStreamGone(): void {
-    // Its one stream is over. Not from here, where frames of it may be half written.
-    this.#captured.pod.runtime.loop.again(this);
-  }
-
-  resume(): void {
-    if (this.#inner?.h2.openStreams === 0) this.#inner.drain();
-  }
-
-  onSessionEnd(session: Session, cause: string): void {
-    this.#captured.pod.inner.delete(session);
-    this.#inner = null;
-    this.#fail(tunnelFlag(cause), cause, this.#verdict.workload);
-  }
-
-  // === the inner stream ===
 
   onConnect(session: Session, stream: H2Stream, headers: HeaderBlock): void {
     const { socket, ledger } = this.#captured;
     this.#settled = true;
-    this.#asked = null;
     ledger.open(this.#record({ party: partyOfBaggage(headers.all('baggage')), uri: session.peer?.uri ?? '' }));
     this.#owner.onJoined(new TunnelStream(session, stream, socket, ledger));
   }
@@ -144,8 +114,6 @@ export class DoubleAttempt implements Attempt, PooledConnectOwner, ConnectOwner,
   #fail(flag: ResponseFlag, error: string, who: Workload | undefined): void {
     if (this.#settled) return;
     this.#settled = true;
-    this.#asked = null;
-    this.#inner?.drop(error);
     this.#owner.onAttemptFailed(flag, error, who);
   }
 

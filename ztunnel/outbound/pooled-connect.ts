@@ -4,6 +4,7 @@
 //
 //   certificate ─▶ tunnel ─▶ asked ─▶ open
 //                    ▲─────────┘ lost, refused unseen
+import { type ConnectOwner, ConnectStream } from '#lib/net/connect-stream.ts';
 import type { TunnelWaiter } from '#lib/net/pool.ts';
 import type { Session } from '#lib/net/session.ts';
 import type { IdentityWaiter } from '#lib/proxy/worker/identities.ts';
@@ -12,7 +13,6 @@ import type { H2Stream } from '#lib/wire/h2/stream.ts';
 import { HboneStatus } from '#lib/wire/hbone.ts';
 import type { Pod } from '../inpod/pod.ts';
 import type { ResponseFlag } from '../telemetry/connection.ts';
-import { type ConnectOwner, ConnectStream } from './connect-stream.ts';
 import { type PeerTarget, tunnelFlag } from './tunnel.ts';
 
 /** Tunnels that may be lost under one request before that counts as the peer's failure. */

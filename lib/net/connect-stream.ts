@@ -2,12 +2,12 @@
 // One CONNECT of ours, from the request until it is answered. A 200 hands the open stream on, in the same turn and before any byte of
 // it is looked at; everything else ends here.
 import type { TimerId, TimerTarget } from '#lib/loop/timer-wheel.ts';
-import type { Sender } from '#lib/net/send-queue.ts';
-import type { Session, StreamUser } from '#lib/net/session.ts';
 import type { HeaderBlock } from '#lib/wire/h2/headers.ts';
 import { ErrorCode, errorName } from '#lib/wire/h2/protocol.ts';
 import type { H2Stream } from '#lib/wire/h2/stream.ts';
 import { HboneStatus } from '#lib/wire/hbone.ts';
+import type { Sender } from './send-queue.ts';
+import type { Session, StreamUser } from './session.ts';
 
 /** The peer took the request and says nothing. Longer than its own waits: record, policy and application together. */
 const NO_ANSWER = 'no answer to CONNECT in time';
