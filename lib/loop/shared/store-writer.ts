@@ -74,12 +74,16 @@ export class StoreWriter {
     return this.#next * UNIT;
   }
 
-  /** Sets a key. Throws STORE_FULL or STORE_KEY; what was there before then still stands. */
+  /**
+   * Sets a key. The value that is there already stays the record it is, so that nobody decodes it again: a control plane that comes
+   * back sends everything once more. Throws STORE_FULL or STORE_KEY; what was there before then still stands.
+   */
   put(key: string, value: Uint8Array): void {
     const bytes = keyBytes(key);
     const hash = hashKey(bytes, bytes.length);
     const slot = this.#find(hash, bytes);
     const old = this.parts.index[slot * 2 + 1]!;
+    if (old !== 0 && this.#holds(old, value)) return;
     if (old === 0 && this.records >= this.#maxRecords) throw full(`${this.#maxRecords} records`);
     const place = this.#write(hash, bytes, value);
     this.parts.index[slot * 2] = hash;
@@ -115,6 +119,14 @@ export class StoreWriter {
       const from = place * UNIT + RECORD_HEADER;
       if (bytes.subarray(from, from + key.length).equals(key)) return slot;
     }
+  }
+
+  #holds(place: number, value: Uint8Array): boolean {
+    const { bytes, words } = this.parts;
+    const word = place * 4;
+    if (words[word + VALUE_LENGTH] !== value.length) return false;
+    const from = place * UNIT + RECORD_HEADER + words[word + KEY_LENGTH]!;
+    return bytes.subarray(from, from + value.length).equals(value);
   }
 
   #write(hash: number, key: Uint8Array, value: Uint8Array): number {

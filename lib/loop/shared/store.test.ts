@@ -63,6 +63,11 @@ test('a reader that holds a decoded value learns cheaply that it still holds', (
   writer.put('net/10.0.0.1', Buffer.from('two'));
   assert.equal(reader.get(key, key.length, known), FOUND);
   assert.equal(reader.value.toString('utf8', 0, reader.valueLength), 'two');
+  const two = reader.recordVersion;
+  const used = writer.usedBytes;
+  writer.put('net/10.0.0.1', Buffer.from('two'));
+  assert.equal(reader.get(key, key.length, two), SAME, 'the same value is the same record');
+  assert.equal(writer.usedBytes, used);
   const version = reader.version;
   writer.commit();
   assert.notEqual(reader.version, version);
