@@ -9,11 +9,11 @@
 export interface PathNode {
   readonly text: string;
   /** The path ends here. */
-  readonly exact: number[];
+  exact: number[];
   /** The path ends here, or an element does. */
-  readonly segments: number[];
+  segments: number[];
   /** Whatever follows. */
-  readonly prefix: number[];
+  prefix: number[];
   readonly hash: number;
   /** Next of the same slot. */
   next: PathNode | undefined;
@@ -23,6 +23,8 @@ export type NodeList = 'exact' | 'segments' | 'prefix';
 
 const SEED = 0x811c9dc5 | 0;
 const SLASH = 47;
+/** What most lists of a node are: nobody adds to this one. */
+const NONE: number[] = [];
 
 function step(hash: number, code: number): number {
   return Math.imul(hash ^ code, 0x01000193);
@@ -49,10 +51,15 @@ export class PathIndex {
     for (let i = 0; i < text.length; i++) hash = step(hash, text.charCodeAt(i));
     let node = this.#find(hash, text);
     if (node === undefined) {
-      node = { text, exact: [], segments: [], prefix: [], hash, next: undefined };
+      node = { text, exact: NONE, segments: NONE, prefix: NONE, hash, next: undefined };
       this.#insert(node);
     }
-    node[list].push(position);
+    const positions = node[list];
+    if (positions !== NONE) {
+      positions.push(position);
+      return positions;
+    }
+    node[list] = [position];
     return node[list];
   }
 

@@ -3,7 +3,8 @@
 // Why a request took a route, in words: the entry that matched, and the ones before it in precedence that did not.
 
 import type { Recorder } from '../proof.ts';
-import type { CompiledEntry, CompiledRoutes } from './compiled-table.ts';
+import type { CompiledEntry } from './compiled-entry.ts';
+import type { CompiledRoutes } from './compiled-table.ts';
 import { patternText } from './pattern.ts';
 import { hostOf, pathOf, queryValue, type RequestView } from './request.ts';
 import type { HttpEntry, HttpMatch, HttpRoutes, NamedMatch, PathMatch } from './route-table.ts';

@@ -7,7 +7,8 @@
 import type { Random } from '../balance.ts';
 import type { Recorder } from '../proof.ts';
 import { type Session, sessionOf } from '../upstream/affinity.ts';
-import type { CompiledBackend, CompiledEntry, CompiledRoutes, CompiledRule, CompiledTable } from './compiled-table.ts';
+import type { CompiledBackend, CompiledEntry, CompiledRule } from './compiled-entry.ts';
+import type { CompiledRoutes, CompiledTable } from './compiled-table.ts';
 import { corsChanges, isPreflight, preflightHeaders } from './cors.ts';
 import { hostOf, type RequestView } from './request.ts';
 import { locationOf, rewritePath } from './rewrite.ts';
