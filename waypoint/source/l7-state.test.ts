@@ -35,7 +35,7 @@ test('a policy that cannot be read keeps its last version, or denies everything 
   });
   const type = state.types.find(({ typeUrl }) => typeUrl === ACCESS_POLICY.typeUrl);
   assert.ok(type);
-  const view = new L7View(StoreReader.open(store.fd));
+  const view = new L7View(StoreReader.open(store.fd), { again: () => undefined });
   const apply = async (value: Uint8Array, ...removed: string[]): Promise<boolean> => {
     const updates = removed.length > 0 ? [] : [{ name: GOOD.key, version: '', value }];
     assert.equal(type.apply(updates, removed).length, value === NONSENSE ? 1 : 0);

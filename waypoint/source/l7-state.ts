@@ -31,6 +31,7 @@ import {
   WAYPOINT_KEY,
 } from './l7-key.ts';
 import { encodeValue } from './l7-record.ts';
+import { encodeTable } from './table-record.ts';
 
 export interface L7StateOptions {
   readonly store: StoreWriter;
@@ -53,7 +54,8 @@ export class L7State {
   settings: WaypointSettings | undefined;
   readonly types: readonly L7Type[];
   readonly #options: L7StateOptions;
-  readonly #dirty = new Map<string, unknown>();
+  /** What encodes the value, by key; undefined for one that is gone. */
+  readonly #dirty = new Map<string, (() => Buffer) | undefined>();
   /** Values by type and name, for admin pages and for records that hold several. */
   readonly #values = new Map<string, Map<string, unknown>>();
   #feeding: Promise<void> | undefined;
@@ -61,10 +63,10 @@ export class L7State {
   constructor(options: L7StateOptions) {
     this.#options = options;
     this.types = [
-      this.#single(ROUTE_TABLE, tableKey, (table) => this.#tellProblems(table)),
+      this.#single(ROUTE_TABLE, tableKey, (table) => this.#tellProblems(table), encodeTable),
       this.#single(TRAFFIC_POLICY, policyKey),
-      this.#single(WORKLOAD_LABELS, labelsKey, undefined, (value) => value.labels),
-      this.#single(TELEMETRY, telemetryKey, undefined, (value) => withTags(value, options.env)),
+      this.#single(WORKLOAD_LABELS, labelsKey, undefined, (value) => encodeValue(value.labels)),
+      this.#single(TELEMETRY, telemetryKey, undefined, (value) => encodeValue(withTags(value, options.env))),
       this.#gathered<AccessPolicy>(ACCESS_POLICY, ACCESS_KEY, byKey, unreadablePolicy),
       this.#gathered(REQUEST_AUTHENTICATION, AUTHENTICATION_KEY),
       {
@@ -72,7 +74,7 @@ export class L7State {
         apply: (updates, removed) =>
           this.#take(WAYPOINT, updates, removed, (_name, value) => {
             this.settings = value;
-            this.#dirty.set(WAYPOINT_KEY, value && withFormats(value, options.env));
+            this.#set(WAYPOINT_KEY, value, (own) => encodeValue(withFormats(own, options.env)));
             if (value !== undefined) options.onSettings(value);
           }),
       },
@@ -93,14 +95,14 @@ export class L7State {
     type: ResourceType<T>,
     key: (name: string) => string,
     check?: (value: T) => void,
-    stored: (value: T) => unknown = (value) => value,
+    encode: (value: T) => Buffer = encodeValue,
   ): L7Type {
     return {
       typeUrl: type.typeUrl,
       apply: (updates, removed) =>
         this.#take(type, updates, removed, (name, value) => {
           if (value !== undefined) check?.(value);
-          this.#dirty.set(key(name), value === undefined ? undefined : stored(value));
+          this.#set(key(name), value, encode);
         }),
     };
   }
@@ -117,10 +119,14 @@ export class L7State {
       apply: (updates, removed) => {
         const rejected = this.#take(type, updates, removed, () => {}, instead);
         const all = [...(this.#values.get(type.typeUrl)?.values() ?? [])] as T[];
-        this.#dirty.set(key, order === undefined ? all : all.sort(order));
+        this.#set(key, order === undefined ? all : all.sort(order), encodeValue);
         return rejected;
       },
     };
+  }
+
+  #set<T>(key: string, value: T | undefined, encode: (value: T) => Buffer): void {
+    this.#dirty.set(key, value === undefined ? undefined : () => encode(value));
   }
 
   #take<T>(
@@ -173,9 +179,9 @@ export class L7State {
   async #feed(): Promise<void> {
     const { log, onCommit, store } = this.#options;
     while (this.#dirty.size > 0) {
-      const changes: StoreChange[] = [...this.#dirty].map(([key, value]) => ({
+      const changes: StoreChange[] = [...this.#dirty].map(([key, encoded]) => ({
         key,
-        value: value === undefined ? undefined : encodeValue(value),
+        value: encoded?.(),
       }));
       this.#dirty.clear();
       try {

@@ -1,27 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // Layer-7 configuration as a data-plane process sees it: compiled from records in shared memory when first asked for, and again
 // when their record has changed. What is under way keeps what it began with.
+import type { Loop } from '#lib/loop/loop.ts';
 import type { StoreReader } from '#lib/loop/shared/store-reader.ts';
 import type { AccessPolicy } from '#lib/mesh/http/access-policy.ts';
 import { JwtAuthenticator } from '#lib/mesh/http/authenticate-request.ts';
 import { type PolicySet, policySet } from '#lib/mesh/http/authorize-request.ts';
-import { type CompiledTable, compileTable, implicitTable } from '#lib/mesh/http/compiled-table.ts';
+import { type CompiledTable, implicitTable } from '#lib/mesh/http/compiled-table.ts';
 import type { RequestAuthentication } from '#lib/mesh/http/request-authentication.ts';
-import { type RouteTable, tableName } from '#lib/mesh/http/route-table.ts';
+import { tableName } from '#lib/mesh/http/route-table.ts';
 import type { Telemetry } from '#lib/mesh/http/telemetry.ts';
 import type { TrafficPolicy } from '#lib/mesh/http/traffic-policy.ts';
 import type { WaypointSettings } from '#lib/mesh/http/waypoint.ts';
 import { RecordCache } from '#lib/proxy/state/record-cache.ts';
-import {
-  ACCESS_KEY,
-  AUTHENTICATION_KEY,
-  labelsKey,
-  policyKey,
-  tableKey,
-  telemetryKey,
-  WAYPOINT_KEY,
-} from '../source/l7-key.ts';
+import { ACCESS_KEY, AUTHENTICATION_KEY, labelsKey, policyKey, telemetryKey, WAYPOINT_KEY } from '../source/l7-key.ts';
 import { decodeValue } from '../source/l7-record.ts';
+import { RouteTables } from './route-tables.ts';
 
 const NO_SETTINGS: WaypointSettings = {
   name: '',
@@ -38,14 +32,12 @@ const NO_LABELS: Readonly<Record<string, string>> = {};
 
 export class L7View {
   readonly #store: StoreReader;
-  readonly #tables: RecordCache<RouteTable>;
+  readonly #tables: RouteTables;
   readonly #policies: RecordCache<TrafficPolicy>;
   readonly #labels: RecordCache<Readonly<Record<string, string>>>;
   readonly #telemetry: RecordCache<Telemetry>;
   readonly #settings: RecordCache<WaypointSettings>;
   readonly #access: RecordCache<readonly AccessPolicy[]>;
-  /** Compiled, by the table they were compiled from. */
-  readonly #compiled = new WeakMap<RouteTable, CompiledTable>();
   readonly #implicit = new Map<string, CompiledTable>();
   readonly #authentication: RecordCache<readonly RequestAuthentication[]>;
   #accessFor: readonly AccessPolicy[] | undefined;
@@ -53,9 +45,9 @@ export class L7View {
   #authenticationFor: readonly RequestAuthentication[] | undefined;
   readonly #authenticators = new Map<string, JwtAuthenticator | undefined>();
 
-  constructor(store: StoreReader) {
+  constructor(store: StoreReader, loop: Pick<Loop, 'again'>) {
     this.#store = store;
-    this.#tables = new RecordCache(store, (text) => decodeValue<RouteTable>(text));
+    this.#tables = new RouteTables(store, loop);
     this.#policies = new RecordCache(store, (text) => decodeValue<TrafficPolicy>(text));
     this.#labels = new RecordCache(store, (text) => decodeValue<Readonly<Record<string, string>>>(text));
     this.#telemetry = new RecordCache(store, (text) => decodeValue<Telemetry>(text));
@@ -64,9 +56,14 @@ export class L7View {
     this.#access = new RecordCache(store, (text) => decodeValue<readonly AccessPolicy[]>(text));
   }
 
-  /** Changes with every commit of the main process. */
+  /** Changes with every commit of the main process, and when something that takes a while has been made of one. */
   get version(): number {
-    return this.#store.version;
+    return this.#store.version + this.#tables.replaced;
+  }
+
+  /** The main process has committed something. */
+  follow(): void {
+    this.#tables.follow();
   }
 
   get settings(): WaypointSettings {
@@ -76,8 +73,8 @@ export class L7View {
   /** Routes of a service's port: its own, or straight to its endpoints. */
   serviceTable(service: string, port: number): CompiledTable {
     const name = tableName(service, port);
-    const table = this.#tables.get(tableKey(name));
-    if (table !== undefined) return this.#compile(table, service, port);
+    const table = this.#tables.of(name, { service, port, subset: '' });
+    if (table !== undefined) return table;
     let implicit = this.#implicit.get(name);
     if (implicit === undefined) {
       implicit = implicitTable(service, port);
@@ -88,8 +85,7 @@ export class L7View {
 
   /** Routes of a gateway's listener. */
   listenerTable(name: string): CompiledTable | undefined {
-    const table = this.#tables.get(tableKey(name));
-    return table === undefined ? undefined : this.#compile(table, '', 0);
+    return this.#tables.of(name, undefined);
   }
 
   trafficPolicy(service: string): TrafficPolicy | undefined {
@@ -133,14 +129,5 @@ export class L7View {
       this.#authenticators.set(service, own.length === 0 ? undefined : new JwtAuthenticator(own));
     }
     return this.#authenticators.get(service);
-  }
-
-  #compile(table: RouteTable, service: string, port: number): CompiledTable {
-    let compiled = this.#compiled.get(table);
-    if (compiled === undefined) {
-      compiled = compileTable(table, service === '' ? undefined : { service, port, subset: '' });
-      this.#compiled.set(table, compiled);
-    }
-    return compiled;
   }
 }

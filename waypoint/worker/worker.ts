@@ -103,6 +103,7 @@ export class WaypointWorker implements WorkerProgram {
   #handle(runtime: Runtime, message: Exclude<ToWorker, { kind: 'settings' }>): void {
     switch (message.kind) {
       case 'config':
+        runtime.l7.follow();
         if (!this.#draining) this.#listeners?.update();
         runtime.liveInbound.judgeAgain();
         return;
@@ -198,7 +199,7 @@ export class WaypointWorker implements WorkerProgram {
       bench,
       mesh,
       self: selfOf(mesh, settings),
-      l7: new L7View(reader),
+      l7: new L7View(reader, loop),
       identities,
       memory: new WorkloadMemory(),
       ips: new IpMemory(),
