@@ -12,7 +12,8 @@ export async function ztunnels(cluster: Cluster): Promise<readonly Pod[]> {
   const found = [...(await cluster.pods(cluster.istioNamespace, SELECTOR))].filter(runs);
   if (found.length === 0) {
     throw new AmbitError('ZTUNNEL_NOT_FOUND', `no running pod with ${SELECTOR} in ${cluster.istioNamespace}`, {
-      advice: 'check that the mesh is installed, or name its namespace with -i',
+      advice:
+        'check that the mesh is installed, or name its namespace with -i; without one, pods in the mesh have no way in or out',
     });
   }
   return found.sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
@@ -23,7 +24,7 @@ export async function ztunnelOfNode(cluster: Cluster, node: string): Promise<Pod
   const found = (await ztunnels(cluster)).find(({ spec }) => spec?.nodeName === node);
   if (found !== undefined) return found;
   throw new AmbitError('ZTUNNEL_NOT_FOUND', `no running ztunnel on node ${node}`, {
-    advice: `see kubectl -n ${cluster.istioNamespace} get pods -l ${SELECTOR} -o wide`,
+    advice: `pods in the mesh have no way in or out there until one runs; see kubectl -n ${cluster.istioNamespace} get pods -l ${SELECTOR} -o wide`,
   });
 }
 

@@ -28,3 +28,9 @@ test('a chain of causes that runs in a circle ends', () => {
   assert.equal(describeError(loop), 'loop');
   assert.ok(!causedBy(loop, 'X'));
 });
+
+test('a message that says its cause does not say it twice', () => {
+  const refused = new Error('connect ECONNREFUSED 127.0.0.1:8080');
+  const outer = new AmbitError('KUBE_UNREACHABLE', `no answer: ${refused.message}`, { cause: refused });
+  assert.equal(describeError(outer), 'no answer: connect ECONNREFUSED 127.0.0.1:8080');
+});

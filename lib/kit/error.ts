@@ -40,7 +40,9 @@ export function describeError(error: unknown): string {
     current instanceof Error && depth < 32;
     current = current.cause, depth++
   ) {
-    if (parts.at(-1) !== current.message) parts.push(current.message || current.name);
+    // Many say their cause's message in their own; it is told once.
+    const message = current.message || current.name;
+    if (parts.at(-1)?.endsWith(message) !== true) parts.push(message);
     if (current instanceof AmbitError) advice ??= current.advice;
   }
   return advice === undefined ? parts.join(': ') : `${parts.join(': ')} (${advice})`;
