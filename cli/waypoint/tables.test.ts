@@ -59,6 +59,7 @@ const DUMP: WaypointDump = {
       providers: [],
       forwardClientIdentity: false,
       trustedProxies: 0,
+      trustDomainAliases: [],
     },
   ],
   listening: { mesh: 15008 },

@@ -90,6 +90,31 @@ test('defaults: access log, providers, sampling and tags, processes and environm
   deepEqual(settings.proxy, { concurrency: 2, environment: { TIER: 'gold' } });
 });
 
+test('headers that proxies add: each on or off, and what server says', () => {
+  const { problems, settings } = read({
+    defaultConfig: {
+      proxyHeaders: { xForwardedHost: { enabled: true }, requestId: { disabled: true }, server: { value: 'shop' } },
+    },
+  });
+  deepEqual(problems, []);
+  deepEqual(settings.proxyHeaders, {
+    forwardedPort: false,
+    forwardedHost: true,
+    noRequestId: true,
+    noAttemptCount: false,
+    passServer: false,
+    noDebug: false,
+    server: 'shop',
+  });
+  deepEqual(read({}).settings.proxyHeaders, undefined);
+  const at = 'data.mesh: defaultConfig.proxyHeaders';
+  deepEqual(read({ defaultConfig: { proxyHeaders: { server: { value: 'a\nb' }, attemptCount: true } } }).problems, [
+    `${at}.server.value "a\\nb" is no header value`,
+    `${at}.attemptCount.disabled is neither true nor false`,
+  ]);
+  deepEqual(read({ defaultConfig: { proxyHeaders: [] } }).problems, [`${at} is no map of headers`]);
+});
+
 test('what is wrong is told by field, with a fix', () => {
   const at = 'data.mesh: ';
   deepEqual(

@@ -4,11 +4,12 @@ import { parseLogFormat } from '#lib/mesh/http/log-format.ts';
 import { readProxyValues } from '#lib/model/gateway/proxy-config.ts';
 import type { MeshSettings } from '#lib/model/mesh-settings.ts';
 import type { CustomTagSpec } from '#lib/model/telemetry/telemetry-spec.ts';
+import { readProxyHeaders } from './proxy-headers.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 type Complain = (field: string, message: string, fix: string) => void;
 
-export type Observability = Pick<MeshSettings, 'accessLog' | 'defaultProviders' | 'tracing' | 'proxy'>;
+export type Observability = Pick<MeshSettings, 'accessLog' | 'defaultProviders' | 'tracing' | 'proxy' | 'proxyHeaders'>;
 
 /** Each problem is complained of; what has one stays at its default. */
 export function readObservability(settings: Fields, defaults: Observability, complain: Complain): Observability {
@@ -18,6 +19,7 @@ export function readObservability(settings: Fields, defaults: Observability, com
     defaultProviders: readDefaultProviders(settings['defaultProviders'], complain),
     tracing: readTracing(mapOf(defaultConfig['tracing']), defaults.tracing, complain),
     proxy: readProxyValues(defaultConfig),
+    proxyHeaders: readProxyHeaders(defaultConfig['proxyHeaders'], complain),
   };
 }
 

@@ -2,7 +2,7 @@
 //
 // Settings of the whole mesh that shape what is computed, from istiod's configuration and the mesh config map.
 
-import type { PathNormalisation, Provider } from '#lib/mesh/http/waypoint.ts';
+import type { PathNormalisation, Provider, ProxyHeaders } from '#lib/mesh/http/waypoint.ts';
 import { DEFAULT_TRUST_DOMAIN } from '#lib/mesh/identity.ts';
 import { NO_PROXY_VALUES, type ProxyValues } from './gateway/proxy-config.ts';
 import type { LabelSelector } from './object/label-selector.ts';
@@ -11,7 +11,7 @@ import type { CustomTagSpec } from './telemetry/telemetry-spec.ts';
 export interface MeshSettings {
   readonly clusterId: string;
   readonly trustDomain: string;
-  /** Other names of the trust domain, accepted in policies. */
+  /** Other names of the trust domain, accepted in policies and of waypoints' clients. */
   readonly trustDomainAliases: readonly string[];
   /** Where policies for the whole mesh live, and the Namespace whose label names the network. */
   readonly rootNamespace: string;
@@ -31,6 +31,8 @@ export interface MeshSettings {
   readonly dryRunPolicies: boolean;
   /** How waypoints read paths before anything is decided about them. */
   readonly pathNormalisation: PathNormalisation;
+  /** Which headers waypoints add; undefined: those that Envoy does. */
+  readonly proxyHeaders: ProxyHeaders | undefined;
   /** Whom waypoints may ask or tell something. */
   readonly extensionProviders: readonly ExtensionProvider[];
   /** Access log of waypoints: '' leaves it to the proxies' own settings. */
@@ -103,6 +105,7 @@ export const DEFAULT_SETTINGS: MeshSettings = {
   autoAllowWaypoints: false,
   dryRunPolicies: false,
   pathNormalisation: 'base',
+  proxyHeaders: undefined,
   extensionProviders: [],
   accessLog: { file: '', format: '', json: false, jsonFields: {} },
   defaultProviders: { tracing: [], accessLogging: [] },

@@ -97,7 +97,7 @@ before(async () => {
           },
         ],
       },
-      settings: { forwardClientIdentity: true },
+      settings: { forwardClientIdentity: true, trustDomainAliases: ['old.example'] },
     },
     { FAKE_CA: 'true', POD_NAMESPACE: 'default', SERVICE_ACCOUNT: 'waypoint', CRL_PATH: CRL_FILE },
   );
@@ -177,6 +177,13 @@ test('a client of another trust domain gets no tunnel', async () => {
     ...(await credentialsOf('spiffe://elsewhere/ns/default/sa/client')),
   });
   await new Promise((resolve) => socket.once('close', resolve).on('error', () => {}));
+});
+
+test('a client of a trust domain that is an alias of the own one gets a tunnel, under its own name', async () => {
+  const uri = 'spiffe://old.example/ns/default/sa/client';
+  const session = await tunnelAs(uri);
+  assert.equal((await get(session, '/of-old')).status, 200);
+  assert.equal((await program.record('/of-old'))['src.identity'], uri);
 });
 
 test('a client whose certificate is taken back loses its tunnel and gets no other, and nobody else does', async () => {

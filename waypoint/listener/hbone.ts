@@ -89,9 +89,10 @@ class InboundTunnel implements SessionOwner, Live {
   }
 
   onPeer(_session: Session, peer: PeerIdentity | null): string {
-    const { memory, mesh, revocations, settings, telemetry } = this.#runtime;
-    if (peer === null || !isOfTrustDomain(peer, settings.trustDomain))
-      return `peer ${peer?.uri ?? 'without identity'} is not of trust domain ${settings.trustDomain}`;
+    const { l7, memory, mesh, revocations, settings, telemetry } = this.#runtime;
+    const { trustDomainAliases: aliases } = l7.settings;
+    if (peer === null || !(isOfTrustDomain(peer, settings.trustDomain) || aliases.includes(peer.trustDomain)))
+      return `peer ${peer?.uri ?? 'without identity'} is not of trust domain ${[settings.trustDomain, ...aliases].join(' or ')}`;
     if (revocations.revoked(peer)) {
       telemetry.count('istio_crl_policy_rejections_total', { reporter: 'destination' });
       return REVOKED;

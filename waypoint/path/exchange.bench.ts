@@ -93,6 +93,7 @@ const l7 = {
     providers: [],
     forwardClientIdentity: false,
     trustedProxies: 0,
+    trustDomainAliases: [],
   },
   access: () => policySet([]),
   authenticator: () => undefined,

@@ -3,7 +3,16 @@
 import { FieldLine } from '#lib/wire/http/field-line.ts';
 
 export const FORWARDED_HTTP = FieldLine.of('x-forwarded-proto', 'http');
-export const SERVER = FieldLine.of('server', 'istio-envoy');
+const SERVER = FieldLine.of('server', 'istio-envoy');
+
+let named = SERVER;
+
+/** `name`: what it says; '' for what Envoy says. */
+export function serverLine(name: string): FieldLine {
+  if (name === '') return SERVER;
+  if (named.value !== name) named = FieldLine.of('server', name);
+  return named;
+}
 
 /** Values kept: small numbers are nearly all there are. */
 const KEPT = 1024;

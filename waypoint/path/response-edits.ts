@@ -5,14 +5,14 @@ import { sessionHeader } from '#lib/mesh/upstream/affinity.ts';
 import { HeadEdits } from '#lib/wire/http/edits.ts';
 import type { Exchange } from './exchange.ts';
 import { applyChanges } from './header-changes.ts';
-import { SERVER, upstreamTime } from './own-lines.ts';
+import { serverLine, upstreamTime } from './own-lines.ts';
 
 /** Of a server's answer. `setCookie`: of consistent hashing, '' for none. */
 export function responseEdits(exchange: Exchange, setCookie: string): HeadEdits {
   const edits = new HeadEdits();
   const { upstreamMs, verdict } = exchange;
   const { headers } = exchange.origin.door.settings;
-  if (headers?.passServer !== true) edits.setLine(SERVER);
+  if (headers?.passServer !== true) edits.setLine(serverLine(headers?.server ?? ''));
   if (headers?.noDebug !== true && upstreamMs >= 0) edits.setLine(upstreamTime(upstreamMs));
   if (verdict !== null && verdict.responseHeaders.length > 0) applyChanges(edits, verdict.responseHeaders);
   applyChanges(edits, exchange.responseChanges);
@@ -24,7 +24,8 @@ export function responseEdits(exchange: Exchange, setCookie: string): HeadEdits 
 /** Of an answer of the proxy itself. */
 export function replyEdits({ origin, responseChanges }: Exchange, changes: readonly HeaderChanges[]): HeadEdits {
   const edits = new HeadEdits();
-  if (origin.door.settings.headers?.passServer !== true) edits.addLine(SERVER);
+  const { headers } = origin.door.settings;
+  if (headers?.passServer !== true) edits.addLine(serverLine(headers?.server ?? ''));
   applyChanges(edits, changes);
   applyChanges(edits, responseChanges);
   return edits;

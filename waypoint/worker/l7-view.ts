@@ -26,6 +26,7 @@ const NO_SETTINGS: WaypointSettings = {
   providers: [],
   forwardClientIdentity: false,
   trustedProxies: 0,
+  trustDomainAliases: [],
 };
 const NO_POLICIES = policySet([]);
 const NO_LABELS: Readonly<Record<string, string>> = {};

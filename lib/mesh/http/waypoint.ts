@@ -31,6 +31,8 @@ export interface ProxyHeaders {
   readonly noAttemptCount: boolean;
   readonly passServer: boolean;
   readonly noDebug: boolean;
+  /** What `server` says; '': `istio-envoy`. */
+  readonly server: string;
 }
 
 /** Something outside the mesh's services that logs, traces or questions go to. */
@@ -111,4 +113,6 @@ export interface WaypointSettings {
   readonly providers: readonly Provider[];
   readonly forwardClientIdentity: boolean;
   readonly trustedProxies: number;
+  /** Clients of these trust domains are let in beside those of the own one. */
+  readonly trustDomainAliases: readonly string[];
 }

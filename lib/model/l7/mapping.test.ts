@@ -269,6 +269,7 @@ const waypoint: WaypointSettings = {
     noAttemptCount: true,
     passServer: true,
     noDebug: true,
+    server: 'x',
   },
   providers: [
     {
@@ -298,6 +299,7 @@ const waypoint: WaypointSettings = {
   ],
   forwardClientIdentity: true,
   trustedProxies: 2,
+  trustDomainAliases: ['old.org'],
 };
 
 /** Names of message fields that no value of the sample sets. */

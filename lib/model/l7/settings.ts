@@ -8,11 +8,13 @@ import type { MeshSettings } from '../mesh-settings.ts';
 import { annotation, keyOf } from '../object/object.ts';
 import type { Gateway } from '../waypoint/gateway.ts';
 
+type Mesh = Pick<MeshSettings, 'pathNormalisation' | 'proxyHeaders' | 'trustDomainAliases'>;
+
 const FORWARD_CLIENT = 'ambient.istio.io/xfcc-include-client-identity';
 
 export function waypointSettings(
   gateway: Gateway,
-  { pathNormalisation }: Pick<MeshSettings, 'pathNormalisation'>,
+  { pathNormalisation, proxyHeaders, trustDomainAliases }: Mesh,
   providers: readonly Provider[] = [],
 ): WaypointSettings {
   return {
@@ -27,9 +29,10 @@ export function waypointSettings(
     })),
     pathNormalisation,
     defaultRetry: DEFAULT_RETRY,
-    headers: undefined,
+    headers: proxyHeaders,
     providers,
     forwardClientIdentity: annotation(gateway, FORWARD_CLIENT) === 'true',
     trustedProxies: 0,
+    trustDomainAliases,
   };
 }
