@@ -66,10 +66,17 @@ export function namespaceFor(command: Command): string {
   return namespaceOf(command.optsWithGlobals<GlobalOptions>());
 }
 
-/** Runs a command's work with a client of the API and lets go of it afterwards: for commands that change objects. */
-export async function withClient<T>(command: Command, work: (client: KubeClient) => Promise<T>): Promise<T> {
+/**
+ * Runs a command's work with a client of the API and lets go of it afterwards: for commands that change objects.
+ * @param other context of another cluster
+ */
+export async function withClient<T>(
+  command: Command,
+  work: (client: KubeClient) => Promise<T>,
+  other?: string,
+): Promise<T> {
   const { context, kubeconfig } = command.optsWithGlobals<GlobalOptions>();
-  const client = new KubeClient(new KubeConfigTransport(loadKubeConfig({ kubeconfig, context })));
+  const client = new KubeClient(new KubeConfigTransport(loadKubeConfig({ kubeconfig, context: other ?? context })));
   try {
     return await work(client);
   } finally {

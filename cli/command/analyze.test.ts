@@ -4,6 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { Secret, Service } from '#lib/kube/object.ts';
+import { loadKubeConfig } from '#lib/kube/transport.ts';
 import { fakeCluster } from '#lib/testkit/kube-client.ts';
 import { runCli } from '../program.ts';
 
@@ -66,4 +68,51 @@ test('files are analyzed as if they were applied, with their places, also withou
 
 test('the codes are listed', async () => {
   match((await run('-L')).out, /^IST0171 {2}NegativeConditionStatus$/m);
+});
+
+test('Services of other clusters are compared, and of Secrets only the names of their keys are looked at', async () => {
+  await using near = await fakeCluster();
+  await using far = await fakeCluster();
+  const config = loadKubeConfig({ kubeconfig: near.kubeconfig });
+  const other = loadKubeConfig({ kubeconfig: far.kubeconfig });
+  const folder = mkdtempSync(join(tmpdir(), 'ambit-analyze-'));
+  try {
+    const file = join(folder, 'kubeconfig');
+    const merged = {
+      ...{ apiVersion: 'v1', kind: 'Config', 'current-context': 'near' },
+      clusters: [
+        { name: 'near', cluster: { server: config.getCurrentCluster()?.server } },
+        { name: 'far', cluster: { server: other.getCurrentCluster()?.server } },
+      ],
+      users: [{ name: 'me', user: {} }],
+      contexts: ['near', 'far'].map((name) => ({ name, context: { cluster: name, user: 'me' } })),
+    };
+    writeFileSync(file, JSON.stringify(merged));
+    near.api.put('/api/v1/services', SERVICE);
+    far.api.put('/api/v1/services', {
+      ...SERVICE,
+      spec: { ...SERVICE.spec, ports: [{ name: 'web', port: 81 }] },
+    } as Service);
+    const { out } = await run('-A', '--kubeconfig', file, '--remote-contexts', 'far');
+    match(out, /^Warning \[IST0170\] \(Service shop\/web\) its ports differ from those in cluster far/m);
+    const gateway = {
+      metadata: { name: 'g', namespace: 'shop' },
+      spec: {
+        gatewayClassName: 'istio',
+        listeners: [
+          { name: 'a', port: 443, protocol: 'HTTPS', hostname: 'a.x', tls: { certificateRefs: [{ name: 'cert' }] } },
+          { name: 'b', port: 443, protocol: 'HTTPS', hostname: 'b.x', tls: { certificateRefs: [{ name: 'gone' }] } },
+        ],
+      },
+    };
+    near.api.put('/apis/gateway.networking.k8s.io/v1/gateways', gateway);
+    const data = { 'tls.crt': 'c2VjcmV0', 'tls.key': 'c2VjcmV0' };
+    near.api.put('/api/v1/secrets', { metadata: { name: 'cert', namespace: 'shop' }, data } as Secret);
+    const second = await run('-A', '--kubeconfig', file, '-o', 'json');
+    match(second.out, /Secret shop\/gone does not exist/);
+    equal(second.out.includes('shop/cert'), false);
+    equal(second.out.includes('c2VjcmV0'), false);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });

@@ -4,12 +4,13 @@
 
 import { Command, Option } from 'commander';
 import { stringify } from 'yaml';
-import type { KubeClient } from '#lib/kube/client.ts';
+import type { KubeClient, Selection } from '#lib/kube/client.ts';
 import { isKubeError } from '#lib/kube/error.ts';
 import * as kinds from '#lib/kube/kind.ts';
-import type { KubeObject as LiveObject } from '#lib/kube/object.ts';
+import type { KubeObject as LiveObject, Secret } from '#lib/kube/object.ts';
 import { analyze } from '#lib/model/analyze/analyze.ts';
 import { CODES, type Finding, LEVELS, type Level, reaches } from '#lib/model/analyze/finding.ts';
+import { DEFAULT_SETTINGS } from '#lib/model/mesh-settings.ts';
 import type { KubeObject } from '#lib/model/object/object.ts';
 import { type ParsedObject, parseDocuments } from '#lib/model/validate/documents.ts';
 import type { FileProblem } from '#lib/model/validate/files.ts';
@@ -35,7 +36,9 @@ const WATCHED: readonly kinds.Kind<LiveObject>[] = [
   kinds.DESTINATION_RULE,
   kinds.HTTP_ROUTE,
   kinds.GRPC_ROUTE,
-  kinds.kindOf('telemetry.istio.io', 'v1', 'Telemetry', 'telemetries'),
+  kinds.TELEMETRY,
+  kinds.kindOf('networking.istio.io', 'v1', 'Gateway', 'gateways'),
+  kinds.kindOf('apiextensions.k8s.io', 'v1', 'CustomResourceDefinition', 'customresourcedefinitions', false),
 ];
 
 interface Options {
@@ -46,6 +49,7 @@ interface Options {
   readonly failureThreshold: Level;
   readonly outputThreshold: Level;
   readonly output: 'log' | 'json' | 'yaml';
+  readonly remoteContexts?: string;
 }
 
 export function analyzeCommand(io: CliIo, exit: (code: number) => void): Command {
@@ -58,6 +62,7 @@ export function analyzeCommand(io: CliIo, exit: (code: number) => void): Command
     .option('-k, --use-kube <boolean>', 'look at the cluster, too', 'true')
     .option('-L, --list-analyzers', 'list the codes and end')
     .option('-S, --suppress <code=object...>', 'leave out, as in "IST0118=Service web.shop"; * stands for anything', [])
+    .option('--remote-contexts <names>', 'contexts of other clusters of the mesh, whose Services are compared')
     .addOption(threshold('--failure-threshold <level>', 'from which level on to fail', 'Error'))
     .addOption(threshold('--output-threshold <level>', 'from which level on to tell', 'Info'))
     .addOption(
@@ -74,11 +79,12 @@ export function analyzeCommand(io: CliIo, exit: (code: number) => void): Command
       }
       const { objects, problems } = fromFiles(files);
       const live = options.useKube === 'false' ? [] : await withClient(command, fromCluster);
+      const remote = await fromRemote(command, options.remoteContexts?.split(',') ?? []);
       const own = new Set(objects.map(({ object }) => nameOf(object)));
       const all = [...objects, ...live.filter(({ object }) => !own.has(nameOf(object)))];
       const namespace =
         options.allNamespaces === true || options.useKube === 'false' ? undefined : namespaceFor(command);
-      const found = analyze(all, problems).filter(
+      const found = analyze(all, problems, DEFAULT_SETTINGS, remote).filter(
         (one) =>
           !suppressed(one, options.suppress) && concerns(one, namespace) && reaches(one.level, options.outputThreshold),
       );
@@ -100,21 +106,57 @@ function fromFiles(files: readonly string[]): { objects: ParsedObject[]; problem
 }
 
 async function fromCluster(client: KubeClient): Promise<ParsedObject[]> {
-  const nowhere = () => ({ file: '', line: 0 });
-  const lists = WATCHED.map(async (kind) => {
-    try {
-      const { items } = await client.list(kind);
-      return items.map((object) => ({
-        object: { ...object, apiVersion: kinds.apiVersionOf(kind), kind: kind.kind } as KubeObject,
-        placeOf: nowhere,
-      }));
-    } catch (error) {
-      // A kind that is not installed has no objects.
-      if (isKubeError(error, 'KUBE_NOT_FOUND')) return [];
-      throw error;
-    }
-  });
+  const istiod = { labelSelector: 'app=istiod' };
+  const lists = [
+    ...WATCHED.map((kind) => objectsOf(client, kind)),
+    objectsOf(client, kinds.DEPLOYMENT, istiod),
+    objectsOf(client, kinds.SECRET, {}, onlyKeys),
+  ];
   return (await Promise.all(lists)).flat();
+}
+
+/** Services of other clusters, each with the context it was found by. */
+async function fromRemote(command: Command, contexts: readonly string[]): Promise<ParsedObject[]> {
+  const lists = contexts.map((context) =>
+    withClient(
+      command,
+      async (client) =>
+        (await objectsOf(client, kinds.SERVICE)).map((one) => ({
+          ...one,
+          object: { ...one.object, cluster: context },
+        })),
+      context,
+    ),
+  );
+  return (await Promise.all(lists)).flat();
+}
+
+const NOWHERE = { placeOf: () => ({ file: '', line: 0 }) };
+
+/** None of a kind that is not installed, and none of Secrets that are not ours to read. */
+async function objectsOf<T extends LiveObject>(
+  client: KubeClient,
+  kind: kinds.Kind<T>,
+  selection: Selection = {},
+  trim?: (object: T) => T,
+): Promise<ParsedObject[]> {
+  try {
+    const { items } = await client.list(kind, selection, undefined, trim);
+    return items.map((object) => ({
+      object: { ...object, apiVersion: kinds.apiVersionOf(kind), kind: kind.kind } as KubeObject,
+      ...NOWHERE,
+    }));
+  } catch (error) {
+    if (isKubeError(error, 'KUBE_NOT_FOUND')) return [];
+    if (kind.kind === 'Secret' && isKubeError(error, 'KUBE_FORBIDDEN')) return [];
+    throw error;
+  }
+}
+
+/** What a Secret holds is nobody's business here; under which names, is. */
+function onlyKeys(secret: Secret): Secret {
+  const data = Object.fromEntries(Object.keys(secret.data ?? {}).map((key) => [key, '']));
+  return { metadata: secret.metadata, data };
 }
 
 function nameOf({ apiVersion = '', kind, metadata }: KubeObject): string {

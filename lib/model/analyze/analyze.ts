@@ -12,6 +12,8 @@ import { type FileProblem, validateParsed } from '../validate/files.ts';
 import { describeObject } from '../validate/problem.ts';
 import { type Analyzer, type Anything, finding } from './analyzer.ts';
 import { type Finding, findingOf, reaches } from './finding.ts';
+import { GATEWAY_ANALYZERS } from './gateways.ts';
+import { INSTALLATION_ANALYZERS, inconsistentServices } from './installation.ts';
 import { TRAFFIC_ANALYZERS } from './traffic.ts';
 
 /** Conditions that tell of trouble when False, by kind. */
@@ -30,14 +32,19 @@ const SELECTING: readonly string[] = ['AuthorizationPolicy', 'RequestAuthenticat
 const GATEWAY_NAME = 'gateway.networking.k8s.io/gateway-name';
 const PROTOCOLS = /^(http|http2|https|grpc|grpc-web|tcp|tls|mongo|mysql|redis|udp|hbone)(-|$)/;
 
-/** @param unreadable texts that gave no object */
+/**
+ * @param unreadable texts that gave no object
+ * @param remote Services of other clusters of the mesh
+ */
 export function analyze(
   objects: readonly ParsedObject[],
   unreadable: readonly FileProblem[] = [],
   settings: MeshSettings = DEFAULT_SETTINGS,
+  remote: readonly ParsedObject[] = [],
 ): Finding[] {
   const problems = [...unreadable, ...validateParsed(objects, settings).problems];
   const found = [...problems.map(findingOf), ...ANALYZERS.flatMap((analyzer) => analyzer(objects))];
+  found.push(...inconsistentServices(objects, remote));
   return found.sort((a, b) => Number(reaches(b.level, a.level)) - Number(reaches(a.level, b.level)));
 }
 
@@ -119,4 +126,6 @@ const ANALYZERS: readonly Analyzer[] = [
   selectorsOfGateways,
   entryProtocols,
   ...TRAFFIC_ANALYZERS,
+  ...GATEWAY_ANALYZERS,
+  ...INSTALLATION_ANALYZERS,
 ];

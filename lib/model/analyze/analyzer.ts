@@ -30,3 +30,20 @@ export function finding(one: ParsedObject, field: string, rest: Omit<Finding, 'o
   const { file, line } = one.placeOf(field);
   return { object: describeObject(one.object), reference: file === '' ? '' : `${file}:${line}`, ...rest };
 }
+
+/** The items of a list that may be none. */
+export function list<T>(value: unknown): readonly T[] {
+  return Array.isArray(value) ? (value as T[]) : [];
+}
+
+export function text(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
+
+/** The objects of a kind, whatever its group. */
+export function ofKind(
+  objects: readonly ParsedObject[],
+  kind: string,
+): { readonly one: ParsedObject; readonly object: Anything }[] {
+  return objects.filter(({ object }) => object.kind === kind).map((one) => ({ one, object: one.object as Anything }));
+}

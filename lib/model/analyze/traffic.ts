@@ -6,16 +6,9 @@ import { own } from '#lib/kit/table.ts';
 import { namespaceOf } from '../object/object.ts';
 import type { ParsedObject } from '../validate/documents.ts';
 import { describeObject } from '../validate/problem.ts';
-import { type Analyzer, type Anything, finding } from './analyzer.ts';
+import { type Analyzer, type Anything, finding, list, ofKind, text } from './analyzer.ts';
 
 type Labels = Readonly<Record<string, string>>;
-
-const list = <T>(value: unknown): readonly T[] => (Array.isArray(value) ? (value as T[]) : []);
-const text = (value: unknown): string => (typeof value === 'string' ? value : '');
-
-function ofKind(objects: readonly ParsedObject[], kind: string): { one: ParsedObject; object: Anything }[] {
-  return objects.filter(({ object }) => object.kind === kind).map((one) => ({ one, object: one.object as Anything }));
-}
 
 /** A short name is a service of the rule's own namespace. */
 function hostsNamed(object: Anything): string[] {
