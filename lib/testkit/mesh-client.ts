@@ -9,6 +9,7 @@ import { connect as connectTls } from 'node:tls';
 import { assembleCertificate } from '#lib/identity/certificate.ts';
 import { generateKey, keyToPem } from '#lib/identity/key.ts';
 import { createTestAuthority } from '#lib/identity/test-authority.ts';
+import type { MeshCa } from './node-proxy.ts';
 
 export interface Credentials {
   readonly key: string;
@@ -24,6 +25,16 @@ export async function credentialsOf(uri: string): Promise<Credentials> {
   const result = assembleCertificate(uri, await keyToPem(keys.privateKey), answer, true);
   assert.ok(result.ok);
   return { key: result.value.keyPem, cert: result.value.chainPem, ca: result.value.rootsPem };
+}
+
+/** The same authority for a node proxy of a test. */
+export async function sharedCa(): Promise<MeshCa> {
+  const { material } = await createTestAuthority();
+  const issue: MeshCa['issue'] = async (uri) => {
+    const { cert, key } = await credentialsOf(String(uri));
+    return { chainPem: cert, keyPem: key };
+  };
+  return { rootPem: material.rootPem, issue };
 }
 
 export interface MeshAnswer {

@@ -56,6 +56,9 @@ export const TEST_SETTINGS: WorkerSettings = {
   accessLog: { enabled: true, format: 'json', opened: false, dns: true },
 };
 
+/** Signs for whoever is of the mesh. */
+export type MeshCa = Pick<TestCa, 'rootPem' | 'issue'>;
+
 /** One line of the access log, parsed. */
 export type AccessLine = Readonly<Record<string, unknown>>;
 
@@ -67,7 +70,7 @@ export class NodeProxy {
   readonly messages: string[] = [];
   readonly heard: ToMain[] = [];
   readonly workers: Workers;
-  #ca: TestCa;
+  #ca: MeshCa;
   readonly #settings: WorkerSettings;
   readonly #identities = new Map<string, Promise<ToWorker>>();
   readonly #pods: { readonly info: PodInfo; readonly fd: number }[] = [];
@@ -77,7 +80,7 @@ export class NodeProxy {
   #requests = 0;
 
   constructor(
-    ca: TestCa,
+    ca: MeshCa,
     settings: Partial<WorkerSettings> = {},
     processes = 1,
     execArgv: readonly string[] = WORKER_FLAGS,
@@ -151,7 +154,7 @@ export class NodeProxy {
   }
 
   /** Another authority signs everything from now on, and the old one is no longer trusted. */
-  async replaceCa(ca: TestCa): Promise<void> {
+  async replaceCa(ca: MeshCa): Promise<void> {
     this.#ca = ca;
     const known = [...this.#identities.keys()];
     this.#identities.clear();

@@ -4,18 +4,13 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import { Endpoint } from '#lib/linux/address.ts';
-import { tcpDial } from '#lib/linux/socket.ts';
 import { Loop } from '#lib/loop/loop.ts';
-import { Dial } from '#lib/net/dial.ts';
-import { Socket } from '#lib/net/socket.ts';
-import { SocketJoin } from '#lib/net/socket-join.ts';
-import { Workbench } from '#lib/net/workbench.ts';
+import { carryTo } from '#lib/testkit/carrier.ts';
 import { createTestCa, type TestCa } from '#lib/testkit/certificates.ts';
 import { policy, service, type WorkloadText } from '#lib/testkit/mesh.ts';
 import { NodeProxy } from '#lib/testkit/node-proxy.ts';
 import { App, AppServer } from '#lib/testkit/plain-app.ts';
 import { PodNetwork, type TestPod } from '#lib/testkit/pod-network.ts';
-import { acceptAll, listenOn } from '#lib/testkit/relay.ts';
 import { at, infoOf, recordOf } from '#lib/testkit/two-nodes.ts';
 import { until } from '#lib/testkit/until.ts';
 
@@ -28,24 +23,6 @@ const KEY = 'shop/orders.shop.svc.cluster.local';
 const VIP = Endpoint.parse('10.96.0.1', 80)!;
 const CARRIER_PORT = 9999;
 const ORDERS_ID = 'spiffe://cluster.local/ns/shop/sa/orders';
-
-/** The gateway's program: every connection goes on, byte by byte, to `to`. */
-function carryTo(loop: Loop, gateway: TestPod, to: Endpoint): { readonly seen: () => number } {
-  const bench = new Workbench(loop);
-  let seen = 0;
-  const { fd } = listenOn(at(gateway, CARRIER_PORT), gateway.netns.fd);
-  acceptAll(loop, fd, (accepted) => {
-    const client = new Socket(loop, accepted, { onSocket: () => {} });
-    new Dial(loop, tcpDial(to, { netns: gateway.netns.fd, noDelay: true }), {
-      onConnected: (server) => {
-        seen++;
-        new SocketJoin(bench, client, server, { onBytesOut: () => {}, onBytesIn: () => {}, onJoinEnd: () => {} });
-      },
-      onDialFailed: () => client.abort(),
-    });
-  });
-  return { seen: () => seen };
-}
 
 interface Options {
   readonly names?: readonly string[];
@@ -97,7 +74,7 @@ async function twoNetworks({ names = [ORDERS_ID], gateway, orders = {} }: Option
   await near.addPod(infoOf(pods.cart), pods.cart.netns);
   await gate.addPod(infoOf(pods.gate), pods.gate.netns);
   await far.addPod(infoOf(pods.orders), pods.orders.netns);
-  const carrier = carryTo(loop, pods.gate, at(pods.orders, 15008));
+  const carrier = carryTo(loop, at(pods.gate, CARRIER_PORT), pods.gate.netns, at(pods.orders, 15008));
   return {
     cart: pods.cart,
     orders: pods.orders,
