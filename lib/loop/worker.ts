@@ -65,6 +65,11 @@ export interface WorkerContext {
   stop(code?: number): void;
 }
 
+export interface WorkerOptions {
+  /** A crowded loop lets others finish before it runs (batch-scheduling.ts); on unless told. */
+  readonly gathers?: boolean;
+}
+
 /** What the program does in a worker. */
 export interface WorkerProgram {
   onMessage(bytes: Uint8Array, fds: number[]): void;
@@ -84,7 +89,11 @@ export function workerArgument(argv: readonly string[]): WorkerArgument | undefi
 }
 
 /** Runs a worker until it is stopped; returns its exit code. Nothing asynchronous runs meanwhile. */
-export function runWorker(argument: WorkerArgument, start: (context: WorkerContext) => WorkerProgram): number {
+export function runWorker(
+  argument: WorkerArgument,
+  start: (context: WorkerContext) => WorkerProgram,
+  { gathers = true }: WorkerOptions = {},
+): number {
   const { descriptors, index, drainMs } = argument;
   for (const fd of Object.values({ ...descriptors, ...descriptors.memory })) {
     if (typeof fd === 'number') closeOnExec(fd);
@@ -122,7 +131,7 @@ export function runWorker(argument: WorkerArgument, start: (context: WorkerConte
   loop.afterAbout(1, beat);
   instruments.housekeeping = new Housekeeping(loop, nodeHeap());
   // A kernel that refuses loses some speed and nothing else.
-  instruments.scheduling = new BatchScheduling(loop, setBatchScheduling);
+  if (gathers) instruments.scheduling = new BatchScheduling(loop, setBatchScheduling);
   program = start({
     index,
     loop,
