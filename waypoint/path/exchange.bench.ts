@@ -81,7 +81,12 @@ const table = compileTable(
   },
   undefined,
 );
-const settings = { identity: 'spiffe://cluster.local/ns/x/sa/y', network: '', clusterId: 'Kubernetes' };
+const settings = {
+  identity: 'spiffe://cluster.local/ns/x/sa/y',
+  ip: '127.0.0.1',
+  network: '',
+  clusterId: 'Kubernetes',
+};
 const l7 = {
   version: 1,
   settings: {
