@@ -7,6 +7,7 @@ import { fromBinary } from '@bufbuild/protobuf';
 import type { EventObject, GenericObject, Pod, Service } from '#lib/kube/object.ts';
 import { AuthorizationSchema } from '#lib/proto/gen/authorization_pb.ts';
 import { AddressSchema, type Workload } from '#lib/proto/gen/workload_pb.ts';
+import { Door } from '#lib/testkit/door.ts';
 import { connect, NAMESPACES, populate, rootIn, startApp } from '#lib/testkit/istiod.ts';
 import { type FakeCluster, fakeCluster } from '#lib/testkit/kube-client.ts';
 import { until } from '#lib/testkit/until.ts';
@@ -196,12 +197,14 @@ test('a restarted istiod resends nothing, and its client never loses what it hol
   cluster.api.put(SERVICES, web);
   const first = await startApp(cluster);
   await until('the root', () => rootIn(cluster, 'istio-system'));
-  await using ztunnel = connect(cluster, first.app.ports.secureGrpc);
+  await using door = await Door.open(first.app.ports.secureGrpc);
+  await using ztunnel = connect(cluster, door.port);
   await ztunnel.client.whenSynced();
   const held = ztunnel.held.size;
   const seen: number[] = [];
   await first[Symbol.asyncDispose]();
-  await using second = await startApp(cluster, [], { secureGRPCAddr: `127.0.0.1:${first.app.ports.secureGrpc}` });
+  await using second = await startApp(cluster);
+  door.lead(second.app.ports.secureGrpc);
   await until('the client’s return', async () => {
     seen.push(ztunnel.held.size);
     const { body } = await second.get('http', '/debug/syncz');

@@ -134,7 +134,7 @@ export class App implements ProxyApp {
   }
 
   async #serveAdmin(): Promise<void> {
-    const { config, version } = this.#options;
+    const { config, log, version } = this.#options;
     const [mesh, l7] = [this.#mesh, this.#l7];
     const { network } = config.worker;
     const { listening } = this.#dataPlane;
@@ -143,6 +143,7 @@ export class App implements ProxyApp {
       ipv6: true,
       exposition: this.#exposition,
       readiness: this.#life.readiness,
+      log,
       notReady: 503,
       quit: () => this.stop('asked to quit'),
       pages: adminPages({

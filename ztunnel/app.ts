@@ -140,13 +140,14 @@ export class App implements ProxyApp {
   }
 
   async #serveAdmin(): Promise<void> {
-    const { clock, config } = this.#options;
+    const { clock, config, log } = this.#options;
     const dataPlane = this.#dataPlane;
     this.#servers = await serveProxy({
       ports: config.admin,
       ipv6: config.worker.ipv6,
       exposition: this.#exposition,
       readiness: this.#life.readiness,
+      log,
       notReady: 500,
       quit: () => this.stop('asked to quit'),
       pages: adminPages({

@@ -2,7 +2,6 @@
 // The three processes of the control plane's bench, started and spoken to: the feed, istiod, the clients.
 import { type ChildProcess, fork } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { eventually } from '../harness/eventually.ts';
 import { background, ROOT } from '../harness/run.ts';
@@ -91,8 +90,7 @@ export async function startIstiod(
   environment: Readonly<Record<string, string>> = {},
   place: { readonly host: string; readonly words: readonly string[] } = { host: '127.0.0.1', words: [] },
 ): Promise<Istiod> {
-  const [http, grpc, secure, monitoring] = await freePorts(4);
-  const at = (port: number | undefined): string => `${place.host}:${port}`;
+  const at = (port: number): string => `${place.host}:${port}`;
   const started = performance.now();
   const [file, ...words] = [...place.words, join(ROOT, 'bin/istiod')];
   const program = background(
@@ -100,14 +98,20 @@ export async function startIstiod(
     [
       ...words,
       'discovery',
-      ...['--httpAddr', at(http), '--grpcAddr', at(grpc), '--secureGRPCAddr', at(secure)],
-      ...['--monitoringAddr', at(monitoring), '--httpsAddr', '127.0.0.1:0', '--kubeconfig', kubeconfig],
+      ...['--httpAddr', at(0), '--grpcAddr', at(0), '--secureGRPCAddr', at(0)],
+      ...['--monitoringAddr', at(0), '--httpsAddr', '127.0.0.1:0', '--kubeconfig', kubeconfig],
     ],
     { ROOT_CA_DIR: '/nonexistent', ...environment },
   );
   const pid = program.process.pid!;
+  /** The free port that it took for `name`. */
+  const port = (name: string): number => {
+    const [, found] = new RegExp(`\\tready\\t.*\\b${name}=(\\d+)`).exec(program.output()) ?? [];
+    if (found === undefined) throw new Error('it has not said that it is ready');
+    return Number(found);
+  };
   const get = async (path: string): Promise<string> => {
-    const answer = await fetch(`http://${at(http)}${path}`);
+    const answer = await fetch(`http://${at(port('http'))}${path}`);
     if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
     return await answer.text();
   };
@@ -123,8 +127,8 @@ export async function startIstiod(
     throw new Error(`istiod did not become ready:\n${program.output().slice(-4000)}`, { cause: error });
   }
   return {
-    grpc: at(grpc),
-    securePort: secure!,
+    grpc: at(port('grpc')),
+    securePort: port('secureGrpc'),
     readyMs: performance.now() - started,
     cpuSeconds: () => cpuSeconds([pid]),
     residentMb: () => residentMb(pid),
@@ -138,18 +142,4 @@ export async function startIstiod(
 function residentMb(pid: number): number {
   const match = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
   return (Number(match?.[1] ?? Number.NaN) * 1024) / 1e6;
-}
-
-/** Ports that were free a moment ago. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }

@@ -75,12 +75,18 @@ export class DnsUpstream extends DnsTable implements AsyncDisposable {
   }
 
   static async start(): Promise<DnsUpstream> {
-    const udp = createSocket('udp4');
-    await new Promise<void>((resolve) => udp.bind(0, '127.0.0.1', resolve));
-    const upstream = new DnsUpstream(udp);
-    const { port } = udp.address();
-    await new Promise<void>((resolve) => upstream.#tcp.listen(port, '127.0.0.1', resolve));
-    return upstream;
+    for (;;) {
+      const udp = createSocket('udp4');
+      await new Promise<void>((resolve) => udp.bind(0, '127.0.0.1', resolve));
+      const upstream = new DnsUpstream(udp);
+      const { port } = udp.address();
+      const both = await new Promise<boolean>((resolve) => {
+        upstream.#tcp.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true));
+      });
+      if (both) return upstream;
+      // Free for UDP and taken for TCP: the next one is another.
+      udp.close();
+    }
   }
 
   /** `ip:port`. */

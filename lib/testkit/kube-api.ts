@@ -62,14 +62,20 @@ export class FakeKubeApi {
   readonly #watchers = new Set<Watcher>();
   #server: Server | undefined;
   #port = 0;
+  #away = false;
 
-  /** Listens on loopback; after `stop`, on the same port again with the same objects. */
+  /** Listens on loopback; after `stop`, serves the same objects there again. */
   async start(): Promise<void> {
+    this.#away = false;
+    if (this.#server !== undefined) return;
     const server = createServer((request, response) => {
       this.#serve(request, response).catch((error: unknown) => {
         if (!response.headersSent) refusal(response, 500, String(error));
         response.end();
       });
+    });
+    server.on('connection', (socket) => {
+      if (this.#away) socket.resetAndDestroy();
     });
     server.on('upgrade', (request, socket: Duplex) => {
       this.#upgraded.add(socket);
@@ -77,25 +83,24 @@ export class FakeKubeApi {
       acceptForward(request, socket, this.forward);
     });
     await new Promise<void>((resolve, reject) => {
-      server.once('error', reject).listen(this.#port, '127.0.0.1', resolve);
+      server.once('error', reject).listen(0, '127.0.0.1', resolve);
     });
     this.#port = (server.address() as AddressInfo).port;
     this.#server = server;
   }
 
-  /** Cuts every connection, as a crash would. */
+  /** Cuts every connection, and new ones at once, as a crash would. The port stays ours: another test might take it. */
   async stop(): Promise<void> {
-    const server = this.#server;
-    if (server === undefined) return;
-    this.#server = undefined;
+    this.#away = true;
     this.#watchers.clear();
     for (const socket of this.#upgraded) socket.destroy();
-    server.closeAllConnections();
-    await new Promise<void>((resolve) => server.close(() => resolve()));
+    this.#server?.closeAllConnections();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
+    await new Promise((resolve) => (this.#server === undefined ? resolve(0) : this.#server.close(resolve)));
+    this.#server = undefined;
   }
 
   /** The text of a kubeconfig that leads here. */

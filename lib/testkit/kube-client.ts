@@ -29,7 +29,7 @@ export async function fakeCluster(): Promise<FakeCluster> {
     kubeconfig,
     async [Symbol.asyncDispose]() {
       await client.close();
-      await api.stop();
+      await api[Symbol.asyncDispose]();
       rmSync(folder, { recursive: true });
     },
   };

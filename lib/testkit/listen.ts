@@ -2,8 +2,9 @@
 // A server of a test, on a port that is free.
 import type { AddressInfo, Server } from 'node:net';
 
-/** Listens on every IPv4 address; gives the port. */
+/** Listens on every IPv4 address; gives the port. An HTTP server closes no connection because nobody used it for a while. */
 export function listenAnywhere(server: Server): Promise<number> {
+  if ('keepAliveTimeout' in server) server.keepAliveTimeout = 0;
   return new Promise((done) => server.listen(0, '0.0.0.0', () => done((server.address() as AddressInfo).port)));
 }
 

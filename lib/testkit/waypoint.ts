@@ -3,13 +3,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { until } from './until.ts';
 
-/** A busy machine takes its time. */
-const START_MS = 60_000;
 const CONFIG_FILE = 'waypoint.yaml';
 const BIN = join(import.meta.dirname, '../../bin/waypoint');
 const SUFFIX = 'default.svc.cluster.local';
@@ -85,21 +82,6 @@ function fileOf({ more = {}, routes, services, settings = {} }: TestConfig): str
   });
 }
 
-/** Ports that are free now. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  const ports = await Promise.all(
-    servers.map(
-      (server) =>
-        new Promise<number>((resolve) => {
-          server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port));
-        }),
-    ),
-  );
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
-}
-
 export class WaypointProgram implements AsyncDisposable {
   /** Lines of the access log, parsed. */
   readonly records: Record<string, unknown>[] = [];
@@ -107,15 +89,14 @@ export class WaypointProgram implements AsyncDisposable {
   readonly #child: ChildProcess;
   readonly #folder: string;
   readonly #file: string;
-  readonly #statsPort: number;
+  #statsPort = 0;
   readonly #ports = new Map<string, number>();
   readonly #exited: Promise<number | null>;
 
-  private constructor(child: ChildProcess, folder: string, statsPort: number) {
+  private constructor(child: ChildProcess, folder: string) {
     this.#child = child;
     this.#folder = folder;
     this.#file = join(folder, CONFIG_FILE);
-    this.#statsPort = statsPort;
     this.#exited = new Promise((resolve) => child.once('exit', resolve));
     let rest = '';
     child.stdout!.setEncoding('utf8').on('data', (text: string) => {
@@ -138,7 +119,6 @@ export class WaypointProgram implements AsyncDisposable {
     const folder = mkdtempSync(join(tmpdir(), 'ambit-waypoint-'));
     const file = join(folder, CONFIG_FILE);
     writeFileSync(file, fileOf(config));
-    const [admin, stats, ready] = await freePorts(3);
     const [command = BIN, ...args] = [...inside, BIN];
     const child = spawn(command, args, {
       env: {
@@ -150,20 +130,16 @@ export class WaypointProgram implements AsyncDisposable {
         AMBIT_HBONE_PORT: '0',
         AMBIT_WORKERS: '1',
         AMBIT_ACCESS_LOG: 'json',
-        AMBIT_ADMIN_PORT: String(admin),
-        AMBIT_STATS_PORT: String(stats),
-        AMBIT_READY_PORT: String(ready),
+        AMBIT_ADMIN_PORT: '0',
+        AMBIT_STATS_PORT: '0',
+        AMBIT_READY_PORT: '0',
         ...env,
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    const program = new WaypointProgram(child, folder, stats!);
+    const program = new WaypointProgram(child, folder);
     try {
-      await until(
-        'the waypoint to listen',
-        () => program.#ports.size === 2 && program.output.includes('\tready'),
-        START_MS,
-      );
+      await until('the waypoint to listen', () => program.#ports.size === 2 && program.output.includes('\tready'));
       return program;
     } catch (error) {
       await program.stop();
@@ -226,6 +202,8 @@ export class WaypointProgram implements AsyncDisposable {
   #line(line: string): void {
     const listening = /\tlistening\tlistener="(\w+)" port=(\d+)/.exec(line);
     if (listening !== null) this.#ports.set(listening[1]!, Number(listening[2]));
+    const serving = /\tserving\t.*\bstats=(\d+)/.exec(line);
+    if (serving !== null) this.#statsPort = Number(serving[1]);
     if (line.startsWith('{')) this.records.push(JSON.parse(line) as Record<string, unknown>);
   }
 }

@@ -9,6 +9,8 @@ import { type Clock, systemClock } from '#lib/kit/clock.ts';
 import { createLogger } from '#lib/kit/log.ts';
 import { DeltaDiscoveryRequestSchema } from '#lib/proto/gen/discovery_pb.ts';
 import { createTestCa, type TestIdentity } from '#lib/testkit/certificates.ts';
+import { FakeClock } from '#lib/testkit/clock.ts';
+import { Door } from '#lib/testkit/door.ts';
 import { until } from '#lib/testkit/until.ts';
 import { DeltaClient, type Endpoint } from './client.ts';
 import type { Rejection, Subscription } from './client-state.ts';
@@ -38,7 +40,6 @@ function serverCredentials(identity: TestIdentity | undefined): ServerCredential
 async function startServer(
   log: ResourceLog,
   { admit, clock = systemClock, ready = () => true, identity }: Options = {},
-  port = 0,
 ) {
   const events: string[] = [];
   let count = 0;
@@ -54,7 +55,7 @@ async function startServer(
       refused: (_, reason) => events.push(`refused ${reason}`),
     },
     controlPlane: '{"Component":"istiod"}',
-    nonce: () => `${port}-${++count}`,
+    nonce: () => `${process.pid}-${++count}`,
     admit: async ({ metadata }) =>
       admit?.(metadata.get('authorization')[0]?.toString()) ?? { ok: true, identity: 'tester' },
     ready,
@@ -74,7 +75,7 @@ async function startServer(
   };
   server.addService({ deltaAggregatedResources: counting }, service.implementation);
   const bound = await new Promise<number>((resolve, reject) =>
-    server.bindAsync(`127.0.0.1:${port}`, serverCredentials(identity), (error, at) =>
+    server.bindAsync('127.0.0.1:0', serverCredentials(identity), (error, at) =>
       error === null ? resolve(at) : reject(error),
     ),
   );
@@ -209,14 +210,16 @@ test('a restarted server resends nothing that the client still holds', async () 
   const log = new ResourceLog();
   log.update([entry('a', 1), entry('b', 1)], []);
   const first = await startServer(log);
-  await using client = startClient(first.port);
+  await using door = await Door.open(first.port);
+  await using client = startClient(door.port);
   await client.client.whenSynced();
   await first[Symbol.asyncDispose]();
   await until('the loss', () => !client.client.connected);
   equal(client.held.size, 2);
   const fresh = new ResourceLog();
   fresh.update([entry('a', 1), entry('c', 1)], []);
-  await using second = await startServer(fresh, {}, first.port);
+  await using second = await startServer(fresh);
+  door.lead(second.port);
   await until('the difference', () => client.held.has('c'));
   deepEqual([...client.held.keys()].sort(), ['a', 'c']);
   ok(second.events.includes('sent 1 1'), second.events.join());
@@ -271,18 +274,20 @@ test('a burst of changes reaches a client as its newest state, in few responses'
 test('a server that ends sends its clients away one after the other, and lets nobody in again', async () => {
   const log = new ResourceLog();
   log.update([entry('a', 1)], []);
-  await using server = await startServer(log);
+  const clock = new FakeClock();
+  await using server = await startServer(log, { clock });
   await using stack = new AsyncDisposableStack();
   const clients = Array.from({ length: 4 }, () => stack.use(startClient(server.port)));
   await Promise.all(clients.map(({ client }) => client.whenSynced()));
   const moments = [0, 0.25, 0.5, 0.75];
-  const left: number[] = [];
   const draining = server.delta.drain(400, () => moments.shift() ?? 0);
-  await until('the first gone', () => server.delta.streams().length < 4);
-  left.push(server.delta.streams().length);
+  const left = [server.delta.streams().length];
+  for (let n = 0; n < 3; n++) {
+    await clock.advance(100);
+    left.push(server.delta.streams().length);
+  }
   await draining;
-  left.push(server.delta.streams().length);
-  deepEqual(left, [3, 0]);
+  deepEqual(left, [3, 2, 1, 0]);
   for (const { held } of clients) equal(held.size, 1);
   await until('a refusal', () => server.events.some((event) => event.includes('another one serves')));
 });

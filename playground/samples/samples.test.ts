@@ -1,15 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
 import { type AddressInfo, connect, createServer } from 'node:net';
-import { join } from 'node:path';
-import { after, test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
-
-const children: ChildProcess[] = [];
-after(() => {
-  for (const child of children) child.kill('SIGKILL');
-});
+import { test } from 'node:test';
 
 test('a lane fails when its connection is lost', async () => {
   const { tcpLane } = await import('./lanes.ts');
@@ -44,20 +36,13 @@ test('the ledger outlives a client that resets its connection', async () => {
 });
 
 test('the ledger answers line for line and honours a half-close', async () => {
-  children.push(
-    spawn(process.execPath, ['--disable-warning=ExperimentalWarning', join(import.meta.dirname, 'main.ts'), 'ledger'], {
-      stdio: 'inherit',
-    }),
-  );
+  const { serveLedger } = await import('./ledger.ts');
+  const server = serveLedger(0);
+  await new Promise((resolve) => server.once('listening', resolve));
   const { book } = await import('./web.ts');
-  const up = (): Promise<boolean> =>
-    new Promise((resolve) => {
-      const socket = connect(7000, '127.0.0.1', () => {
-        socket.destroy();
-        resolve(true);
-      });
-      socket.on('error', () => resolve(false));
-    });
-  for (let i = 0; i < 100 && !(await up()); i++) await delay(50);
-  assert.equal(await book('127.0.0.1:7000', 'flour'), 'booked flour from 127.0.0.1');
+  assert.equal(
+    await book(`127.0.0.1:${(server.address() as AddressInfo).port}`, 'flour'),
+    'booked flour from 127.0.0.1',
+  );
+  server.close();
 });

@@ -72,6 +72,7 @@ async function servers() {
   const all = await serveProxy({
     ...{ ports: config.admin, ipv6: true, pages, readiness, exposition, notReady: 500 },
     quit: () => quits++,
+    log,
   });
   const [admin, stats, ready] = [all[0]!, all.at(-2)!, all.at(-1)!].map(({ port }) => port) as [number, number, number];
   const get = async (port: number, path: string, init: RequestInit = {}) => {

@@ -12,6 +12,9 @@ import { Prober, type ProbeSettings } from './prober.ts';
 import { probeSettings } from './settings.ts';
 
 const log = createLogger({ scope: 'health', level: 'off' });
+/** Nobody listens on it. */
+const CLOSED = 1;
+const PATIENCE_MS = 60_000;
 
 test('a readinessProbe is read with Kubernetes’ defaults, and one that looks at nothing is refused', () => {
   const read = new ConfigReader(() => undefined);
@@ -39,17 +42,17 @@ test('an answer from 200 to 399 is health; another, silence and a closed port ar
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   const get = { host: '127.0.0.1', port, path: '/ready', secure: false, headers: {} };
-  assert.equal(await probeOnce({ kind: 'http', get }, 5000), '');
-  assert.equal(await probeOnce({ kind: 'tcp', host: '127.0.0.1', port }, 5000), '');
+  assert.equal(await probeOnce({ kind: 'http', get }, PATIENCE_MS), '');
+  assert.equal(await probeOnce({ kind: 'tcp', host: '127.0.0.1', port }, PATIENCE_MS), '');
   status = 503;
-  assert.equal(await probeOnce({ kind: 'http', get }, 5000), 'GET /ready answers 503');
+  assert.equal(await probeOnce({ kind: 'http', get }, PATIENCE_MS), 'GET /ready answers 503');
   status = 0;
   assert.match(await probeOnce({ kind: 'http', get }, 50), /no answer within 50 ms/);
   server.closeAllConnections();
   await new Promise<void>((resolve) => server.close(() => resolve()));
-  assert.match(await probeOnce({ kind: 'tcp', host: '127.0.0.1', port }, 5000), /ECONNREFUSED/);
-  assert.equal(await probeOnce({ kind: 'exec', command: ['true'] }, 5000), '');
-  assert.match(await probeOnce({ kind: 'exec', command: ['sh', '-c', 'echo broken; exit 3'] }, 5000), /broken/);
+  assert.match(await probeOnce({ kind: 'tcp', host: '127.0.0.1', port: CLOSED }, PATIENCE_MS), /ECONNREFUSED/);
+  assert.equal(await probeOnce({ kind: 'exec', command: ['true'] }, PATIENCE_MS), '');
+  assert.match(await probeOnce({ kind: 'exec', command: ['sh', '-c', 'echo broken; exit 3'] }, PATIENCE_MS), /broken/);
 });
 
 test('it takes several failures in a row to be unwell, and each change is told once', async () => {

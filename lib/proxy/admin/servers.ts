@@ -2,10 +2,12 @@
 // A proxy's three small HTTP servers, on the ports that Istio's have: admin on loopback, metrics and readiness on every address.
 import { readdirSync, readFileSync } from 'node:fs';
 import { type AdminRequest, type AdminServer, type Reply, type Route, serveHttp, text } from '#lib/kit/admin.ts';
+import type { Logger } from '#lib/kit/log.ts';
 import type { Readiness } from '#lib/kit/readiness.ts';
 import type { Exposition } from '../telemetry/exposition.ts';
 
 export interface ServersOptions {
+  /** 0 takes a free port, which the log tells. */
   readonly ports: { readonly port: number; readonly statsPort: number; readonly readyPort: number };
   /** Whether IPv6 is served where the machine has it. */
   readonly ipv6: boolean;
@@ -15,6 +17,7 @@ export interface ServersOptions {
   readonly quit: () => void;
   readonly exposition: Exposition;
   readonly readiness: Readiness;
+  readonly log: Logger;
   /** Status while not ready. */
   readonly notReady: 500 | 503;
 }
@@ -39,6 +42,8 @@ export async function serveProxy(options: ServersOptions): Promise<readonly Admi
     await Promise.all(servers.map((server) => server.close()));
     throw error;
   }
+  const portOf = (at: number): number => servers.at(at)!.port;
+  options.log.info('serving', { admin: portOf(0), stats: portOf(-2), ready: portOf(-1) });
   return servers;
 }
 
