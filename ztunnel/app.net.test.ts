@@ -19,7 +19,7 @@ import { until as untilWithin } from '#lib/testkit/until.ts';
 import { Ztunnel } from '#lib/testkit/ztunnel.ts';
 
 /** Whole programs start here, on machines that may be busy. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 60_000;
 const REDIRECT = join(import.meta.dirname, '../manifests/standalone/redirect.nft');
 const until: typeof untilWithin = (what, condition, deadlineMs = PATIENCE_MS) =>
   untilWithin(what, condition, deadlineMs);
@@ -113,8 +113,11 @@ test('announced pods talk through a tunnel, and dump, metrics, log and explanati
   await rig.until('the client sees the end', () => client.end === 'fin');
   await until('both log it', () => [rig.one, rig.two].every(({ output }) => output.includes('connection complete')));
   assert.match(rig.two.output, /src\.identity="spiffe:\/\/cluster\.local\/ns\/shop\/sa\/cart".*direction="inbound"/);
-  const metrics = await rig.two.get(15020, '/metrics');
-  assert.match(metrics, /istio_tcp_connections_closed_total\{reporter="destination",source_workload="cart".*\} 1\n/);
+  const counted = /istio_tcp_connections_closed_total\{reporter="destination",source_workload="cart".*\} 1\n/;
+  const metrics = await until('it is counted', async () => {
+    const text = await rig.two.get(15020, '/metrics');
+    return counted.test(text) ? text : undefined;
+  });
   assert.ok(metrics.endsWith('# EOF\n'));
   const explained = JSON.parse(await rig.two.get(15000, `/debug/explain?from=shop/cart&to=${rig.orders.ip}:9090`)) as {
     allowed: boolean;
@@ -250,9 +253,9 @@ test('a proxy for one workload outside Kubernetes: mesh and certificate from fil
 });
 
 test('SIGTERM with nothing open ends at once', async () => {
-  await using rig = await twoNodes({ CONNECTION_TERMINATION_DEADLINE: '60s' });
+  await using rig = await twoNodes({ CONNECTION_TERMINATION_DEADLINE: '300s' });
   await rig.enrol();
   const begun = performance.now();
   assert.equal(await rig.one.end(), 0);
-  assert.ok(performance.now() - begun < 20_000, `${performance.now() - begun} ms`);
+  assert.ok(performance.now() - begun < 100_000, `${performance.now() - begun} ms`);
 });

@@ -67,6 +67,8 @@ export type WorkerSettings = {
   };
   /** Nothing is known but what was asked for: what a connection meets and does not know is asked of the control plane first. */
   readonly onDemand: boolean;
+  /** How long the record of a pod of ours may take to arrive, or to come back. */
+  readonly recordWaitMs: number;
   /** How long a connection is held for a policy that is referenced and not received; then it is refused. */
   readonly unknownPolicyWaitMs: number;
   /** Connections a second whose decisions are kept with their proofs; 0 keeps none. */
@@ -81,6 +83,8 @@ export type WorkerSettings = {
     readonly enabled: boolean;
     /** Upstream resolvers from ztunnel's own resolv.conf, `ip` or `ip:port` or `[v6]:port`. */
     readonly servers: readonly string[];
+    /** Until the next resolver is asked. */
+    readonly tryMs: number;
     readonly preferredServiceNamespace: string | null;
     /** Search domains of dedicated mode; null computes them from the client's namespace. */
     readonly searchDomains: readonly string[] | null;

@@ -2,7 +2,7 @@
 // The part of the settings that data-plane processes need; they get it as their first message.
 import type { ConfigReader } from '#lib/kit/config.ts';
 import { parseCidr } from '#lib/mesh/cidr.ts';
-import { resolversIn } from '#lib/proxy/dns/resolvers.ts';
+import { resolversIn, TRY_MS } from '#lib/proxy/dns/resolvers.ts';
 import { loadLimits } from '#lib/proxy/settings.ts';
 import type { WorkerSettings } from './control.ts';
 import { accessLogOf, type LogSettings } from './log-config.ts';
@@ -10,6 +10,8 @@ import type { MeshFileSettings } from './mesh-config.ts';
 
 const MARK = 1337;
 const EXPLICIT_PORT = 15080;
+/** How long the record of a pod of ours may take to arrive, or to come back. */
+const RECORD_WAIT_MS = 5000;
 /** The one key exchange of COMPLIANCE_POLICY=pqc. */
 const POST_QUANTUM = 'X25519MLKEM768';
 
@@ -80,6 +82,7 @@ export function workerSettings(
     },
     proofsPerSecond: read.integer('AMBIT_PROOFS_PER_SECOND', 10, { min: 0, max: 10_000 }),
     onDemand: read.boolean('XDS_ON_DEMAND', false),
+    recordWaitMs: RECORD_WAIT_MS,
     unknownPolicyWaitMs: read.duration('AMBIT_UNKNOWN_POLICY_WAIT', 5000),
     ...loadLimits(read),
     podLimits: {
@@ -89,6 +92,7 @@ export function workerSettings(
     dns: {
       enabled: dnsCapture === 'true' && read.boolean('AMBIT_DNS', mode === 'shared'),
       servers: resolversIn(resolv),
+      tryMs: TRY_MS,
       preferredServiceNamespace: read.optional('PREFERED_SERVICE_NAMESPACE') ?? null,
       searchDomains: mode === 'dedicated' ? (/^search\s+(.*)$/m.exec(resolv)?.[1]?.trim().split(/\s+/) ?? []) : null,
     },

@@ -47,12 +47,14 @@ export const TEST_SETTINGS: WorkerSettings = {
   sameNode: 'join',
   unknownAddress: { clusterRanges: [], waitMs: 200, outcome: 'pass' },
   onDemand: false,
-  unknownPolicyWaitMs: 5000,
+  // What a test does not wait for in vain comes in time, however busy the machine.
+  recordWaitMs: 60_000,
+  unknownPolicyWaitMs: 60_000,
   proofsPerSecond: 10,
   byteBudget: 64 << 20,
   maxConnections: null,
   podLimits: { connections: 0, handshakes: 0 },
-  dns: { enabled: false, servers: [], preferredServiceNamespace: null, searchDomains: null },
+  dns: { enabled: false, servers: [], tryMs: 20_000, preferredServiceNamespace: null, searchDomains: null },
   accessLog: { enabled: true, format: 'json', opened: false, dns: true },
 };
 
@@ -129,7 +131,7 @@ export class NodeProxy {
     this.#pods.push({ info, fd: netns.fd });
     this.#broadcast({ kind: 'pod-add', pod: info }, [netns.fd]);
     const wanted = before + this.workers.list().length;
-    await until(`pod ${info.name} is captured`, () => this.#answers(info.uid) >= wanted, 10_000);
+    await until(`pod ${info.name} is captured`, () => this.#answers(info.uid) >= wanted);
     const failed = this.heard.find((said) => said.kind === 'pod-failed' && said.uid === info.uid);
     if (failed?.kind === 'pod-failed') throw new Error(failed.reason);
   }
@@ -209,7 +211,7 @@ export class NodeProxy {
 
   async stop(): Promise<void> {
     this.drain('immediate', 0);
-    await this.workers.stop(3000);
+    await this.workers.stop(20_000);
     this.#watch.close();
   }
 

@@ -14,6 +14,7 @@ import { HttpBench } from '#lib/net/http/bench.ts';
 import type { Session } from '#lib/net/session.ts';
 import { DnsForwarder, resolverAt } from '#lib/proxy/dns/forwarder.ts';
 import { NameResolver } from '#lib/proxy/dns/name-resolver.ts';
+import { TRY_MS } from '#lib/proxy/dns/resolvers.ts';
 import { SharedMesh } from '#lib/proxy/state/shared-mesh.ts';
 import { IpMemory } from '#lib/proxy/worker/address.ts';
 import { Identities } from '#lib/proxy/worker/identities.ts';
@@ -183,6 +184,7 @@ export class WaypointWorker implements WorkerProgram {
       loop,
       netns: undefined,
       mark: 0,
+      tryMs: TRY_MS,
       servers: settings.resolvers.map(resolverAt),
     });
     const telemetry = new Telemetry({

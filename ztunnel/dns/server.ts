@@ -18,7 +18,7 @@ import {
   TCP_MOST,
 } from '#lib/wire/dns.ts';
 import type { WorkerSettings } from '../control.ts';
-import { LOCAL_WAIT_MS, type Pod } from '../inpod/pod.ts';
+import type { Pod } from '../inpod/pod.ts';
 import { DNS_DURATION_BUCKETS } from '../telemetry/families.ts';
 import type { Labels } from '../telemetry/labels.ts';
 import { answerQuestion, DNS_TTL_SECONDS, type DnsOptions } from './answer.ts';
@@ -62,7 +62,10 @@ export class DnsServer {
     this.#options = dnsOptionsOf(settings);
     const netns = pod.netns?.fd;
     const onFallback = (how: Fallback): void => pod.runtime.telemetry.count('ambit_dns_fallbacks_total', { how });
-    this.#forwarder = new DnsForwarder({ loop, netns, mark, servers: dns.servers.map(resolverAt), onFallback });
+    this.#forwarder = new DnsForwarder({
+      ...{ loop, netns, mark, onFallback },
+      ...{ servers: dns.servers.map(resolverAt), tryMs: dns.tryMs },
+    });
     try {
       for (const ip of settings.ipv6 ? ['127.0.0.1', '::1'] : ['127.0.0.1']) {
         const at = Endpoint.parse(ip, ports.dns)!;
@@ -116,7 +119,8 @@ export class DnsServer {
       return;
     }
     this.#waiting++;
-    this.#pod.runtime.waits.add(LOCAL_WAIT_MS, (last) => {
+    const { settings, waits } = this.#pod.runtime;
+    waits.add(settings.recordWaitMs, (last) => {
       const client = this.#pod.local();
       if (client === undefined && !last && !this.#pod.closed) return false;
       this.#waiting--;

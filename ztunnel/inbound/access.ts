@@ -11,7 +11,7 @@ import { NO_PROOF, type Recorder } from '#lib/mesh/proof.ts';
 import type { AccessVerdict } from '#lib/mesh/verdict.ts';
 import type { Workload } from '#lib/mesh/workload.ts';
 import type { Admitted } from '#lib/proxy/worker/live-inbound.ts';
-import { LOCAL_WAIT_MS, type Pod } from '../inpod/pod.ts';
+import type { Pod } from '../inpod/pod.ts';
 import { type Ledger, POLICY_CHANGED, WORKLOAD_GONE } from '../worker/ledger.ts';
 import type { MeshWait } from '../worker/mesh-waits.ts';
 
@@ -62,7 +62,8 @@ export class Access implements Admitted {
     if (this.#over || this.#wait !== null) return;
     const local = this.#pod.local();
     if (local === undefined) {
-      this.#wait = this.#pod.runtime.waits.add(LOCAL_WAIT_MS, (last) => this.#over || this.#orphan(last));
+      const { settings, waits } = this.#pod.runtime;
+      this.#wait = waits.add(settings.recordWaitMs, (last) => this.#over || this.#orphan(last));
       return;
     }
     const verdict = this.#verdict(local.workload, NO_PROOF);

@@ -103,12 +103,12 @@ test('a client of another trust domain gets no tunnel, whoever signed it', async
 });
 
 test('callers of a pod whose record does not come are given up after a while, and the log says whose it is', async () => {
-  await using rig = await twoNodes(ca);
+  await using rig = await twoNodes(ca, { recordWaitMs: 300 });
   const late = rig.network.pod('late');
   await rig.two.addPod(infoOf(late), late.netns);
   const { outside } = await client(rig);
   const knock = App.dial(rig.loop, at(late, 15008), outside.netns);
-  await rig.until('it is given up', () => knock.end !== '', 8000);
+  await rig.until('it is given up', () => knock.end !== '');
   const whose = /failed to fetch information about local workload: late.shop \(late\)/;
   await rig.until('the log says whose', () => whose.test(JSON.stringify(rig.two.lines)));
 });

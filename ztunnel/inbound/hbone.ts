@@ -15,7 +15,7 @@ import type { HeaderBlock } from '#lib/wire/h2/headers.ts';
 import { ErrorCode } from '#lib/wire/h2/protocol.ts';
 import type { H2Stream } from '#lib/wire/h2/stream.ts';
 import { connectResponse, HboneStatus } from '#lib/wire/hbone.ts';
-import { type LiveConnection, LOCAL_WAIT_MS, type Pod } from '../inpod/pod.ts';
+import type { LiveConnection, Pod } from '../inpod/pod.ts';
 import type { MeshWait } from '../worker/mesh-waits.ts';
 import type { TunnelEnds } from './connect-request.ts';
 import { InboundStream } from './stream.ts';
@@ -71,7 +71,8 @@ class Arrival implements LiveConnection, IdentityWaiter {
       this.#known(local);
       return;
     }
-    this.#wait = this.#pod.runtime.waits.add(LOCAL_WAIT_MS, (last) => {
+    const { settings, waits } = this.#pod.runtime;
+    this.#wait = waits.add(settings.recordWaitMs, (last) => {
       const found = this.#pod.local();
       if (found !== undefined) this.#known(found);
       else if (last) this.kill(this.#pod.unknownText());

@@ -11,7 +11,7 @@ import type { Socket, SocketOwner } from '#lib/net/socket.ts';
 import { SocketJoin } from '#lib/net/socket-join.ts';
 import type { WorkloadFacts } from '#lib/proxy/worker/workload-facts.ts';
 import type { ConnectionInfo } from '../control.ts';
-import { type LiveConnection, LOCAL_WAIT_MS, type Pod } from '../inpod/pod.ts';
+import type { LiveConnection, Pod } from '../inpod/pod.ts';
 import { Ledger, type LedgerOwner } from '../worker/ledger.ts';
 import type { MeshWait } from '../worker/mesh-waits.ts';
 import { traceIdOf } from '../worker/trace-ids.ts';
@@ -43,7 +43,8 @@ export class InboundPlain implements SocketOwner, AccessOwner, DialOwner, Ledger
   }
 
   begin(): void {
-    const { ports } = this.#pod.runtime.settings;
+    const { settings, waits } = this.#pod.runtime;
+    const { ports } = settings;
     if (this.#port === ports.outbound || this.#port === ports.inbound || this.#port === ports.hbone) {
       this.#denyEarly('attempted recursive call to ourselves');
       return;
@@ -53,7 +54,7 @@ export class InboundPlain implements SocketOwner, AccessOwner, DialOwner, Ledger
       this.#classify(local);
       return;
     }
-    this.#wait = this.#pod.runtime.waits.add(LOCAL_WAIT_MS, (last) => {
+    this.#wait = waits.add(settings.recordWaitMs, (last) => {
       const found = this.#pod.local();
       if (found !== undefined) this.#classify(found);
       else if (last) this.#denyEarly(this.#pod.unknownText());

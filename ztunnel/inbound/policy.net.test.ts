@@ -97,7 +97,7 @@ test('a policy that is named and has not arrived holds the connection until it d
   const server = new AppServer(rig.loop, at(rig.orders, 8080), (app) => app.send('in'), rig.orders.netns);
   const client = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
   const start = performance.now();
-  await rig.until('some time passes', () => performance.now() - start > 300);
+  await rig.until('some time passes', () => performance.now() - start > 200);
   assert.equal(server.connections.length, 0);
   assert.equal(client.end, '');
   rig.two.mesh.putPolicy(
@@ -111,9 +111,10 @@ test('a policy that is named and has not arrived holds the connection until it d
   );
   await rig.two.settle();
   await rig.until('it is let in', () => client.text === 'in');
+  await until('it is counted', () => rig.two.metric('ambit_unknown_policy_total', 'outcome="arrived"') === 1);
 });
 
-test('a connection held for a policy that never comes is refused, and both outcomes are counted', async () => {
+test('a connection held for a policy that never comes is refused, and the outcome is counted', async () => {
   await using rig = await twoNodes(ca, { unknownPolicyWaitMs: 300 });
   rig.two.mesh.putWorkload(recordOf(rig.orders, 'two', { authorizationPolicies: ['shop/lost'] }));
   await rig.two.settle();
@@ -124,13 +125,6 @@ test('a connection held for a policy that never comes is refused, and both outco
   await rig.until('it is logged', () => rig.two.lines.length === 1);
   assert.match(String(rig.two.lines[0]!['error']), /policy rejection: .*shop\/lost/);
   await until('it is counted', () => rig.two.metric('ambit_unknown_policy_total', 'outcome="refused"') === 1);
-  const held = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
-  const begun = performance.now();
-  await rig.until('it is held', () => performance.now() - begun > 100);
-  rig.two.mesh.putPolicy(policy({ name: 'lost', namespace: 'shop', scope: 'selector', rules: [[]] }));
-  await rig.two.settle();
-  await rig.until('it is let in', () => held.text === 'in');
-  await until('it is counted', () => rig.two.metric('ambit_unknown_policy_total', 'outcome="arrived"') === 1);
 });
 
 test('a dry-run policy decides nothing, is counted, and stands in the log of every connection', async () => {
@@ -169,21 +163,15 @@ test('a policy newly bound to a workload cuts what it denies, though the policy 
 });
 
 test('a workload that leaves the mesh and does not come back loses its inbound connections', async () => {
-  await using rig = await twoNodes(ca);
+  await using rig = await twoNodes(ca, { recordWaitMs: 500 });
   new AppServer(rig.loop, at(rig.orders, 8080), (app) => app.send('in'), rig.orders.netns);
   const client = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
   await rig.until('it is let in', () => client.text === 'in');
-  const record = recordOf(rig.orders, 'two');
-  rig.two.mesh.removeWorkload(record.uid);
+  const begun = performance.now();
+  rig.two.mesh.removeWorkload(recordOf(rig.orders, 'two').uid);
   await rig.two.settle();
-  const gone = performance.now();
-  await rig.until('it is spared for a while', () => performance.now() - gone > 500);
-  assert.equal(client.end, '');
-  rig.two.mesh.putWorkload(record);
-  await rig.two.settle();
-  rig.two.mesh.removeWorkload(record.uid);
-  await rig.two.settle();
-  await rig.until('it is cut', () => client.end === 'reset', 10_000);
+  await rig.until('it is cut', () => client.end === 'reset');
+  assert.ok(performance.now() - begun > 250, 'not before it could have come back');
   await rig.until('it is logged', () => rig.two.lines.length === 1);
   assert.match(String(rig.two.lines[0]!['error']), /no longer part of the mesh/);
 });

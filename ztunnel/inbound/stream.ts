@@ -19,7 +19,7 @@ import { ErrorCode, errorName } from '#lib/wire/h2/protocol.ts';
 import type { H2Stream } from '#lib/wire/h2/stream.ts';
 import { connectResponse, HboneStatus } from '#lib/wire/hbone.ts';
 import type { ConnectionInfo } from '../control.ts';
-import { type LiveConnection, LOCAL_WAIT_MS, type Pod } from '../inpod/pod.ts';
+import type { LiveConnection, Pod } from '../inpod/pod.ts';
 import { Ledger, type LedgerOwner } from '../worker/ledger.ts';
 import { isKnown, type MeshWait } from '../worker/mesh-waits.ts';
 import { Access, type AccessOwner, denialText } from './access.ts';
@@ -114,7 +114,8 @@ export class InboundStream implements StreamUser, AccessOwner, Dialler, DialOwne
 
   #waitFor(name: string, retry: (last: boolean) => boolean): void {
     const goOn = (last: boolean): boolean => this.#ledger.closed || retry(last);
-    this.#wait = this.#pod.runtime.waits.add(LOCAL_WAIT_MS, goOn, name);
+    const { settings, waits } = this.#pod.runtime;
+    this.#wait = waits.add(settings.recordWaitMs, goOn, name);
   }
 
   // === AccessOwner ===

@@ -17,9 +17,6 @@ import { dialTunnel, judgeTunnel, type PeerTarget } from '../outbound/tunnel.ts'
 import { DRAINED } from '../worker/ledger.ts';
 import type { Runtime } from '../worker/runtime.ts';
 
-/** How long the pod's own record may take to arrive, or to come back. */
-export const LOCAL_WAIT_MS = 5_000;
-
 /** A connection as its pod keeps it. */
 export interface LiveConnection {
   /** Cut it, visibly. */

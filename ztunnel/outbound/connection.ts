@@ -17,7 +17,7 @@ import type { Socket, SocketOwner } from '#lib/net/socket.ts';
 import type { NameWait } from '#lib/proxy/dns/name-resolver.ts';
 import type { WorkloadFacts } from '#lib/proxy/worker/workload-facts.ts';
 import type { ConnectionInfo } from '../control.ts';
-import { type LiveConnection, LOCAL_WAIT_MS, type Pod } from '../inpod/pod.ts';
+import type { LiveConnection, Pod } from '../inpod/pod.ts';
 import type { ResponseFlag } from '../telemetry/connection.ts';
 import { partyLabels } from '../telemetry/labels.ts';
 import { Ledger, type LedgerOwner } from '../worker/ledger.ts';
@@ -94,7 +94,8 @@ export class OutboundConnection implements SocketOwner, AttemptOwner, LedgerOwne
   }
 
   #waitForLocal(): void {
-    this.#wait = this.#pod.runtime.waits.add(LOCAL_WAIT_MS, (last) => {
+    const { settings, waits } = this.#pod.runtime;
+    this.#wait = waits.add(settings.recordWaitMs, (last) => {
       const known = this.#pod.local() !== undefined;
       if (known) this.#decide();
       else if (last) this.#denyEarly(this.#pod.unknownText());
@@ -134,7 +135,7 @@ export class OutboundConnection implements SocketOwner, AttemptOwner, LedgerOwne
       else this.#decide();
       return true;
     };
-    this.#wait = runtime.waits.add(LOCAL_WAIT_MS, retry, name);
+    this.#wait = runtime.waits.add(runtime.settings.recordWaitMs, retry, name);
   }
 
   /** No endpoint (any more): the error of the last one tried tells more than that none is left. */

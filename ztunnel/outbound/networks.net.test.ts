@@ -27,7 +27,7 @@ const ORDERS_ID = 'spiffe://cluster.local/ns/shop/sa/orders';
 interface Options {
   readonly names?: readonly string[];
   /** How the client's mesh names the gateway. */
-  readonly gateway?: (gateway: TestPod) => string;
+  readonly gateway?: (gateway: TestPod, network: PodNetwork) => string;
   readonly orders?: WorkloadText;
 }
 
@@ -54,7 +54,7 @@ async function twoNetworks({ names = [ORDERS_ID], gateway, orders = {} }: Option
     recordOf(pods.orders, 'two', {
       ips: [],
       network: 'far',
-      networkGateway: gateway?.(pods.gate) ?? `far|${pods.gate.ip}:15008`,
+      networkGateway: gateway?.(pods.gate, network) ?? `far|${pods.gate.ip}:15008`,
       serves: { [KEY]: {} },
       ...orders,
     }),
@@ -159,13 +159,21 @@ test('only subject names of the service are accepted at the far end', async () =
 });
 
 test('a gateway that is away is told with its address', async () => {
-  await using rig = await twoNetworks({ gateway: () => 'far|10.91.0.250:15008' });
+  // Nobody listens where it should be.
+  let away = '';
+  await using rig = await twoNetworks({
+    gateway: (_, network) => {
+      away = network.pod('away', { captured: false }).ip;
+      return `far|${away}:15008`;
+    },
+  });
   rig.near.mesh.putWorkload(
-    recordOf({ ...rig.cart, ip: '10.91.0.250', ip6: 'fd91::250', name: 'away' }, 'x', { network: 'far' }),
+    recordOf({ ...rig.cart, ip: away, ip6: 'fd91::250', name: 'away' }, 'x', { network: 'far' }),
   );
   await rig.near.settle();
   const client = App.dial(rig.loop, VIP, rig.cart.netns);
-  await rig.until('it is cut', () => client.end === 'reset', 15_000);
+  await rig.until('it is cut', () => client.end === 'reset');
   await rig.until('it is logged', () => rig.near.lines.length === 1);
-  assert.match(String(rig.near.lines[0]!['error']), /gateway 10\.91\.0\.250:15008: connection failed/);
+  const named = new RegExp(`gateway ${away.replaceAll('.', '\\.')}:15008: connection failed`);
+  assert.match(String(rig.near.lines[0]!['error']), named);
 });

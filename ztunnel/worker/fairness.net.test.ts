@@ -11,6 +11,10 @@ import { until } from '#lib/testkit/until.ts';
 
 const ca = await createTestCa();
 
+const ROUNDS = 5;
+/** So few that all of a flood would take longer than anybody waits here. */
+const PER_SECOND = 2;
+
 /** A third pod, on node one. */
 async function withFlooder(rig: TwoNodes): Promise<TestPod> {
   const flooder = rig.network.pod('flooder');
@@ -62,7 +66,6 @@ test('a pod that opens connections as fast as it can does not starve its neighbo
   echo(rig, at(rig.orders, 8080));
   new AppServer(rig.loop, at(rig.orders, 9090), (app) => app.send('x'), rig.orders.netns);
   const client = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
-  const alone = await pings(rig, client, 50, () => {});
   let opened = 0;
   const open: App[] = [];
   const flood = () => {
@@ -70,38 +73,46 @@ test('a pod that opens connections as fast as it can does not starve its neighbo
     opened += 8;
     for (const app of open.splice(0, Math.max(0, open.length - 256))) app.socket.abort();
   };
-  const flooded = await pings(rig, client, 100, flood);
+  // The flood shares this process and its processor with the measurement, and both the machine with others, so the bound
+  // is loose and one good round of a few is enough; starving takes seconds, in every round.
+  const rounds: string[] = [];
+  let fair = false;
+  while (!fair && rounds.length < ROUNDS) {
+    const alone = await pings(rig, client, 50, () => {});
+    const flooded = await pings(rig, client, 100, flood);
+    const [before, during] = [alone[25]!, flooded[90]!];
+    rounds.push(`p90 of ${during.toFixed(1)} ms under the flood, median of ${before.toFixed(1)} ms before`);
+    fair = during < before * 20 + 250;
+  }
   assert.ok(opened >= 800, `${opened} opened`);
   assert.equal(client.end, '');
-  // The flood shares this process and its processor with the measurement, so the bound is loose; starving takes seconds.
-  const [before, during] = [alone[25]!, flooded[90]!];
-  assert.ok(
-    during < before * 20 + 250,
-    `p90 of ${during.toFixed(1)} ms under the flood, median of ${before.toFixed(1)} ms before`,
-  );
+  assert.ok(fair, rounds.join('; '));
 });
 
 test('over its limit a pod’s connections are reset and counted, and its neighbour has a limit of its own', async () => {
-  await using rig = await twoNodes(ca, {}, { podLimits: { connections: 20, handshakes: 0 } });
+  await using rig = await twoNodes(ca, {}, { podLimits: { connections: PER_SECOND, handshakes: 0 } });
   const flooder = await withFlooder(rig);
   new AppServer(rig.loop, at(rig.orders, 8080), (app) => app.send('hi'), rig.orders.netns);
-  const flood = Array.from({ length: 100 }, () => App.dial(rig.loop, at(rig.orders, 8080), flooder.netns));
+  const begun = performance.now();
+  const flood = Array.from({ length: 200 }, () => App.dial(rig.loop, at(rig.orders, 8080), flooder.netns));
   await rig.until('all are served or reset', () => flood.every(({ end, text }) => end === 'reset' || text === 'hi'));
+  const seconds = (performance.now() - begun) / 1000;
   const served = flood.filter(({ text }) => text === 'hi').length;
-  assert.ok(served >= 20 && served < 80, `${served} served`);
+  const allowed = PER_SECOND * (1 + seconds) + 1;
+  assert.ok(served >= PER_SECOND && served <= allowed, `${served} served in ${seconds.toFixed(1)} s`);
   const refused = flood.length - served;
   await until('they are counted', () => rig.one.metric('ambit_connections_refused_total', 'rate') === refused);
-  const neighbours = Array.from({ length: 10 }, () => App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns));
+  const neighbours = Array.from({ length: PER_SECOND }, () => App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns));
   await rig.until('the neighbour is served', () => neighbours.every(({ text }) => text === 'hi'));
 });
 
 test('over their limit handshakes with a pod are cut short, and open tunnels go on', async () => {
-  await using rig = await twoNodes(ca, { podLimits: { connections: 0, handshakes: 5 } });
+  await using rig = await twoNodes(ca, { podLimits: { connections: 0, handshakes: PER_SECOND } });
   new AppServer(rig.loop, at(rig.orders, 8080), (app) => app.send('hi'), rig.orders.netns);
   const client = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
   await rig.until('served', () => client.text === 'hi');
   const outside = rig.network.pod('outside', { captured: false });
-  const knocks = Array.from({ length: 40 }, () => App.dial(rig.loop, at(rig.orders, 15008), outside.netns));
+  const knocks = Array.from({ length: 200 }, () => App.dial(rig.loop, at(rig.orders, 15008), outside.netns));
   await rig.until('most are cut', () => knocks.filter(({ end }) => end === 'reset').length >= 25);
   const again = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
   await rig.until('the tunnel takes another', () => again.text === 'hi');

@@ -279,7 +279,10 @@ export class DataPlane implements WorkerProgram, PodOwner {
       maxFrameSize: http2.frameSize,
       limits: TUNNEL_LIMITS,
     };
-    const resolvers = new DnsForwarder({ loop, netns: undefined, mark, servers: settings.dns.servers.map(resolverAt) });
+    const resolvers = new DnsForwarder({
+      ...{ loop, netns: undefined, mark, tryMs: settings.dns.tryMs },
+      servers: settings.dns.servers.map(resolverAt),
+    });
     return {
       settings,
       loop,

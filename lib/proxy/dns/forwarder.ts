@@ -12,8 +12,6 @@ import type { TimerId, TimerTarget } from '#lib/loop/timer-wheel.ts';
 import { NOTHING_YET, Socket, type SocketOwner } from '#lib/net/socket.ts';
 import { type DnsQuery, isReplyTo, isTruncated, withId } from '#lib/wire/dns.ts';
 
-/** Until the next resolver is asked. All tries together end before a client's own patience, which is 5 s unless told otherwise. */
-const TRY_MS = 1_500;
 const MAX_TRIES = 3;
 /** Questions of one pod under way. */
 const MAX_OPEN = 512;
@@ -26,6 +24,8 @@ export interface ForwarderOptions {
   readonly netns: number | undefined;
   readonly mark: number;
   readonly servers: readonly Endpoint[];
+  /** Until the next resolver is asked. */
+  readonly tryMs: number;
   /** A question needed more than one datagram to one resolver, or could not be asked at all. */
   readonly onFallback?: (how: Fallback) => void;
 }
@@ -132,7 +132,7 @@ class Forward implements SocketOwner, TimerTarget {
       this.next();
       return;
     }
-    this.#timer = this.#options.loop.after(TRY_MS, this);
+    this.#timer = this.#options.loop.after(this.#options.tryMs, this);
     this.#asked = false;
     this.#held = Buffer.alloc(0);
     this.#socket = new Socket(this.#options.loop, fd, this);
