@@ -22,8 +22,15 @@ function withLoop(body: (loop: Loop) => void): void {
   }
 }
 
+/** Ms of the shortest of a few runs: a busy machine holds up one or another of them. */
+function shortest(goodMs: number, run: () => number): number {
+  let best = Number.POSITIVE_INFINITY;
+  for (let k = 0; k < 10 && best >= goodMs; k++) best = Math.min(best, run());
+  return best;
+}
+
 function turnUntil(loop: Loop, condition: () => boolean): void {
-  for (let n = 0; n < 200 && !condition(); n++) loop.turn(50);
+  for (let n = 0; n < 1000 && !condition(); n++) loop.turn(50);
   assert.ok(condition(), 'condition not met within the turns allowed');
 }
 
@@ -91,6 +98,12 @@ test('an object marked dirty many times is flushed once, at the end of the turn'
 });
 
 test('what becomes dirty while flushing is flushed by the next turn, which does not block', () => {
+  const blockedMs = shortest(500, () => flushTwice());
+  assert.ok(blockedMs < 500, 'the turn blocked');
+});
+
+function flushTwice(): number {
+  let took = 0;
   withLoop((loop) => {
     const order: string[] = [];
     const second = { flushQueued: false, flush: () => void order.push('second') };
@@ -107,12 +120,19 @@ test('what becomes dirty while flushing is flushed by the next turn, which does 
     assert.deepEqual(order, ['first']);
     const start = performance.now();
     loop.turn(1000);
-    assert.ok(performance.now() - start < 500, 'the turn blocked');
+    took = performance.now() - start;
     assert.deepEqual(order, ['first', 'first', 'second']);
   });
-});
+  return took;
+}
 
 test('work put off with again() runs in the next turn, which does not block', () => {
+  const blockedMs = shortest(500, () => runThrice());
+  assert.ok(blockedMs < 500, 'a turn blocked');
+});
+
+function runThrice(): number {
+  let took = 0;
   withLoop((loop) => {
     let runs = 0;
     const target = {
@@ -128,22 +148,29 @@ test('work put off with again() runs in the next turn, which does not block', ()
     loop.turn(1000);
     loop.turn(1000);
     assert.equal(runs, 3);
-    assert.ok(performance.now() - start < 500, 'a turn blocked');
+    took = performance.now() - start;
   });
-});
+  return took;
+}
 
 test('a timer wakes the loop', () => {
-  withLoop((loop) => {
-    const start = performance.now();
-    let fired = 0;
-    loop.after(30, { onTimer: () => void fired++ });
-    loop.cancel(loop.after(5, { onTimer: () => assert.fail('cancelled') }));
-    while (fired === 0 && performance.now() - start < 2000) loop.turn(1000);
-    assert.equal(fired, 1);
-    const took = performance.now() - start;
-    assert.ok(took >= 29 && took < 500, `fired after ${took} ms`);
-  });
+  const took = shortest(500, () => timeOfTimer(30));
+  assert.ok(took >= 29 && took < 500, `fired after ${took} ms`);
 });
+
+function timeOfTimer(ms: number): number {
+  const start = performance.now();
+  let took = 0;
+  withLoop((loop) => {
+    let fired = 0;
+    loop.after(ms, { onTimer: () => void fired++ });
+    loop.cancel(loop.after(5, { onTimer: () => assert.fail('cancelled') }));
+    for (let n = 0; n < 60 && fired === 0; n++) loop.turn(1000);
+    assert.equal(fired, 1);
+    took = performance.now() - start;
+  });
+  return took;
+}
 
 test('run() ends after stop()', () => {
   withLoop((loop) => {

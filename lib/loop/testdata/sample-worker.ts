@@ -5,7 +5,7 @@ import { Endpoint } from '#lib/linux/address.ts';
 import { Arena } from '#lib/linux/arena.ts';
 import { accept, read, send } from '#lib/linux/calls.ts';
 import { EAGAIN } from '#lib/linux/errno.ts';
-import { tcpListen } from '#lib/linux/socket.ts';
+import { localAddress, tcpListen } from '#lib/linux/socket.ts';
 import { decodeJson } from '../channel.ts';
 import { LINE_KINDS } from '../shared/log-ring.ts';
 import { StoreReader } from '../shared/store-reader.ts';
@@ -68,7 +68,9 @@ function program(context: WorkerContext): WorkerProgram {
           },
           EPOLLIN,
         );
-        channel.sendJson({ listening: order.port, pid: process.pid });
+        const at = new Endpoint();
+        localAddress(fd, at);
+        channel.sendJson({ listening: at.port, pid: process.pid });
       }
     },
     onMainGone() {
