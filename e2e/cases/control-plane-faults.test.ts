@@ -22,8 +22,9 @@ import { Island } from '../harness/island.ts';
 import { type Istiod, startIstiod } from '../load/istiod-programs.ts';
 
 const ISSUER = 'https://kubernetes.default.svc';
-/** Everything is to be well again so soon after a part's return. */
-const RECOVERY_MS = 10_000;
+/** Everything is to be well again 10 s after a part's return; a busy machine gets three times as long. */
+const RECOVERY_MS = 30_000;
+const START_MS = 120_000;
 const CART = 'spiffe://cluster.local/ns/shop/sa/cart';
 
 let cluster: FakeCluster;
@@ -53,8 +54,8 @@ async function replica(name: string, place?: Island): Promise<Istiod> {
   writeFileSync(kubeconfig, JSON.stringify({ ...config, clusters, users: [{ name: 'fake', user: { token: name } }] }));
   const env = { POD_NAME: name, ISTIOD_CUSTOM_HOST: 'localhost', AMBIT_LEASE_DURATION: LEASE };
   return place === undefined
-    ? await startIstiod(kubeconfig, 60_000, env)
-    : await startIstiod(kubeconfig, 60_000, env, { host: place.far, words: place.words });
+    ? await startIstiod(kubeconfig, START_MS, env)
+    : await startIstiod(kubeconfig, START_MS, env, { host: place.far, words: place.words });
 }
 
 const holder = (): string => cluster.api.find<Lease>(LEASES, 'istio-system', ROOT_LEASE)?.spec?.holderIdentity ?? '';
@@ -165,7 +166,7 @@ test('a replica paused: its proxies keep their state and learn everything when i
   first.signal('SIGSTOP');
   const held = proxy.held.size;
   put('cart-4', '10.1.0.12');
-  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  await new Promise((resolve) => setTimeout(resolve, 300));
   assert.equal(proxy.held.size, held);
   first.signal('SIGCONT');
   await until('the pod made meanwhile', () => holds('cart-4'), RECOVERY_MS);
@@ -175,7 +176,7 @@ test('the leader stopped: the other leads, and the one that goes on again writes
   await until('a leader', () => holder() !== '');
   const [leader, name] = holder() === 'istiod-a' ? [first, 'istiod-a'] : [second, 'istiod-b'];
   leader.signal('SIGSTOP');
-  await until('the other to lead', () => holder() !== name, 30_000);
+  await until('the other to lead', () => holder() !== name);
   // What the stopped one would write as soon as it is told of it, if it still thought that it led.
   for (const namespace of ['stopped-1', 'stopped-2']) cluster.api.put(NAMESPACES, { metadata: { name: namespace } });
   put('cart-5', '10.1.0.13');
@@ -183,7 +184,7 @@ test('the leader stopped: the other leads, and the one that goes on again writes
   await until('its successor’s work', () => rootOf('stopped-1') && rootOf('stopped-2'), RECOVERY_MS);
   await until('the pod made meanwhile', () => holds('cart-5'), RECOVERY_MS);
   await until('it to know what it missed', async () => (await leader.get('/debug/ambientz')).includes('cart-5'));
-  assert.match(leader.output(), /no longer leading/);
+  await until('it to say so', () => leader.output().includes('no longer leading'));
   assert.deepEqual(TROUBLE, []);
 });
 
@@ -195,7 +196,7 @@ test('a replica whose packets vanish: its proxies keep their state, it leads no 
   const held = there.held.size;
   await island.cut();
   put('cart-6', '10.1.0.14');
-  await until('a leader ashore', () => holder() === 'istiod-a', 30_000);
+  await until('a leader ashore', () => holder() === 'istiod-a');
   cluster.api.put(NAMESPACES, { metadata: { name: 'cut-off' } });
   await until('the leader’s work', () => rootOf('cut-off'), RECOVERY_MS);
   await certificate();

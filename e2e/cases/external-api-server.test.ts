@@ -40,7 +40,7 @@ test('the demo’s checks pass against a separately started API server', async (
     {
       cwd: ROOT,
       env: { KEEP: '' },
-      timeoutMs: 300_000,
+      timeoutMs: 550_000,
     },
   );
   assert.equal(status, 0, `${stdout}\n${stderr}`);

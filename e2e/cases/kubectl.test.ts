@@ -62,8 +62,8 @@ test('controllers make three pods and spread them, and get shows them', async ()
     return nodes.length === 3 && new Set(nodes).size === 2;
   });
   const wide = await api.kubectl('get deploy,svc -n shop -o wide');
-  assert.match(wide, /deployment\.apps\/web +0\/3 +3 +0 +\d+s +web +web:1 +app=web/);
-  assert.match(wide, /service\/web +ClusterIP +10\.96\.[\d.]+ +<none> +80\/TCP +\d+s +app=web/);
+  assert.match(wide, /deployment\.apps\/web +0\/3 +3 +0 +[\dms]+ +web +web:1 +app=web/);
+  assert.match(wide, /service\/web +ClusterIP +10\.96\.[\d.]+ +<none> +80\/TCP +[\dms]+ +app=web/);
   assert.match(await api.kubectl('describe deploy web -n shop'), /NewReplicaSet: +web-\w+ \(3\/3 replicas created\)/);
   assert.match(await api.kubectl('get pods -n shop -o yaml'), /kube-api-access-/);
 });
@@ -117,6 +117,6 @@ test('delete takes a Deployment with all it owns, and a namespace with all it ho
     for (const pod of pods) await api.kubectl(`delete ${pod} -n shop --force --grace-period=0 --wait=false`);
     return pods.length === 0;
   });
-  await api.kubectl('delete ns shop --timeout=20s');
+  await api.kubectl('delete ns shop --timeout=60s');
   assert.equal(await api.kubectl('get ns shop --ignore-not-found'), '');
 });

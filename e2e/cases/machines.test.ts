@@ -13,7 +13,7 @@ const NODE = [process.execPath, '--disable-warning=ExperimentalWarning'];
 const ADDRESS = { 'vm-1': '172.18.1.1', 'vm-2': '172.18.1.2' } as const;
 /** A program started on a machine is several processes started one by one: slow on a busy computer. */
 const eventually = (what: string, attempt: () => Promise<boolean> | boolean): Promise<boolean> =>
-  within(what, attempt, { withinMs: 90_000 });
+  within(what, attempt, { withinMs: 120_000 });
 type Machine = keyof typeof ADDRESS;
 const RECIPES = '10.96.0.80';
 const DB = '10.96.0.90';
@@ -98,12 +98,12 @@ test('machines and pods reach each other as members of one mesh; health and poli
     return one;
   };
   const answer = async (machine: Machine, host: string): Promise<string> => {
-    const words = ['curl', '-s', '-m', '3', `http://${host}/`];
+    const words = ['curl', '-s', '-m', '10', `http://${host}/`];
     const out = await cluster.playground('node', machine, '--', 'sh', '-c', `${words.join(' ')} || true`);
     return /"version":"([\w-]+)"/.exec(out)?.[1] ?? '';
   };
   const fromPod = async (): Promise<string> => {
-    const { stdout } = await cluster.exec('shop', 'recipes', 'curl', '-s', '-m', '3', 'http://db.shop.internal/');
+    const { stdout } = await cluster.exec('shop', 'recipes', 'curl', '-s', '-m', '10', 'http://db.shop.internal/');
     return /"version":"([\w-]+)"/.exec(stdout)?.[1] ?? '';
   };
 

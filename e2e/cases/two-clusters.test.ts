@@ -53,7 +53,7 @@ before(async () => {
       random: Math.random,
       log: createLogger({ scope: 'istiod', write: (line) => lines.push(line) }),
     },
-    AbortSignal.timeout(60_000),
+    AbortSignal.timeout(120_000),
   );
   ending.defer(() => app.stop());
 });
@@ -179,7 +179,7 @@ test('two clusters are one mesh: a service fails over to the other’s pods, by 
   await Promise.all([east.ready('shop', 2), west.ready('shop')]);
   // A few at a time, each on a connection of its own.
   const versions = async (): Promise<string> => {
-    const script = 'for i in 1 2 3 4 5; do curl -s -m 5 http://recipes/ || echo failed; done';
+    const script = 'for i in 1 2 3 4 5; do curl -s -m 20 http://recipes/ || echo failed; done';
     const { stdout } = await east.exec('shop', 'client', 'sh', '-c', script);
     const seen = stdout.split('\n').map((line) => /"version":"(\w+)"/.exec(line)?.[1] ?? line);
     return [...new Set(seen)].filter((one) => one !== '').join();

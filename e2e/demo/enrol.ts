@@ -77,7 +77,7 @@ export const sourceKept: Check = {
     const [shopper] = await cluster.pods('shop', 'app=shopper');
     const seen: string[] = [];
     for (const url of ['http://web:8080/echo', 'http://catalog:8080/items']) {
-      const { stdout } = await cluster.exec('shop', 'deploy/shopper', 'curl', '-s', '-m', '5', url);
+      const { stdout } = await cluster.exec('shop', 'deploy/shopper', 'curl', '-s', '-m', '20', url);
       const { client, service } = JSON.parse(stdout) as { client: string; service: string };
       expect(shopper!.ips.includes(client), `${service} saw ${client}, the shopper is ${shopper!.ips.join(', ')}`);
       seen.push(`${service} saw ${client}`);
@@ -93,7 +93,7 @@ export const identityLogged: Check = {
     const identity = 'spiffe://cluster.local/ns/shop/sa/shopper';
     const [web] = await cluster.pods('shop', 'app=web');
     return await eventually(`a line with ${identity}`, async () => {
-      await cluster.exec('shop', 'deploy/shopper', 'curl', '-s', '-m', '5', 'http://web:8080/echo');
+      await cluster.exec('shop', 'deploy/shopper', 'curl', '-s', '-m', '20', 'http://web:8080/echo');
       const line = (await accessLog(cluster, web!.node)).find(
         (text) => text.includes(`src.identity="${identity}"`) && /inbound/.test(text) && /sa\/web/.test(text),
       );

@@ -11,6 +11,8 @@ const SERVICE = 'http://recipes.shop:8080/';
 /** How many requests show a share of 5 %, and between which bounds it has to lie. */
 const MANY = 20_000;
 const SHARE = { least: 0.045, most: 0.055 };
+/** Of so many requests one burst in a thousand misses the bounds by chance; then so many bursts are asked for, whose sum misses them once in 10^9. */
+const BURSTS = 4;
 
 interface Burst {
   readonly statuses: Readonly<Record<string, number>>;
@@ -37,7 +39,7 @@ async function status(cluster: Cluster, from: string, ...words: string[]): Promi
     'curl',
     '-s',
     '-m',
-    '5',
+    '20',
     '-o',
     '/dev/null',
     '-w',
@@ -61,11 +63,19 @@ export const canary: Check = {
       const { versions } = await ask(cluster, SERVICE, 20, 'x-version:v2');
       return versions['v2'] === 20;
     });
-    const burst = await ask(cluster, SERVICE, MANY);
-    expect(all(burst, '200', MANY), `not all were answered: ${JSON.stringify(burst)}`);
-    const share = (burst.versions['v2'] ?? 0) / MANY;
-    expect(share >= SHARE.least && share <= SHARE.most, `v2 got ${(share * 100).toFixed(2)} %`);
-    return `${MANY} requests to 2 pods of v1 and 3 of v2: ${(share * 100).toFixed(2)} % went to v2`;
+    let [asked, canaries] = [0, 0];
+    const burst = async (): Promise<boolean> => {
+      const answers = await ask(cluster, SERVICE, MANY);
+      expect(all(answers, '200', MANY), `not all were answered: ${JSON.stringify(answers)}`);
+      asked += MANY;
+      canaries += answers.versions['v2'] ?? 0;
+      return canaries >= SHARE.least * asked && canaries <= SHARE.most * asked;
+    };
+    let fits = await burst();
+    if (!fits) for (let n = 1; n < BURSTS; n++) fits = await burst();
+    const share = `${((canaries / asked) * 100).toFixed(2)} %`;
+    expect(fits, `v2 got ${share} of ${asked}`);
+    return `${asked} requests to 2 pods of v1 and 3 of v2: ${share} went to v2`;
   },
 };
 
@@ -85,7 +95,7 @@ export const retried: Check = {
   run: async ({ cluster }) => {
     const [pod] = await cluster.pods('shop', 'app=recipes,version=v1');
     const local = (method: string, path: string) =>
-      cluster.exec('shop', pod!.name, 'curl', '-s', '-m', '5', '-X', method, `http://localhost:8080${path}`);
+      cluster.exec('shop', pod!.name, 'curl', '-s', '-m', '20', '-X', method, `http://localhost:8080${path}`);
     await local('POST', '/fail');
     const burst = await ask(cluster, SERVICE, 1000);
     const { refused } = JSON.parse((await local('GET', '/count')).stdout) as { refused: number };

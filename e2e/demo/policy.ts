@@ -42,7 +42,7 @@ async function reaches(cluster: Cluster, namespace: string, target: string): Pro
     '-s',
     '-f',
     '-m',
-    '3',
+    '10',
     '-o',
     '/dev/null',
     'http://web.shop:8080/echo',

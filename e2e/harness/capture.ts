@@ -4,7 +4,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually } from './eventually.ts';
-import { background, run } from './run.ts';
+import { type Background, background, run } from './run.ts';
 
 /** One captured packet's transport header, as tcpdump prints it, and whether it carried bytes. */
 export interface Packet {
@@ -44,9 +44,10 @@ export async function capture(netns: string, device: string, filter: string): Pr
     file,
     filter,
   ]);
-  await eventually('tcpdump to listen', () => /listening on/.test(dump.output()), { withinMs: 10_000, everyMs: 20 });
+  await eventually('tcpdump to listen', () => /listening on/.test(dump.output()), { everyMs: 20 });
   return {
     stop: async () => {
+      await caughtUp(dump);
       await dump.stop('SIGINT');
       const bytes = readFileSync(file);
       const text = await run('tcpdump', ['-nn', '-q', '-t', '-r', file]);
@@ -57,6 +58,23 @@ export async function capture(netns: string, device: string, filter: string): Pr
       };
     },
   };
+}
+
+const REPORT = /(\d+) packets? captured, (\d+) packets? received by filter, (\d+) packets? dropped/g;
+
+/** Waits until the program has written what the kernel had for it when it was asked: at its end it drops what it has not read. */
+async function caughtUp(dump: Background): Promise<void> {
+  const report = async (): Promise<readonly number[]> => {
+    const reports = () => [...dump.output().matchAll(REPORT)];
+    const before = reports().length;
+    dump.process.kill('SIGUSR1');
+    return await eventually('a report of tcpdump', () => reports()[before]?.slice(1).map(Number), { everyMs: 20 });
+  };
+  const [, received = 0] = await report();
+  await eventually('tcpdump to catch up', async () => {
+    const [captured = 0, , dropped = 0] = await report();
+    return captured + dropped >= received;
+  });
 }
 
 // `IP 10.244.1.2.41234 > 10.244.2.3.15008: tcp 517` and `IP6 fd00::2.5353 > fd00::a.53: UDP, length 33`

@@ -54,11 +54,13 @@ export class Cluster implements AsyncDisposable {
   /** Brings a playground up; takes it down again when that fails half-way. */
   static async up({ name, nodes = 2, args = [], onFailure }: ClusterOptions): Promise<Cluster> {
     try {
-      await run(AMBIT, ['playground', 'up', '--name', name, '--nodes', String(nodes), ...args], { timeoutMs: 120_000 });
+      await run(AMBIT, ['playground', 'up', '--name', name, '--nodes', String(nodes), '--timeout', '240', ...args], {
+        timeoutMs: 300_000,
+      });
       return await Cluster.of(name);
     } catch (error) {
       await onFailure?.();
-      await tryRun(AMBIT, ['playground', 'down', '--name', name], { timeoutMs: 60_000 });
+      await tryRun(AMBIT, ['playground', 'down', '--name', name]);
       throw error;
     }
   }
@@ -71,7 +73,7 @@ export class Cluster implements AsyncDisposable {
   }
 
   async down(): Promise<void> {
-    await run(AMBIT, ['playground', 'down', '--name', this.name], { timeoutMs: 60_000 });
+    await run(AMBIT, ['playground', 'down', '--name', this.name]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -136,7 +138,7 @@ export class Cluster implements AsyncDisposable {
   }
 
   /** Waits until every pod of the namespace is ready, and there are at least `least`. */
-  async ready(namespace: string, least = 1, withinMs = 60_000): Promise<PodFacts[]> {
+  async ready(namespace: string, least = 1, withinMs = 120_000): Promise<PodFacts[]> {
     return await eventually(
       `pods of ${namespace} to be ready`,
       async () => {

@@ -11,7 +11,7 @@ export interface Patience {
 export async function eventually<T>(
   what: string,
   attempt: () => Promise<T | undefined | false> | T | undefined | false,
-  { withinMs = 30_000, everyMs = 200 }: Patience = {},
+  { withinMs = 60_000, everyMs = 200 }: Patience = {},
 ): Promise<T> {
   const deadline = performance.now() + withinMs;
   let last: unknown;

@@ -21,7 +21,7 @@ export interface RunOptions {
 
 /** Runs a program to its end; a non-zero status is a value, a missing program or a timeout an error. */
 export function tryRun(command: string, args: readonly string[], options: RunOptions = {}): Promise<Ran> {
-  const { input, env, cwd, timeoutMs = 60_000 } = options;
+  const { input, env, cwd, timeoutMs = 120_000 } = options;
   return new Promise((resolve, reject) => {
     const child = execFile(
       command,
@@ -77,7 +77,7 @@ export function background(
     output: () => chunks.join(''),
     stop: async (signal = 'SIGTERM') => {
       child.kill(signal);
-      const hard = setTimeout(() => child.kill('SIGKILL'), 5000);
+      const hard = setTimeout(() => child.kill('SIGKILL'), 20_000);
       await ended;
       clearTimeout(hard);
     },

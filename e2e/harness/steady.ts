@@ -9,7 +9,7 @@ export type SteadyLine =
   | { readonly kind: 'cut'; readonly at: number; readonly id: number; readonly error: string }
   | { readonly kind: 'probe'; readonly at: number; readonly ok: boolean; readonly ms: number };
 
-const PROBE_WITHIN_MS = 5000;
+const PROBE_WITHIN_MS = 20_000;
 
 const [role, host = '', port = '', count = '0'] = process.argv.slice(2);
 if (role === 'server') {

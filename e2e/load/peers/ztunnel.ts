@@ -91,15 +91,11 @@ async function startOn(
   const drop = ['setpriv', `--reuid=${PROXY_USER}`, `--regid=${PROXY_USER}`, '--clear-groups'];
   const [program, ...args] = host.inside([...drop, ...command, 'proxy', 'ztunnel']);
   const running = background(program, args, settings);
-  await eventually(
-    `${command[0]} on ${workload} to be ready`,
-    async () => {
-      if (running.process.exitCode !== null) throw new Error(`it ended:\n${running.output().slice(-2000)}`);
-      const [curl, ...rest] = host.inside(['curl', '-sf', '-m', '1', 'http://127.0.0.1:15021/healthz/ready']);
-      return (await tryRun(curl, rest)).status === 0;
-    },
-    { withinMs: 20_000 },
-  ).catch((error: unknown) => {
+  await eventually(`${command[0]} on ${workload} to be ready`, async () => {
+    if (running.process.exitCode !== null) throw new Error(`it ended:\n${running.output().slice(-2000)}`);
+    const [curl, ...rest] = host.inside(['curl', '-sf', '-m', '1', 'http://127.0.0.1:15021/healthz/ready']);
+    return (await tryRun(curl, rest)).status === 0;
+  }).catch((error: unknown) => {
     throw new Error(`${String(error)}\n${running.output().slice(-2000)}`);
   });
   return running;
