@@ -41,7 +41,7 @@ test('a pod is reached from another node by address and by name, both families, 
     `http://${name}`,
     `http://${name}.default.svc.cluster.local`,
   ];
-  const script = `for url in ${asked.map((url) => `'${url}'`).join(' ')}; do curl -sS -m 5 "$url"; echo; done; echo "own $IPS"`;
+  const script = `for url in ${asked.map((url) => `'${url}'`).join(' ')}; do curl -sS -m 20 "$url"; echo; done; echo "own $IPS"`;
   const env = [{ name: 'IPS', valueFrom: { fieldRef: { fieldPath: 'status.podIPs' } } }];
   const lines = (await cluster.run(script, { spec: on(2), container: { env } })).trim().split('\n');
   const own = (lines.pop() ?? '').replace('own ', '').split(',');
@@ -136,14 +136,23 @@ test('a container that fails is restarted, and its former run is told', async ()
 
 test('a failing liveness probe restarts the container, a failing readiness probe makes the pod unready', async () => {
   const other = cluster.name('probed');
-  await cluster.pod(other, 'trap "exit 0" TERM; sleep 1 & wait; touch /tmp/dead; while :; do sleep 0.1; done', {
-    spec: { restartPolicy: 'Always' },
-    container: {
-      livenessProbe: { exec: { command: ['test', '!', '-e', '/tmp/dead'] }, periodSeconds: 1, failureThreshold: 1 },
-      readinessProbe: { exec: { command: ['test', '!', '-e', '/tmp/dead'] }, periodSeconds: 1, failureThreshold: 1 },
+  const map = { metadata: { name: other, namespace: 'default' }, data: { v: 'well' } };
+  await cluster.client.create(CONFIG_MAP, map);
+  await cluster.pod(
+    other,
+    'trap "exit 0" TERM; until grep -q sick /data/v; do sleep 0.1; done; touch /tmp/dead; while :; do sleep 0.1; done',
+    {
+      spec: { restartPolicy: 'Always', volumes: [{ name: 'data', configMap: { name: other } }] },
+      container: {
+        volumeMounts: [{ name: 'data', mountPath: '/data' }],
+        livenessProbe: { exec: { command: ['test', '!', '-e', '/tmp/dead'] }, periodSeconds: 1, failureThreshold: 1 },
+        readinessProbe: { exec: { command: ['test', '!', '-e', '/tmp/dead'] }, periodSeconds: 1, failureThreshold: 1 },
+      },
     },
-  });
+  );
   await cluster.until(other, 'the pod to be ready', isReady);
+  await cluster.client.mergePatch(CONFIG_MAP, { namespace: 'default', name: other }, { data: { v: 'sick' } });
+  await cluster.until(other, 'the pod to be unready', (pod) => !isReady(pod));
   await cluster.until(other, 'a restart', (pod) => (pod.status?.containerStatuses?.[0]?.restartCount ?? 0) >= 1);
   await cluster.client.delete(POD, { namespace: 'default', name: other });
 });
@@ -208,11 +217,17 @@ test('a pod that is deleted runs its preStop handler, gets SIGTERM and then its 
   const name = cluster.name('graceful');
   await cluster.pod(
     name,
-    'trap "echo term >> /d/log; sleep 0.3; echo done >> /d/log; exit 0" TERM; while :; do sleep 0.1; done',
+    'trap "echo term >> /d/log; sleep 0.3; echo done >> /d/log; exit 0" TERM; touch /tmp/up; while :; do sleep 0.1; done',
     {
-      spec: { ...on(1), volumes: [{ name: 'd', hostPath: { path: `/var/lib/${name}`, type: 'DirectoryOrCreate' } }] },
+      spec: {
+        ...on(1),
+        terminationGracePeriodSeconds: 60,
+        volumes: [{ name: 'd', hostPath: { path: `/var/lib/${name}`, type: 'DirectoryOrCreate' } }],
+      },
       container: {
         volumeMounts: [{ name: 'd', mountPath: '/d' }],
+        // Ready once it minds the signal.
+        readinessProbe: { exec: { command: ['test', '-e', '/tmp/up'] }, periodSeconds: 1 },
         lifecycle: { preStop: { exec: { command: ['sh', '-c', 'echo stop >> /d/log'] } } },
       },
     },
@@ -232,7 +247,8 @@ test('a pod that is deleted runs its preStop handler, gets SIGTERM and then its 
 
 test('a node agent finds a pod by the control group of its processes, and its network by its process', async () => {
   const name = cluster.name('found');
-  const made = await cluster.pod(name, 'trap "exit 0" TERM; while :; do sleep 0.1; done', { spec: on(1) });
+  // Its processes stay, so that each that is found can be looked at.
+  const made = await cluster.pod(name, 'trap "exit 0" TERM; sleep 86400 & wait', { spec: on(1) });
   const pod = await cluster.until(name, 'the pod to run', isReady);
   const script = `for p in /host/proc/[0-9]*; do grep -q "/pod${made.metadata.uid}" $p/cgroup 2>/dev/null && readlink $p/ns/net; done | sort -u | wc -l
     p=$(grep -l "/pod${made.metadata.uid}" /host/proc/[0-9]*/cgroup 2>/dev/null | head -1); nsenter --net=$(dirname $p)/ns/net ip -o addr | grep -c ${pod.status?.podIP}

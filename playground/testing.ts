@@ -11,7 +11,7 @@ import { POD, type PodObject, type PodSpec } from './kubelet/pod.ts';
 import { statePaths } from './state.ts';
 import { down, up } from './up.ts';
 
-const WAIT_MS = 60_000;
+const WAIT_MS = 120_000;
 
 /** Waits until `step` gives something; `what` is told when it does not. */
 export async function eventually<T>(
@@ -38,7 +38,7 @@ export function testConfig(stateRoot: string, name: string, nodes: number): Play
     manifest: [],
     keep: false,
     mesh: false,
-    timeout: '60',
+    timeout: '240',
   };
   return configOf(flags, { ...process.env, AMBIT_PLAYGROUND_DIR: stateRoot }, join(import.meta.dirname, '..'));
 }

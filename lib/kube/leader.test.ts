@@ -24,6 +24,9 @@ const hurried: Clock = {
   after: (ms, fn) => systemClock.after(ms / 20, fn),
 };
 
+/** Asks twenty times as often; leases last as long as ever. */
+const eager: Clock = { ...systemClock, sleep: (ms, signal) => systemClock.sleep(ms / 20, signal) };
+
 function leader(client: KubeClient, identity: string, events: string[], more: Partial<LeaderOptions> = {}) {
   return new Leader({
     client,
@@ -61,8 +64,8 @@ test('a lease is free when it is absent, given back, or unchanged for its durati
 test('one of two leads, and the other takes over when it stops', async () => {
   await using env = await fakeCluster();
   const events: string[] = [];
-  const first = leader(env.client, 'a', events);
-  const second = leader(env.client, 'b', events);
+  const first = leader(env.client, 'a', events, { clock: eager });
+  const second = leader(env.client, 'b', events, { clock: eager });
   first.start();
   await until('a leader', () => first.leading);
   second.start();
@@ -145,10 +148,10 @@ test('a leader that cannot reach the API server steps down', async () => {
 test('a holder gives the lease to a revision that goes first, and equals leave it with each other', async () => {
   await using env = await fakeCluster();
   const events: string[] = [];
-  const canary = leader(env.client, 'canary', events, { goesFirst: () => false });
-  const other = leader(env.client, 'other', events, { goesFirst: () => false });
-  const stable = leader(env.client, 'stable', events, { goesFirst: () => true });
-  const second = leader(env.client, 'second', events, { goesFirst: () => true });
+  const canary = leader(env.client, 'canary', events, { clock: eager, goesFirst: () => false });
+  const other = leader(env.client, 'other', events, { clock: eager, goesFirst: () => false });
+  const stable = leader(env.client, 'stable', events, { clock: eager, goesFirst: () => true });
+  const second = leader(env.client, 'second', events, { clock: eager, goesFirst: () => true });
   canary.start();
   await until('a leader', () => canary.leading);
   other.start();

@@ -31,7 +31,7 @@ export class NodeAgent implements Disposable {
   #fd = -1;
 
   /** Takes the proxy's next connection and hears its hello. */
-  async accept(deadlineMs = 15_000): Promise<void> {
+  async accept(deadlineMs?: number): Promise<void> {
     await until(
       'the proxy connects to the node agent',
       () => {
@@ -108,14 +108,10 @@ export class NodeAgent implements Disposable {
 
   async #receive(): Promise<Uint8Array> {
     let n = -1;
-    await until(
-      'a message of the proxy',
-      () => {
-        n = receiveMessage(this.#fd, arena, 0, MAX_BYTES);
-        return n >= 0;
-      },
-      30_000,
-    );
+    await until('a message of the proxy', () => {
+      n = receiveMessage(this.#fd, arena, 0, MAX_BYTES);
+      return n >= 0;
+    });
     return arena.bytes.subarray(0, n);
   }
 }

@@ -259,7 +259,7 @@ export class RelayEntry {
 }
 
 /** Turns `loop` until `condition` holds; throws naming `what` after `deadlineMs`. */
-export function turnUntil(loop: Loop, what: string, condition: () => boolean, deadlineMs = 5000): void {
+export function turnUntil(loop: Loop, what: string, condition: () => boolean, deadlineMs = 60_000): void {
   const end = performance.now() + deadlineMs;
   while (!condition()) {
     if (performance.now() > end) throw new Error(`after ${deadlineMs} ms still waiting for: ${what}`);

@@ -62,7 +62,7 @@ export async function twoNodes(
     orders,
     one,
     two,
-    until: (what, condition, ms = 5000) =>
+    until: (what, condition, ms) =>
       until(
         what,
         () => {

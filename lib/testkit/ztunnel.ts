@@ -10,8 +10,6 @@ import { App } from './plain-app.ts';
 import type { TestPod } from './pod-network.ts';
 import { until } from './until.ts';
 
-/** Whole programs start here, on machines that may be busy. */
-const PATIENCE_MS = 30_000;
 const MAIN = join(import.meta.dirname, '../../ztunnel/main.ts');
 
 export interface ZtunnelDump {
@@ -60,14 +58,10 @@ export class Ztunnel implements AsyncDisposable {
   async get(port: number, path: string): Promise<string> {
     const app = App.dial(this.#loop, Endpoint.parse('127.0.0.1', port)!, this.#home.netns);
     app.send(`GET ${path} HTTP/1.0\r\nhost: ztunnel\r\n\r\n`);
-    await until(
-      `an answer to ${path}`,
-      () => {
-        this.#loop.turn(1);
-        return app.end !== '';
-      },
-      PATIENCE_MS,
-    );
+    await until(`an answer to ${path}`, () => {
+      this.#loop.turn(1);
+      return app.end !== '';
+    });
     app.socket.close();
     return app.text.slice(app.text.indexOf('\r\n\r\n') + 4);
   }
@@ -92,7 +86,7 @@ export class Ztunnel implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#child.exitCode === null && this.#child.signalCode === null) {
       this.#child.kill('SIGTERM');
-      const killer = setTimeout(() => this.#child.kill('SIGKILL'), 10_000);
+      const killer = setTimeout(() => this.#child.kill('SIGKILL'), 30_000);
       await this.#exited;
       clearTimeout(killer);
     }

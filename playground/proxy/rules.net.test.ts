@@ -48,7 +48,7 @@ test('a connection to the cluster address arrives at a backend, and at none it i
   const out = await run('unshare', ['--net', '/bin/sh', '-c', script], {
     input: rules,
     env: { PATH: process.env['PATH'] ?? '', PROGRAM: program },
-    timeoutMs: 10_000,
+    timeoutMs: 60_000,
   });
   assert.equal(out.trim(), 'hello ECONNREFUSED');
 });

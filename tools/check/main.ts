@@ -3,6 +3,7 @@
 // of finding only after all have been shown.
 import { spawnSync } from 'node:child_process';
 import { globSync, readFileSync } from 'node:fs';
+import { TIMEOUT_S } from '../test/kinds.ts';
 import { readResults, type TestResult } from '../test/report.ts';
 import { runTests } from '../test/run.ts';
 import { workTree } from '../test/tree.ts';
@@ -34,8 +35,8 @@ async function documentedTests(): Promise<boolean> {
   ];
   const results = [
     ...known.filter(({ file }) => ran.has(file)),
-    ...(await resultsOf(unit, 2)),
-    ...(await resultsOf(net, 1)),
+    ...(await resultsOf(unit, 2, TIMEOUT_S.unit)),
+    ...(await resultsOf(net, 1, TIMEOUT_S.net)),
   ];
   const broken = brokenPromises(promised, results);
   for (const line of broken) console.error(line);
@@ -46,9 +47,13 @@ async function documentedTests(): Promise<boolean> {
   return broken.length === 0;
 }
 
-async function resultsOf(files: readonly string[], concurrency: number): Promise<readonly TestResult[]> {
+async function resultsOf(
+  files: readonly string[],
+  concurrency: number,
+  timeoutS: number,
+): Promise<readonly TestResult[]> {
   if (files.length === 0) return [];
-  return (await runTests({ root, files, concurrency, timeoutS: 120, quiet: true })).results;
+  return (await runTests({ root, files, concurrency, timeoutS, quiet: true })).results;
 }
 
 const verdicts = [

@@ -64,7 +64,7 @@ function start(backends: readonly Backend[]): Promise<WaypointProgram> {
       services: [{ name: 'app', ports: backends.map(({ port }) => port) }],
       routes: [{ rule: { backends: [backendOf('app')] } }],
     },
-    { TERMINATION_DRAIN_DURATION: '5s' },
+    { TERMINATION_DRAIN_DURATION: '120s' },
   );
 }
 
@@ -111,7 +111,7 @@ class Load implements AsyncDisposable {
 /** '' for an answer, else why there was none. */
 function ask(url: string, agent: Agent): Promise<string> {
   return new Promise((resolve) => {
-    const asked = request(url, { agent, timeout: 10_000 }, (response) => {
+    const asked = request(url, { agent, timeout: 60_000 }, (response) => {
       response
         .on('error', (error) => resolve(error.message))
         .on('end', () => resolve(response.statusCode === 200 ? '' : `status ${response.statusCode}`));

@@ -345,7 +345,9 @@ test('failOpen lets in whom nobody could judge, and says so', async () => {
   assert.equal((await ask('/open/failure')).status, 200);
   const record = await program.record('/open/failure');
   assert.equal(record['ext_authz'], 'open: answered grpc-status 13: no idea; let in, as failOpen has it');
-  assert.match(await program.metrics(), /ambit_ext_authz_total\{provider="open",result="failed-open"\} 1/);
+  await until('it is counted', async () =>
+    /ambit_ext_authz_total\{provider="open",result="failed-open"\} 1/.test(await program.metrics()),
+  );
 });
 
 test('an authoriser by HTTP gets the request’s line and the headers it may have', async () => {
