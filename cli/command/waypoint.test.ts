@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { equal, match, rejects } from 'node:assert/strict';
+import { deepEqual, equal, match, rejects } from 'node:assert/strict';
 import { test } from 'node:test';
 import { parse } from 'yaml';
 import type { GenericObject } from '#lib/kube/object.ts';
@@ -86,6 +86,27 @@ test('list and status show waypoints and no other Gateways', async () => {
   equal((await run('list')).out, 'NAME  REVISION  TRAFFIC TYPE  PROGRAMMED\nw     default   service       True\n');
   match((await run('list', '-A')).out, /^NAMESPACE +NAME[\s\S]*\nshop +w /);
   equal((await run('status')).out, 'NAME  STATUS  TYPE        REASON  MESSAGE\nw     True    Programmed  R       M\n');
+});
+
+test('list and status speak to programs, too', async () => {
+  await using cluster = await fakeCluster();
+  const run = runner(cluster);
+  equal((await run('list', '-o', 'json')).out, '[]\n');
+  cluster.api.put(GATEWAYS, gateway('w'));
+  const listed = { namespace: 'shop', name: 'w', revision: 'default', trafficType: 'service', programmed: 'True' };
+  deepEqual(JSON.parse((await run('list', '-o', 'json')).out), [listed]);
+  deepEqual(parse((await run('list', '-A', '-o', 'yaml')).out), [listed]);
+  const told = { namespace: 'shop', name: 'w', status: 'True', type: 'Programmed', reason: 'R', message: 'M' };
+  deepEqual(JSON.parse((await run('status', 'w', '-o', 'json')).out), [told]);
+});
+
+test('the status of a waypoint that is not there is a failure', async () => {
+  await using cluster = await fakeCluster();
+  const run = runner(cluster);
+  cluster.api.put(GATEWAYS, gateway('w'));
+  const missing = { code: 'WAYPOINT_NOT_FOUND', message: 'there is no waypoint x in namespace shop' };
+  await rejects(run('status', 'x'), missing);
+  await rejects(run('status', 'x', '--no-wait', '-A'), /no waypoint x in any namespace/);
 });
 
 test('a status older than the Gateway does not count', async () => {

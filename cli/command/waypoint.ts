@@ -10,6 +10,7 @@ import { GATEWAY, NAMESPACE } from '#lib/kube/kind.ts';
 import type { GenericObject } from '#lib/kube/object.ts';
 import { namespaceFor, withClient } from '../cluster.ts';
 import type { CliIo } from '../io.ts';
+import { type Format, formatValue, outputOption } from '../print/format.ts';
 import { table } from '../print/table.ts';
 import {
   byName,
@@ -45,6 +46,7 @@ interface ListOptions {
   readonly name?: string;
   readonly wait?: boolean;
   readonly waypointTimeout?: string;
+  readonly output: Format;
 }
 
 export function waypointCommand(io: CliIo): Command {
@@ -131,21 +133,19 @@ function list(io: CliIo): Command {
   const command = new Command('list')
     .alias('ls')
     .description('show waypoints')
-    .option('-A, --all-namespaces', 'of all namespaces');
+    .option('-A, --all-namespaces', 'of all namespaces')
+    .addOption(outputOption());
   return command.action(async (options: ListOptions) => {
     const found = await withClient(command, (client) => waypoints(client, command, options));
-    if (found.length === 0) {
-      io.out('No waypoints found.\n');
-      return;
-    }
     const rows = found.map((gateway) => {
       const { labels = {}, name, namespace = '' } = gateway.metadata;
+      const revision = labels[REVISION] ?? 'default';
       const programmed = conditionOf(gateway, 'Programmed')?.status ?? 'Unknown';
-      const row = [name, labels[REVISION] ?? 'default', labels[WAYPOINT_FOR] ?? 'service', programmed];
-      return options.allNamespaces === true ? [namespace, ...row] : row;
+      return { namespace, name, revision, trafficType: labels[WAYPOINT_FOR] ?? 'service', programmed };
     });
+    const cells = rows.map(({ name, programmed, revision, trafficType }) => [name, revision, trafficType, programmed]);
     const head = ['NAME', 'REVISION', 'TRAFFIC TYPE', 'PROGRAMMED'];
-    io.out(table(options.allNamespaces === true ? ['NAMESPACE', ...head] : head, rows));
+    print(io, options, rows, head, cells);
   });
 }
 
@@ -153,13 +153,20 @@ function status(io: CliIo): Command {
   const command = timeoutOption(new Command('status').description('show whether waypoints can be used, and why not'))
     .argument('[name]', 'only this one')
     .option('-A, --all-namespaces', 'of all namespaces')
-    .option('--no-wait', 'do not wait until they can');
+    .option('--no-wait', 'do not wait until they can')
+    .addOption(outputOption());
   return command.action(async (name: string | undefined, options: ListOptions) => {
     const timeoutMs = durationOf(options.waypointTimeout ?? '90s');
     const found = await withClient(command, async (client) => {
       const all = (await waypoints(client, command, options)).filter(
         ({ metadata }) => name === undefined || metadata.name === name,
       );
+      if (name !== undefined && all.length === 0) {
+        const where = options.allNamespaces === true ? 'any namespace' : `namespace ${namespaceFor(command)}`;
+        throw new AmbitError('WAYPOINT_NOT_FOUND', `there is no waypoint ${name} in ${where}`, {
+          advice: 'ambit waypoint list -A shows all; -n says in which namespace to look',
+        });
+      }
       if (options.wait === false) return all;
       return await Promise.all(
         all.map(({ metadata }) =>
@@ -167,24 +174,39 @@ function status(io: CliIo): Command {
         ),
       );
     });
-    if (found.length === 0) {
-      io.out(name === undefined ? 'No waypoints found.\n' : `No waypoint ${name} found.\n`);
-      return;
-    }
     const rows = found.map((gateway) => {
       const condition = conditionOf(gateway, 'Programmed');
-      const row = [
-        gateway.metadata.name,
-        condition?.status ?? 'Unknown',
-        'Programmed',
-        condition?.reason ?? 'Pending',
-        condition?.message ?? 'no control plane has answered for it yet',
-      ];
-      return options.allNamespaces === true ? [gateway.metadata.namespace ?? '', ...row] : row;
+      return {
+        namespace: gateway.metadata.namespace ?? '',
+        name: gateway.metadata.name,
+        status: condition?.status ?? 'Unknown',
+        type: 'Programmed',
+        reason: condition?.reason ?? 'Pending',
+        message: condition?.message ?? 'no control plane has answered for it yet',
+      };
     });
-    const head = ['NAME', 'STATUS', 'TYPE', 'REASON', 'MESSAGE'];
-    io.out(table(options.allNamespaces === true ? ['NAMESPACE', ...head] : head, rows));
+    const cells = rows.map(({ message, name, reason, status, type }) => [name, status, type, reason, message]);
+    print(io, options, rows, ['NAME', 'STATUS', 'TYPE', 'REASON', 'MESSAGE'], cells);
   });
+}
+
+/** Rows as values for programs, as cells for people. */
+function print(
+  io: CliIo,
+  { allNamespaces, output }: ListOptions,
+  rows: readonly { readonly namespace: string }[],
+  head: readonly string[],
+  cells: readonly (readonly string[])[],
+): void {
+  const short = (): string => {
+    if (rows.length === 0) return 'No waypoints found.\n';
+    if (allNamespaces !== true) return table(head, cells);
+    return table(
+      ['NAMESPACE', ...head],
+      cells.map((row, i) => [rows[i]!.namespace, ...row]),
+    );
+  };
+  io.out(formatValue(output, rows, short));
 }
 
 function remove(io: CliIo): Command {
@@ -216,7 +238,11 @@ function remove(io: CliIo): Command {
   });
 }
 
-async function waypoints(client: KubeClient, command: Command, options: ListOptions): Promise<GenericObject[]> {
+async function waypoints(
+  client: KubeClient,
+  command: Command,
+  options: Pick<ListOptions, 'allNamespaces'>,
+): Promise<GenericObject[]> {
   const namespace = options.allNamespaces === true ? undefined : namespaceFor(command);
   const { items } = await client.list(GATEWAY, { namespace });
   return items.filter(isWaypoint).sort(byName);
