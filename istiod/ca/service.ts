@@ -19,6 +19,7 @@ import { grpcService } from '#lib/proto/grpc.ts';
 import type { IstiodMetrics } from '../metrics.ts';
 import type { Authenticator } from '../serve/authenticate.ts';
 import type { Caller, Credentials } from '../serve/caller.ts';
+import { claimedSubject } from '../serve/claims.ts';
 import { credentialsOf } from '../serve/credentials.ts';
 import { judgeImpersonation } from './node-authorizer.ts';
 import { PodIndex } from './pod-index.ts';
@@ -95,6 +96,7 @@ export class CertificateService {
       log.warn('certificate refused', {
         code: error instanceof AmbitError ? error.code : 'INTERNAL',
         caller: caller?.identity.uri ?? 'unknown',
+        claims: caller === undefined ? claimedSubject(shown.authorization) : undefined,
         pod: caller?.pod?.name,
         identity: wanted ?? caller?.identity.uri ?? 'unknown',
         remote,
