@@ -128,6 +128,7 @@ export class TestApi {
         names: [],
         serviceCidrs: ['10.96.0.0/16', 'fd00:10:96::/112'],
         clusterNetwork: undefined,
+        auditLog: undefined,
         logLevel: 'off',
       },
       { clock: systemClock, log },

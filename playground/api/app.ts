@@ -13,6 +13,7 @@ import { NamespaceLifecycle } from './admission/namespace-lifecycle.ts';
 import { PodAdmission } from './admission/pods.ts';
 import { AddressRange, ServiceAddresses } from './admission/service-addresses.ts';
 import { Webhooks } from './admission/webhooks.ts';
+import { auditLog, noAudit } from './audit.ts';
 import { Authenticator } from './auth/authenticate.ts';
 import { Authorizer } from './auth/authorizer.ts';
 import { CsrSigner } from './auth/csr-signer.ts';
@@ -92,6 +93,7 @@ export async function startApi(config: ApiConfig, { clock, log }: { clock: Clock
   const metrics = createMetrics();
   const requests = metrics.counter('apiserver_request_total', 'Requests by method and status.', ['method', 'code']);
   const objects = metrics.gauge('apiserver_storage_objects', 'Stored objects by resource.', ['resource']);
+  const audit = config.auditLog === undefined ? noAudit : auditLog(config.auditLog, () => clock.now());
   const server = new ApiServer({
     serving: await pki.issueServer('kube-apiserver', servingNames(config, serviceAddress), clock.now()),
     caCert: pki.caCert,
@@ -122,6 +124,7 @@ export async function startApi(config: ApiConfig, { clock, log }: { clock: Clock
       },
     }),
     count: (method, status) => requests.inc({ method, code: String(status) }),
+    audit,
     log,
   });
   const port = await server.listen(config.listen.host, config.listen.port);
@@ -140,6 +143,7 @@ export async function startApi(config: ApiConfig, { clock, log }: { clock: Clock
     stopExpiry();
     await server.close();
     store.close();
+    audit.close();
   };
   return { url, port, kubeconfig: file, pki, close };
 }

@@ -18,6 +18,8 @@ export interface ApiConfig {
   readonly serviceCidrs: readonly string[];
   /** Unix socket of a proxy into the cluster's network, when the server runs outside it. */
   readonly clusterNetwork: string | undefined;
+  /** File to which each change is noted with who asked for it. */
+  readonly auditLog: string | undefined;
   readonly logLevel: Level;
 }
 
@@ -33,6 +35,7 @@ export function parseConfig(argv: readonly string[]): ApiConfig {
     .option('--name <names>', 'further DNS names and addresses of its certificate, comma-separated', '')
     .option('--service-cidr <ranges>', 'service ranges, the primary family first', DEFAULT_SERVICE_CIDRS)
     .option('--cluster-network <socket>', 'reach nodes and pods through the CONNECT proxy at this Unix socket')
+    .option('--audit-log <file>', 'note there who asked for each change, as JSON lines')
     .option('--memory', 'keep objects in memory only', false)
     .option('--log-level <level>', LEVELS.join(', '), 'info');
   const options = program.parse(argv, { from: 'user' }).opts<Record<string, string | boolean | undefined>>();
@@ -55,6 +58,7 @@ export function parseConfig(argv: readonly string[]): ApiConfig {
     names: list(String(options['name'])),
     serviceCidrs: list(String(options['serviceCidr'])),
     clusterNetwork: typeof options['clusterNetwork'] === 'string' ? options['clusterNetwork'] : undefined,
+    auditLog: typeof options['auditLog'] === 'string' ? options['auditLog'] : undefined,
     logLevel: level,
   };
 }

@@ -5,6 +5,7 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Logger } from '#lib/kit/log.ts';
+import type { AuditLog } from './audit.ts';
 import { type Authenticator, impersonation } from './auth/authenticate.ts';
 import type { Authorizer } from './auth/authorizer.ts';
 import type { KeyPair } from './auth/pki.ts';
@@ -27,6 +28,7 @@ export interface ServerParts {
   readonly paths: Paths;
   /** Told of every request when it is over. */
   readonly count: (method: string, status: number) => void;
+  readonly audit: AuditLog;
   readonly log: Logger;
 }
 
@@ -83,6 +85,7 @@ export class ApiServer {
     response.once('close', () => this.#parts.count(request.method ?? '', response.statusCode));
     try {
       const { url, info, user } = await this.#admit(request);
+      response.once('finish', () => this.#parts.audit.record(info, user, response.statusCode));
       if (info.kind === 'path') return await this.#parts.paths.serve(info, request, response, url);
       if (CONNECTING.has(info.subresource))
         return this.#parts.upstream.forward(
