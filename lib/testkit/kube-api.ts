@@ -77,6 +77,8 @@ export class FakeKubeApi {
     server.on('connection', (socket) => {
       if (this.#away) socket.resetAndDestroy();
     });
+    // Longer than clients keep idle connections: none is closed under a request, however busy the machine is.
+    server.keepAliveTimeout = 120_000;
     server.on('upgrade', (request, socket: Duplex) => {
       this.#upgraded.add(socket);
       socket.once('close', () => this.#upgraded.delete(socket));
