@@ -54,6 +54,10 @@ before(async () => {
       bytes += part.length;
     });
     request.on('end', () => {
+      if (request.url?.endsWith('/known')) {
+        response.end(Buffer.alloc(Number(request.headers['x-size']), 'k'));
+        return;
+      }
       response.setHeader('trailer', 'x-sum');
       response.setHeader('x-cookie', request.headers.cookie ?? '');
       response.setHeader('x-host', request.headers.host ?? '');
@@ -167,6 +171,14 @@ test('HTTP/2 to HTTP/1.1: chunks, trailers, one Cookie, one Host', async () => {
   assert.deepEqual([headers['x-cookie'], headers['x-host']], ['a=1; b=2', 'shop.example']);
   assert.deepEqual([body.length, trailers['x-sum']], [3 * MIB, String(2 * MIB)]);
   assert.equal(headers['transfer-encoding'], undefined);
+});
+
+test('a connection to an HTTP/1.1 server whose answer came faster than it was taken serves the next request', async () => {
+  // What waits for the client is above the mark at which the server is paused when its last octet has come.
+  for (const size of [70_000, 1, 100_000, 1, 120_000, 1]) {
+    const { body } = await ask({ ':path': '/one/known', 'x-size': String(size) });
+    assert.equal(body.length, size);
+  }
 });
 
 test('HTTP/1.1 to HTTP/2', async () => {
