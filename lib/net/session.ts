@@ -34,6 +34,8 @@ const SETTLE_MS = 10_000;
 const TURN_BYTES = 512 * 1024;
 /** Payload of a frame while several streams want to send: none of them waits long behind a bulk stream (trap 17). */
 const SHARED_FRAME_BYTES = 32 * 1024;
+/** Bytes of the engine's output up to which streams may put some of their own there. */
+const LITTLE_BYTES = 32 * 1024;
 
 /** What a stream hears of its tunnel. It is the `userData` of its H2Stream. */
 export interface StreamUser extends Sender {
@@ -116,6 +118,11 @@ export class Session implements H2Handler, TransportOwner, Flushable, TimerTarge
   wantsToSend(sender: Sender): void {
     this.#queue.push(sender);
     this.bench.loop.markDirty(this);
+  }
+
+  /** What a stream has may go where the engine writes its frames, which leave first; there is room for those nevertheless. */
+  get hasLittleToSend(): boolean {
+    return this.#control.pending < LITTLE_BYTES;
   }
 
   /** The user of a stream is done with it. */

@@ -12,10 +12,13 @@ import {
   type OutgoingHttpHeaders,
   type ServerHttp2Stream,
 } from 'node:http2';
+import { createConnection } from 'node:net';
 import { after, before, test } from 'node:test';
+import { GET, headers, parseFrames, type SentFrame, settingsFrame } from '#lib/testkit/h2-peer.ts';
 import { listenAnywhere } from '#lib/testkit/listen.ts';
 import { until } from '#lib/testkit/until.ts';
 import { backendOf, serviceOf, WaypointProgram } from '#lib/testkit/waypoint.ts';
+import { Flag, FrameType, PREFACE } from '#lib/wire/h2/protocol.ts';
 
 const MIB = 1 << 20;
 let program: WaypointProgram;
@@ -180,6 +183,45 @@ test('a connection to an HTTP/1.1 server whose answer came faster than it was ta
     assert.equal(body.length, size);
   }
 });
+
+test('an answer of HTTP/1.1 whose length is known ends with its last content, and is whole whatever its length', async () => {
+  const sizes = [0, 1, 4095, 4096, 4097, 16_384, 70_000, 300_000];
+  const answers = await Promise.all(sizes.map((size) => ask({ ':path': '/one/known', 'x-size': String(size) })));
+  assert.deepEqual(
+    answers.map(({ body }) => body.length),
+    sizes,
+  );
+  assert.ok(answers.every(({ body }) => body.every((octet) => octet === 0x6b)));
+  for (const size of [64, 1024, 4096]) {
+    const data = (await framesOf('/one/known', size)).filter(({ type }) => type === FrameType.data);
+    assert.deepEqual(
+      data.map(({ flags, payload }) => [payload.length, flags]),
+      [[size, Flag.endStream]],
+    );
+  }
+});
+
+/** Frames of the answer to a request for so many octets, on a connection of its own. */
+async function framesOf(path: string, size: number): Promise<SentFrame[]> {
+  const { hostname, port } = new URL(program.url());
+  const socket = createConnection(Number(port), hostname);
+  let bytes = Buffer.alloc(0);
+  socket.on('data', (part: Buffer) => {
+    bytes = Buffer.concat([bytes, part]);
+  });
+  socket.on('error', () => {});
+  // The answer is what comes first, and ends with its content.
+  const frames = (): SentFrame[] => parseFrames(bytes).filter(({ streamId }) => streamId === 1);
+  try {
+    const request = [...GET.slice(0, 3), [':path', path], ['x-size', String(size)]] as const;
+    socket.write(Buffer.concat([PREFACE, settingsFrame([]), headers(1, request, true)]));
+    const content = Buffer.alloc(size, 'k');
+    await until('the content', () => bytes.subarray(-size).equals(content));
+    return frames();
+  } finally {
+    socket.destroy();
+  }
+}
 
 test('HTTP/1.1 to HTTP/2', async () => {
   const answer = await fetch(program.url('/two'), { method: 'PUT', body: 'x', headers: { 'x-size': '70000' } });

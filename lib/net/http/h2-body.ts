@@ -11,6 +11,9 @@ import type { HttpBench } from './bench.ts';
 import { HIGH_WATER, type Trailers } from './exchange.ts';
 import { trailerBlock } from './trailers.ts';
 
+/** Content up to this size goes out behind the head that was written just before it, in one copy. */
+const AT_ONCE_BYTES = 4096;
+
 /** Told of what the peer took. */
 export interface H2BodyOwner extends Sender {
   /** There is room for more. */
@@ -42,12 +45,14 @@ export class H2Body {
     return this.#outbox?.bytes ?? 0;
   }
 
-  /** Takes content; false when the source should wait for `onBodyRoom`. */
-  write(bytes: Buffer, start: number, end: number): boolean {
+  /** Takes content; false when the source should wait for `onBodyRoom`. `last`: nothing follows, trailers neither. */
+  write(bytes: Buffer, start: number, end: number, last: boolean): boolean {
     if (end === start) return !this.#full;
+    const from = start + this.#writeNow(bytes, start, end, last);
+    if (from === end) return true;
     this.#outbox ??= new Outbox(this.#bench.blocks, () => this.#owner.onBodyOverBudget());
     if (this.#outbox.bytes === 0) this.progressAt = this.#bench.loop.now;
-    if (!this.#outbox.appendBytes(bytes, start, end - start)) return true;
+    if (!this.#outbox.appendBytes(bytes, from, end - from)) return true;
     this.#session.wantsToSend(this.#owner);
     if (this.#outbox.bytes >= HIGH_WATER) this.#full = true;
     return !this.#full;
@@ -55,10 +60,18 @@ export class H2Body {
 
   /** Ends our direction behind what was written. `trailers` may be of a head that is gone when this returns. */
   end(trailers: Trailers): void {
+    if (this.#stream.localEnded) return;
     this.#ends = true;
     this.#trailers = trailerBlock(trailers);
-    if (this.#outbox === null && this.#trailers !== null) this.#end();
-    else this.#session.wantsToSend(this.#owner);
+    if (this.#outbox !== null) this.#session.wantsToSend(this.#owner);
+    else if (this.#trailers !== null) this.#end();
+    else this.#session.h2.endStream(this.#stream);
+  }
+
+  /** Returns how many octets need not wait. */
+  #writeNow(bytes: Buffer, start: number, end: number, last: boolean): number {
+    if (this.#outbox !== null || end - start > AT_ONCE_BYTES || !this.#session.hasLittleToSend) return 0;
+    return this.#session.h2.writeData(this.#stream, bytes, start, end, last);
   }
 
   /** As `Sender.fill`. */
@@ -67,11 +80,7 @@ export class H2Body {
     if (stream.closed || stream.localEnded) return 0;
     const { h2 } = this.#session;
     const outbox = this.#outbox;
-    if (outbox === null) {
-      if (!this.#ends) return 0;
-      h2.writeDataHeader(arena.bytes, offset, stream, 0, true);
-      return FRAME_HEADER;
-    }
+    if (outbox === null) return 0;
     const quota = h2.dataQuota(stream);
     if (quota === 0) return 0;
     const n = outbox.take(arena, offset + FRAME_HEADER, Math.min(room - FRAME_HEADER, quota, share));

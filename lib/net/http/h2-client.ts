@@ -39,6 +39,8 @@ export class H2Client implements ClientStream, StreamUser, H2BodyOwner {
   #over = false;
   #paused = false;
   #owed = 0;
+  /** Octets of the request that are still to come; -1 if that is not known, or trailers may follow. */
+  #left = -1;
 
   constructor(bench: HttpBench, session: Session, localAddress: string, scheme: 'http' | 'https' = 'http') {
     this.#bench = bench;
@@ -52,6 +54,7 @@ export class H2Client implements ClientStream, StreamUser, H2BodyOwner {
   send(user: ClientUser, head: MessageHead, edits: HeadEdits, ends: boolean): void {
     this.#user = user;
     this.#requestDone = ends;
+    if (head.h1 !== null) this.#left = head.contentLength;
     const stream = this.#session.request(toHttp2Request(head, edits, this.#scheme, this.#bench.fields), this, ends);
     if (stream === null) {
       this.#over = true;
@@ -64,7 +67,8 @@ export class H2Client implements ClientStream, StreamUser, H2BodyOwner {
 
   body(_arena: Arena | null, bytes: Buffer, start: number, end: number): boolean {
     if (this.#over || this.#requestDone || this.#body === null) return true;
-    return this.#body.write(bytes, start, end);
+    if (this.#left >= 0) this.#left -= end - start;
+    return this.#body.write(bytes, start, end, this.#left === 0);
   }
 
   end(trailers: Trailers): void {

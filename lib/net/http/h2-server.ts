@@ -103,6 +103,8 @@ class H2ServerStream implements StreamUser, ServerStream, H2BodyOwner {
   #paused = false;
   /** Bytes received whose credit is kept back. */
   #owed = 0;
+  /** Octets of the answer that are still to come; -1 if that is not known, or trailers may follow. */
+  #left = -1;
 
   constructor(bench: HttpBench, session: Session, stream: H2Stream, headers: HeaderBlock, ended: boolean) {
     this.#bench = bench;
@@ -131,6 +133,7 @@ class H2ServerStream implements StreamUser, ServerStream, H2BodyOwner {
   respond(head: MessageHead, edits: HeadEdits, ends: boolean): void {
     if (this.#over || this.responded) return;
     this.responded = true;
+    if (head.h1 !== null) this.#left = head.contentLength;
     const block = toHttp2Response(head, edits, this.#bench.fields);
     this.sent += block.size;
     this.#session.h2.respond(this.#stream, block, ends);
@@ -144,8 +147,10 @@ class H2ServerStream implements StreamUser, ServerStream, H2BodyOwner {
 
   body(_arena: Arena | null, bytes: Buffer, start: number, end: number): boolean {
     if (this.#over || this.#responseDone) return true;
-    this.sent += end - start;
-    return this.#body.write(bytes, start, end);
+    const octets = end - start;
+    this.sent += octets;
+    if (this.#left >= 0) this.#left -= octets;
+    return this.#body.write(bytes, start, end, this.#left === 0);
   }
 
   end(trailers: Trailers): void {

@@ -73,7 +73,10 @@ export class HeaderBlock {
 
   /** Size as SETTINGS_MAX_HEADER_LIST_SIZE counts it, regular fields only. */
   get size(): number {
-    return this.fields.reduce((sum, field) => sum + field.name.length + field.value.length + FIELD_OVERHEAD, 0);
+    let octets = 0;
+    for (let i = 0; i < this.fields.length; i++)
+      octets += this.fields[i]!.name.length + this.fields[i]!.value.length + FIELD_OVERHEAD;
+    return octets;
   }
 }
 

@@ -21,18 +21,25 @@ export class FieldCache {
     for (let at = Math.max(value, valueEnd - HASHED); at < valueEnd; at++) hash = (hash * 31 + buffer[at]!) | 0;
     const slot = (hash ^ (hash >>> 8) ^ (hash >>> 16)) & (SHARED_FIELDS - 1);
     const known = this.#fields[slot];
-    if (
-      known !== undefined &&
-      equalsLower(buffer, name, nameEnd, known.name) &&
-      equalsOctets(buffer, value, valueEnd, known.value)
-    )
-      return known;
+    if (known !== undefined && isField(known, buffer, name, nameEnd, value, valueEnd)) return known;
     const field = fieldOf(buffer, name, nameEnd, value, valueEnd);
     if (isSecret(field.name)) return field;
     field.slot = slot;
     this.#fields[slot] = field;
     return field;
   }
+}
+
+/** Whether that is the field whose name and value lie in `buffer`. */
+export function isField(
+  { name, value }: HeaderField,
+  buffer: Buffer,
+  start: number,
+  nameEnd: number,
+  valueStart: number,
+  valueEnd: number,
+): boolean {
+  return equalsLower(buffer, start, nameEnd, name) && equalsOctets(buffer, valueStart, valueEnd, value);
 }
 
 function fieldOf(buffer: Buffer, name: number, nameEnd: number, value: number, valueEnd: number): HeaderField {

@@ -19,6 +19,8 @@ export class FieldLine {
   readonly start: number;
   readonly end: number;
   #field: HeaderField | null = null;
+  /** As it is shared. */
+  #shared: HeaderField | null = null;
 
   /** Of a line that is already written. */
   constructor(name: string, kind: number, buffer: Buffer, start: number, end: number) {
@@ -45,8 +47,11 @@ export class FieldLine {
   fieldIn(cache: FieldCache): HeaderField {
     // An id is never the same twice.
     if (this.kind === FieldKind.requestId) return this.field;
-    const nameEnd = this.start + this.name.length;
-    return cache.of(this.buffer, this.start, nameEnd, nameEnd + BETWEEN, this.end - CRLF);
+    if (this.#shared === null) {
+      const nameEnd = this.start + this.name.length;
+      this.#shared = cache.of(this.buffer, this.start, nameEnd, nameEnd + BETWEEN, this.end - CRLF);
+    }
+    return this.#shared;
   }
 
   get field(): HeaderField {

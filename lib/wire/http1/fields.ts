@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The fields of a message as offsets into the bytes that they were read from; text is made when a rule asks for it.
 import type { HeaderField } from '../h2/hpack/field.ts';
-import type { FieldCache } from '../http/field-cache.ts';
+import { type FieldCache, isField } from '../http/field-cache.ts';
 import { equalsLower, equalsOctets } from './octets.ts';
 
 /** Kept of a field: the offsets of name, its end, value, its end; and its kind. */
@@ -18,6 +18,8 @@ export class FieldTable {
   /** Behind the empty line that ends them. */
   protected end = 0;
   protected offsets = new Int32Array(FIRST_FIELDS * PER_FIELD);
+  /** What field `i` was as HTTP/2's when it was last asked for: from message to message it is mostly the same. */
+  #known: (HeaderField | undefined)[] | null = null;
 
   constructor(buffer: Buffer) {
     this.buffer = buffer;
@@ -37,8 +39,15 @@ export class FieldTable {
   /** Field `i` as HTTP/2's. */
   fieldIn(cache: FieldCache, i: number): HeaderField {
     const at = i * PER_FIELD;
-    const { offsets } = this;
-    return cache.of(this.buffer, offsets[at]!, offsets[at + 1]!, offsets[at + 2]!, offsets[at + 3]!);
+    const { buffer, offsets } = this;
+    const [name, nameEnd, value, valueEnd] = [offsets[at]!, offsets[at + 1]!, offsets[at + 2]!, offsets[at + 3]!];
+    this.#known ??= new Array<HeaderField | undefined>(FIRST_FIELDS).fill(undefined);
+    const known = i < FIRST_FIELDS ? this.#known[i] : undefined;
+    if (known !== undefined && isField(known, buffer, name, nameEnd, value, valueEnd)) return known;
+    const field = cache.of(buffer, name, nameEnd, value, valueEnd);
+    // Secrets have no slot.
+    if (i < FIRST_FIELDS && field.slot >= 0) this.#known[i] = field;
+    return field;
   }
 
   /** What field `i` means to HTTP itself; see `FieldKind`. */
