@@ -19,7 +19,7 @@ test('a node proxy gets a certificate for an identity of its node, and the log s
   const leaf = new X509Certificate(chain[0]!);
   equal(leaf.subjectAltName, `URI:${CART}`);
   ok(leaf.verify(new X509Certificate(chain.at(-1)!).publicKey));
-  ok(Math.abs(Date.parse(leaf.validTo) - Date.now() - HOUR_MS) < 10_000);
+  ok(Math.abs(Date.parse(leaf.validTo) - Date.now() - HOUR_MS) < 60_000);
   const [line] = env.lines;
   match(line ?? '', /certificate issued/);
   match(
@@ -137,7 +137,7 @@ test("istiod's own certificate can be replaced under running connections", async
   await env.ask({ csr: await env.csr() }, 'cart');
   const fresh = env.connect('new.example.org');
   await new Promise<void>((resolve, reject) =>
-    fresh.waitForReady(Date.now() + 5_000, (error) => (error ? reject(error) : resolve())),
+    fresh.waitForReady(Date.now() + 60_000, (error) => (error ? reject(error) : resolve())),
   );
   fresh.close();
   deepEqual(env.lines.filter((line) => line.includes('issued')).length, 2);

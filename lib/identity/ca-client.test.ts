@@ -63,7 +63,7 @@ const client = (impersonate = true, target = `127.0.0.1:${port}`): CaClient =>
     channelOptions: {},
     ttlMs: 3_600_000,
     impersonate,
-    timeoutMs: 3000,
+    timeoutMs: 60_000,
   });
 
 test('a certificate is asked for with a fresh key, the impersonated identity and the token', async () => {

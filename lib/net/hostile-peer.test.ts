@@ -33,12 +33,12 @@ function rigWith(serve: (bench: Workbench, fd: number) => void, instead?: Endpoi
     /** Dials, lets `seconds` pass, and gives the cause that the client's tunnel failed for. */
     causeAfter(seconds: number): string {
       const client = App.dial(loop, door);
-      for (let k = 0; k < 30; k++) loop.turn(5);
+      for (let k = 0; k < 40; k++) loop.turn(5);
       for (let s = 0; s < seconds && client.end === ''; s += 5) {
         clock.ahead += 5000;
         for (let k = 0; k < 5; k++) loop.turn(1);
       }
-      turnUntil(loop, 'the client is cut', () => client.end === 'reset', 2000);
+      turnUntil(loop, 'the client is cut', () => client.end === 'reset');
       assert.equal(entry.pool.size, 0);
       return entry.failures.join('; ');
     },

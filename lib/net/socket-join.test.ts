@@ -63,7 +63,7 @@ test('megabytes pass both ways unchanged and are counted', () => {
   const client = rig.dial();
   client.send(big);
   client.finish();
-  rig.until('both ended', () => client.end === 'fin' && rig.server.connections[0]?.end === 'fin', 10_000);
+  rig.until('both ended', () => client.end === 'fin' && rig.server.connections[0]?.end === 'fin');
   assert.ok(Buffer.concat(client.chunks).equals(big));
   assert.ok(Buffer.concat(rig.server.connections[0]!.chunks).equals(big));
   rig.until('the books close', () => rig.ended.length === 1);
@@ -101,7 +101,7 @@ test('a stopped reader stops its writer and costs a bounded amount of memory', (
   assert.ok(rig.bench.blocks.used <= 1 << 20);
   client.paused = false;
   client.pump();
-  rig.until('everything arrives', () => client.received === 30_000_000, 20_000);
+  rig.until('everything arrives', () => client.received === 30_000_000);
   assert.equal(rig.bench.blocks.used, 0);
 });
 

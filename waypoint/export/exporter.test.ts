@@ -46,7 +46,7 @@ const LOG: LogRecord = {
 
 function providerOf(kind: Provider['kind'], more: Partial<Provider> = {}): Provider {
   const target = { service: KEY, port: 4317, subset: '' };
-  return { ...BLANK_PROVIDER, name: 'otel', kind, target, timeoutMs: 10_000, ...more };
+  return { ...BLANK_PROVIDER, name: 'otel', kind, target, timeoutMs: 60_000, ...more };
 }
 
 function exporterFor(provider: Provider, port: number, env: Readonly<Record<string, string>> = {}) {

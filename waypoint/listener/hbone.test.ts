@@ -54,6 +54,8 @@ const application = createHttp((request, response) => {
   requests.push(request);
   response.end(`hello from ${request.headers.host}`);
 });
+// Nobody closes a kept connection because a busy machine took its time.
+application.keepAliveTimeout = 0;
 
 before(async () => {
   const { ca, cert, key } = await credentialsOf('spiffe://cluster.local/ns/default/sa/app');

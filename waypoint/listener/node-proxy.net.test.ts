@@ -24,8 +24,6 @@ const KEY = 'shop/orders.shop.svc.cluster.local';
 const VIP = '10.96.0.1';
 const CARRIER_PORT = 9999;
 const CART_ID = 'spiffe://cluster.local/ns/shop/sa/cart';
-/** A busy machine takes its time. */
-const SERVED_MS = 30_000;
 
 /** The waypoint program in a pod of its own, for service `orders`, whose only endpoint is that pod. */
 function waypointIn(network: PodNetwork, pod: TestPod, orders: TestPod, where: string): Promise<WaypointProgram> {
@@ -123,15 +121,15 @@ test('two waypoints share a service by weight, and one may be left out at any ti
     for (let n = 0; n < count; n += 20) {
       const clients = Array.from({ length: 20 }, () => asking(loop, cart, path));
       const served = () => clients.every(({ text }) => text.endsWith('hi'));
-      await until('all are served', () => loop.turn(1) >= 0 && served(), SERVED_MS);
+      await until('all are served', () => loop.turn(1) >= 0 && served());
     }
     const passed = () => programs.map(({ records }) => records.filter((record) => record['path'] === path).length);
     await until('all are logged', () => passed().reduce((sum, one) => sum + one, 0) === count);
     return passed();
   };
   const shared = await ask(200, '/shared');
-  // Five standard deviations of 200 draws.
-  assert.ok(Math.abs(shared[1]! - 50) <= 31, `${shared.join(' and ')} of 200`);
+  // Of 200 draws: outside these bounds chance leads once in 10^9.
+  assert.ok(Math.abs(shared[1]! - 50) <= 40, `${shared.join(' and ')} of 200`);
   await share([0, 100]);
   assert.deepEqual(await ask(40, '/canary-alone'), [0, 40]);
   await share([0, 0]);
@@ -189,7 +187,7 @@ test('a waypoint of another network is reached through its gateway, and knows wh
   const carrier = carryTo(loop, at(gate, CARRIER_PORT), gate.netns, at(way, 15008));
   serveOrders(loop, orders);
   const client = asking(loop, cart, '/far');
-  await until('it is served', () => loop.turn(1) >= 0 && client.text.endsWith('hi'), SERVED_MS);
+  await until('it is served', () => loop.turn(1) >= 0 && client.text.endsWith('hi'));
   assert.equal(carrier.seen(), 1);
   const record = await program.record('/far');
   assert.equal(record['src.identity'], CART_ID);

@@ -99,7 +99,7 @@ before(async () => {
                 maxPendingRequests: 100,
                 maxRequests: 100,
                 maxRetries: 3,
-                connectTimeoutMs: 1000,
+                connectTimeoutMs: 60_000,
                 httpIdleTimeoutMs: 60_000,
                 h2Upgrade: 'UPGRADE_ALWAYS',
               },

@@ -138,7 +138,7 @@ before(async () => {
                 maxPendingRequests: 10,
                 maxRequests: 1,
                 maxRetries: 1,
-                connectTimeoutMs: 1000,
+                connectTimeoutMs: 60_000,
                 httpIdleTimeoutMs: 60_000,
               },
             },

@@ -27,7 +27,7 @@ grpc.on('stream', (stream: ServerHttp2Stream) => {
 /** Servers speak HTTP/2, and are asked by it. */
 const POOL = {
   h2Upgrade: 'UPGRADE_ALWAYS',
-  connectTimeoutMs: 5000,
+  connectTimeoutMs: 60_000,
   maxConnections: 100,
   maxPendingRequests: 100,
   maxRequests: 100,
@@ -78,7 +78,7 @@ before(async () => {
             name: 'otel',
             kind: 'KIND_OTLP_LOG',
             target: { service: serviceOf('otel'), port: 80 },
-            timeoutMs: 5000,
+            timeoutMs: 60_000,
             format: '%REQ(:PATH)%',
             jsonFields: { code: '%RESPONSE_CODE%' },
           },
@@ -195,11 +195,11 @@ test('messages of gRPC are counted both ways, and no others', async () => {
   } finally {
     client.close();
   }
-  const text = await until('the messages', async () => {
-    const found = await program.metrics();
-    return found.includes('istio_request_messages_total{') ? found : undefined;
+  const counts = await until('the messages', async () => {
+    const lines = (await program.metrics()).split('\n');
+    const found = lines.filter((line) => /^istio_(request|response)_messages_total\{.*\} [1-9]/.test(line));
+    return found.length === 2 && found[1]!.endsWith(' 3') ? found : undefined;
   });
-  const counts = text.split('\n').filter((line) => /^istio_(request|response)_messages_total\{/.test(line));
   assert.deepEqual(
     counts.map((line) => [line.slice(0, line.indexOf('{')), line.slice(line.lastIndexOf(' ') + 1)]),
     [

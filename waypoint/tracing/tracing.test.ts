@@ -27,7 +27,7 @@ const provider = (more: object = {}): object => ({
   name: 'otel',
   kind: 'KIND_OTLP_TRACE',
   target: { service: serviceOf('otel'), port: 80 },
-  timeoutMs: 5000,
+  timeoutMs: 60_000,
   ...more,
 });
 

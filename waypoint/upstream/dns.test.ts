@@ -73,8 +73,11 @@ async function get(path: string): Promise<string> {
 
 test('the first request waits for the address of an endpoint that has a name only', async () => {
   assert.equal(await get('/one/first'), `200 ${NET}.1`);
+  // A busy machine may have asked twice before the answer was there.
+  assert.deepEqual([...new Set(dns.asked)].sort(), ['one.example A udp', 'one.example AAAA udp']);
+  const asked = dns.asked.length;
   assert.equal(await get('/one/again'), `200 ${NET}.1`);
-  assert.deepEqual([...dns.asked].sort(), ['one.example A udp', 'one.example AAAA udp']);
+  assert.equal(dns.asked.length, asked, 'the answer is kept');
 });
 
 test('all addresses of a name take their part', async () => {

@@ -46,6 +46,8 @@ const application = createHttp((request, response) => {
   });
   request.on('end', () => response.end(`far ${request.url} ${content.length}`));
 });
+// Nobody closes a kept connection because a busy machine took its time.
+application.keepAliveTimeout = 0;
 
 function peerOf(socket: unknown): string {
   return (socket as TLSSocket).getPeerCertificate().subjectaltname ?? '';

@@ -175,7 +175,7 @@ before(async () => {
                   maxPendingRequests: 100,
                   maxRequests: 100,
                   maxRetries: 3,
-                  connectTimeoutMs: 10_000,
+                  connectTimeoutMs: 60_000,
                   httpIdleTimeoutMs: 60_000,
                 },
               }),

@@ -10,6 +10,8 @@ import { SettingId } from './protocol.ts';
 import type { H2Stream } from './stream.ts';
 
 setFlagsFromString('--expose-gc');
+// Code is optimised when it is due, not when another thread gets round to it.
+setFlagsFromString('--no-concurrent-recompilation');
 const collect = runInNewContext('gc') as () => void;
 
 /** Bytes of heap that `body` allocates: what the young generation has grown by, without a collection in between. */
@@ -43,8 +45,13 @@ test('trap 22: neither a received nor a sent DATA frame allocates', () => {
     peer.output.offset = 0;
   };
   for (let i = 0; i < 300; i++) round();
-  const perFrame = allocated(() => {
-    for (let i = 0; i < 100; i++) round();
-  });
-  assert.ok(perFrame / 200_000 < 1, `${perFrame / 200_000} octets a frame`);
+  // The engine makes objects of its own now and then; frames that allocated would do so every time.
+  let perFrame = Number.POSITIVE_INFINITY;
+  for (let k = 0; k < 5 && perFrame >= 1; k++) {
+    const octets = allocated(() => {
+      for (let i = 0; i < 100; i++) round();
+    });
+    perFrame = Math.min(perFrame, octets / 200_000);
+  }
+  assert.ok(perFrame < 1, `${perFrame} octets a frame`);
 });

@@ -15,7 +15,7 @@ import { ErrorCode } from './protocol.ts';
 import { type H2Settings, HBONE_CLIENT, HBONE_SERVER } from './settings.ts';
 import type { H2Stream } from './stream.ts';
 
-const deadline = { timeout: 20_000 };
+const deadline = { timeout: 150_000 };
 const digest = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
 /** What our client has received on one stream. */
