@@ -84,6 +84,7 @@ before(async () => {
             workloadIps: [SERVER_IP],
             services: { [serviceOf('app')]: { 80: 8080 } },
           },
+          { uid: 'caller', name: 'caller-0', workloadName: 'caller', namespace: 'default', workloadIps: ['127.0.0.1'] },
         ],
         accessPolicies: [
           {
@@ -143,8 +144,21 @@ test('a request comes by a tunnel and leaves by another, each with its own ident
   });
   assert.match(
     metrics,
-    /istio_requests_total\{reporter="waypoint".*source_principal="spiffe:\/\/cluster\.local\/ns\/default\/sa\/client".*destination_workload="app",.*destination_principal="spiffe:\/\/cluster\.local\/ns\/default\/sa\/app".*connection_security_policy="mutual_tls"\} 1/,
+    /istio_requests_total\{reporter="waypoint",source_workload="caller".*source_principal="spiffe:\/\/cluster\.local\/ns\/default\/sa\/client".*destination_workload="app",.*destination_principal="spiffe:\/\/cluster\.local\/ns\/default\/sa\/app".*connection_security_policy="mutual_tls"\} 1/,
   );
+});
+
+test('what is addressed to a pod itself goes to that pod and port, without routes, and policies of all hold', async () => {
+  const session = await tunnelAs('spiffe://cluster.local/ns/default/sa/client');
+  const [before, path] = [arrivals.length, '/to-the-pod'];
+  const answer = await session.ask(`${SERVER_IP}:9090`, { path, headers: { host: 'whatever' } });
+  assert.equal(answer.body.toString(), 'hello from whatever');
+  assert.deepEqual(
+    arrivals.slice(before).map(({ authority }) => authority),
+    [`${SERVER_IP}:9090`],
+  );
+  const mallory = await tunnelAs('spiffe://cluster.local/ns/default/sa/mallory');
+  assert.equal((await mallory.ask(`${SERVER_IP}:9090`, { path, headers: { host: 'whatever' } })).status, 403);
 });
 
 test('many connections share one tunnel, and those to the server another', async () => {

@@ -22,7 +22,7 @@ import { PASS, type Refusal, type RequestFilter, type Ruling, type Waiting } fro
 import { Forwarding } from './forwarding.ts';
 import { GrpcMessages } from './grpc-messages.ts';
 import type { Origin } from './origin.ts';
-import { isGrpc, sendReply } from './reply.ts';
+import { grpcOf, isGrpc, sendReply } from './reply.ts';
 import { Request } from './request.ts';
 import { replyEdits } from './response-edits.ts';
 import type { RequestTrace } from './trace.ts';
@@ -211,7 +211,7 @@ export class Exchange implements ServerUser, Admitted {
     const { body, headers, reason } = verdict;
     this.refuse({
       kind: 'refuse',
-      reply: { status, body, headers },
+      reply: { status, body, headers, grpc: grpcOf(reason) },
       flags: flagOf(reason),
       details: detailsOf(reason),
       changes,

@@ -87,6 +87,10 @@ before(async () => {
         rule: { backends: [backendOf('two')], retry: { attempts: 0 } },
       },
       { match: { path: { kind: 'KIND_SEGMENTS', value: '/one' } }, rule: { backends: [backendOf('one')] } },
+      {
+        match: { path: { kind: 'KIND_SEGMENTS', value: '/astray' } },
+        rule: { backends: [{ weight: 1, invalid: 'BackendNotFound' }] },
+      },
     ],
     more: {
       trafficPolicies: [
@@ -259,6 +263,8 @@ test('the proxy’s own answers to gRPC clients are gRPC’s', async () => {
   const grpc = { ':method': 'POST', 'content-type': 'application/grpc' };
   const lost = await ask({ ...grpc, ':path': '/nowhere' });
   assert.deepEqual([lost.headers[':status'], lost.headers['grpc-status']], [200, '12']);
+  const astray = await ask({ ...grpc, ':path': '/astray' });
+  assert.deepEqual([astray.headers[':status'], astray.headers['grpc-status']], [200, '14']);
   const reset = await ask({ ...grpc, ':path': '/two/reset' });
   assert.deepEqual([reset.headers[':status'], reset.headers['grpc-status']], [200, '14']);
   assert.match(String(reset.headers['grpc-message']), /^upstream connect error/);

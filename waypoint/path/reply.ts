@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Answers of the proxy itself. A gRPC client gets what it understands: status 200, and the failure in grpc-status.
 import type { HeaderValue } from '#lib/mesh/http/route-table.ts';
+import type { RespondReason } from '#lib/mesh/http/route-verdict.ts';
 import type { ServerStream } from '#lib/net/http/exchange.ts';
 import { HeaderBlock } from '#lib/wire/h2/headers.ts';
 import { HeaderField } from '#lib/wire/h2/hpack/field.ts';
@@ -19,6 +20,7 @@ const GRPC_OF_STATUS: Readonly<Record<number, number>> = {
   504: 14,
 };
 const UNKNOWN = 2;
+const UNAVAILABLE = 14;
 
 export function isGrpc(head: MessageHead): boolean {
   if (!head.has(FieldKind.contentType)) return false;
@@ -31,6 +33,11 @@ export function isGrpc(head: MessageHead): boolean {
 /** grpc-status of an answer with that status. */
 export function grpcStatusOf(status: number): number {
   return GRPC_OF_STATUS[status] ?? UNKNOWN;
+}
+
+/** A call whose route leads nowhere: its service is not there (Gateway API, GRPCRoute); otherwise the status decides. */
+export function grpcOf(reason: RespondReason): number | undefined {
+  return reason === 'invalid-backend' || reason === 'no-backend' ? UNAVAILABLE : undefined;
 }
 
 export interface Reply {
