@@ -56,6 +56,39 @@ test('apply creates, changes nothing the second time, diffs and changes what dif
   assert.match(await api.kubectl('apply -f -', shop(3, 'web:1')), /web configured/);
 });
 
+test('apply takes a List, of built-in and custom kinds', async () => {
+  const part = (name: string, apiVersion: string, kind: string, rest: object): object => ({
+    ...{ apiVersion, kind, metadata: { name, namespace: 'default' } },
+    ...rest,
+  });
+  const group = { group: 'example.com', scope: 'Namespaced', names: { kind: 'Thing', plural: 'things' } };
+  const schema = { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } };
+  const definition = {
+    ...{
+      apiVersion: 'apiextensions.k8s.io/v1',
+      kind: 'CustomResourceDefinition',
+      metadata: { name: 'things.example.com' },
+    },
+    spec: { ...group, versions: [{ name: 'v1', served: true, storage: true, schema }] },
+  };
+  await api.kubectl('apply -f -', JSON.stringify(definition));
+  await api.kubectl('wait --for condition=established crd/things.example.com --timeout=20s');
+  const list = (value: string): string =>
+    JSON.stringify({
+      ...{ apiVersion: 'v1', kind: 'List' },
+      items: [
+        part('a', 'v1', 'ConfigMap', { data: { value } }),
+        part('b', 'example.com/v1', 'Thing', { spec: { value } }),
+      ],
+    });
+  assert.match(await api.kubectl('apply -f -', list('1')), /configmap\/a created\nthing\.example\.com\/b created/);
+  assert.match(
+    await api.kubectl('apply -f -', list('2')),
+    /configmap\/a configured\nthing\.example\.com\/b configured/,
+  );
+  assert.equal(await api.kubectl('get configmap a -o jsonpath={.data.value}'), '2');
+});
+
 test('controllers make three pods and spread them, and get shows them', async () => {
   await eventually('three pods are scheduled', async () => {
     const nodes = (await api.kubectl('get pods -n shop -o jsonpath={.items[*].spec.nodeName}')).split(' ').sort();

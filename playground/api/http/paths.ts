@@ -9,7 +9,8 @@ import type { JsonObject } from '../json.ts';
 import type { Catalog } from '../kinds/catalog.ts';
 import type { BuiltinSchemas } from '../schema/builtin.ts';
 import { noSuchPath } from '../status.ts';
-import { sendJson, sendText } from './respond.ts';
+import { encodeOpenApiV2, OPENAPI_V2_PROTOBUF } from '../wire/openapi-v2.ts';
+import { sendBytes, sendJson, sendText } from './respond.ts';
 
 export interface PathsParts {
   readonly catalog: Catalog;
@@ -27,6 +28,7 @@ export const VERSION = { major: '1', minor: '35', gitVersion: 'v1.35.2+ambit' } 
 export class Paths {
   readonly #parts: PathsParts;
   readonly #documents = new Map<string, { generation: number; text: string }>();
+  #protobuf: { readonly of: string; readonly bytes: Uint8Array } | undefined;
 
   constructor(parts: PathsParts) {
     this.#parts = parts;
@@ -55,7 +57,18 @@ export class Paths {
     response.setHeader('etag', etag);
     if (url.searchParams.has('hash')) response.setHeader('vary', 'Accept');
     if (request.headers['if-none-match'] === etag) return void response.writeHead(304).end();
-    sendText(response, 200, text);
+    const accept = (request.headers.accept ?? '').replaceAll(' ', '');
+    const binary = path === '/openapi/v2' && OPENAPI_V2_PROTOBUF.some((type) => accept.includes(type));
+    if (binary) sendBytes(response, 200, this.#inProtobuf(text), OPENAPI_V2_PROTOBUF[1]);
+    else sendText(response, 200, text);
+  }
+
+  /** The OpenAPI v2 document for clients that read no JSON. */
+  #inProtobuf(text: string): Uint8Array {
+    if (this.#protobuf?.of !== text) {
+      this.#protobuf = { of: text, bytes: encodeOpenApiV2(JSON.parse(text) as JsonObject) };
+    }
+    return this.#protobuf.bytes;
   }
 
   #root(path: string, request: IncomingMessage, response: ServerResponse): void {

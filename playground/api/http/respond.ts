@@ -13,7 +13,16 @@ export function sendText(
   type = 'application/json',
   warnings: readonly string[] = [],
 ): void {
-  const body = Buffer.from(text);
+  sendBytes(response, status, Buffer.from(text), type, warnings);
+}
+
+export function sendBytes(
+  response: ServerResponse,
+  status: number,
+  body: Uint8Array,
+  type: string,
+  warnings: readonly string[] = [],
+): void {
   response.statusCode = status;
   response.setHeader('content-type', type);
   response.setHeader('content-length', body.length);

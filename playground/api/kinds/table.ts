@@ -123,7 +123,7 @@ const TABLE: Readonly<Record<string, readonly Row[]>> = {
       subresources: { approval: option('CertificateSigningRequest', ['get', 'patch', 'update']) },
     },
   ],
-  'certificates.k8s.io/v1beta1': [{ kind: 'ClusterTrustBundle', cluster: true }],
+  'certificates.k8s.io/v1beta1': [{ kind: 'ClusterTrustBundle', cluster: true, model: 'V1beta1ClusterTrustBundle' }],
   'coordination.k8s.io/v1': [{ kind: 'Lease' }],
   'discovery.k8s.io/v1': [{ kind: 'EndpointSlice' }],
   'events.k8s.io/v1': [{ kind: 'Event', short: ['ev'], model: 'EventsV1Event' }],
