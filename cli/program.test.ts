@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The command line as a person uses it, against a fake cluster.
 
-import { equal, match, rejects } from 'node:assert/strict';
+import { deepEqual, equal, match, rejects } from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { json, type Route, serveHttp } from '#lib/kit/admin.ts';
+import { json, type Route, serveHttp, text } from '#lib/kit/admin.ts';
 import { VERSION } from '#lib/kit/version.ts';
 import type { Pod } from '#lib/kube/object.ts';
 import { type FakeCluster, fakeCluster } from '#lib/testkit/kube-client.ts';
@@ -138,4 +138,36 @@ test('version tells this command’s and the control plane’s', async () => {
   const { out } = await run('-c', cluster.kubeconfig, 'version');
   equal(out, `client version: ${VERSION}\ncontrol plane version: 9.9.9 (istiod-1)\n`);
   equal((await run('version', '--no-remote')).out, `client version: ${VERSION}\n`);
+});
+
+test('log levels of one node proxy or of all are shown, changed and taken back', async () => {
+  await using cluster = await fakeCluster();
+  for (const made of [pod('zt-1', 'ztunnel', 'n1'), pod('zt-2', 'ztunnel', 'n2')]) cluster.api.put(PODS, made);
+  const asked: string[] = [];
+  const logging = (name: string): Record<string, Route> => ({
+    '/logging': ({ method, query }) => {
+      asked.push(`${method} ${name} ${query.toString()}`);
+      return text(`current log level is ${query.get('level') ?? 'info'}\n`);
+    },
+  });
+  await using _ = await pages(cluster, { 'zt-1': logging('zt-1'), 'zt-2': logging('zt-2') });
+  const ask = (...argv: string[]) => run('-c', cluster.kubeconfig, 'zc', 'log', ...argv);
+  equal(
+    (await ask()).out,
+    'zt-1.istio-system:\ncurrent log level is info\nzt-2.istio-system:\ncurrent log level is info\n',
+  );
+  match((await ask('--node', 'n2', '--level', 'access:Warning,debug')).out, /^zt-2.*\n.*access=warn,debug\n$/);
+  await ask('zt-1', '--reset');
+  deepEqual(asked.slice(2), ['POST zt-2 level=access%3Dwarn%2Cdebug', 'POST zt-1 reset=']);
+  await rejects(ask('--level', 'loud'), /loud is no level/);
+  await rejects(ask('--level', 'info', '--reset'), /exclude each other/);
+});
+
+test('remote-clusters shows what each istiod says of them', async () => {
+  await using cluster = await fakeCluster();
+  cluster.api.put(PODS, pod('istiod-1', 'istiod', 'n1'));
+  const far = { id: 'far', secretName: 'istio-system/far', syncStatus: 'timeout' };
+  await using _ = await pages(cluster, { 'istiod-1': { '/debug/clusterz': () => json([{ id: 'near' }, far]) } });
+  const { out } = await run('-c', cluster.kubeconfig, 'remote-clusters');
+  match(out, /^NAME +SECRET +STATUS +ISTIOD\nnear .*\nfar +istio-system\/far +timeout +istiod-1\n$/);
 });

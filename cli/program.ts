@@ -9,6 +9,7 @@ import { explainCommand } from './command/explain.ts';
 import { programCommands } from './command/programs.ts';
 import { proxyConfigCommand } from './command/proxy-config.ts';
 import { proxyStatusCommand } from './command/proxy-status.ts';
+import { remoteClustersCommand } from './command/remote-clusters.ts';
 import { remoteSecretCommand } from './command/remote-secret.ts';
 import { tagCommand } from './command/tag.ts';
 import { validateCommand } from './command/validate.ts';
@@ -35,6 +36,7 @@ const COMMANDS: readonly CommandFactory[] = [
   tagCommand,
   workloadCommand,
   remoteSecretCommand,
+  remoteClustersCommand,
   versionCommand,
 ];
 

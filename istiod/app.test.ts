@@ -35,6 +35,10 @@ test('it becomes ready, puts its root into every namespace and serves its pages'
   for (const name of ['registryz', 'instancesz', 'authorizationz']) {
     equal(Array.isArray(JSON.parse((await istiod.get('http', `/debug/${name}`)).body)), true);
   }
+  cluster.api.put('/apis/telemetry.istio.io/v1/telemetries', { metadata: { name: 'all', namespace: 'istio-system' } });
+  await until('all of the configuration', async () =>
+    /"kind": "Telemetry"/.test((await istiod.get('http', '/debug/configz')).body),
+  );
   match((await istiod.get('http', '/debug/ownershipz')).body, /"unnamed": true/);
   const { collections } = JSON.parse((await istiod.get('http', '/debug/collections')).body) as {
     collections: { name: string; inputs: string[]; reads: string[] }[];

@@ -136,7 +136,7 @@ export class Servers {
       clusterId: config.clusterId,
       streams: () => push.server.streams(),
       pushAll: () => push.server.push(),
-      views: { ...model.views(), sourcesz: () => health.view() },
+      views: { ...model.views(), sourcesz: () => health.view(), clusterz: () => mesh.clusters.view() },
     };
   }
 

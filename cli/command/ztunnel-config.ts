@@ -11,6 +11,7 @@ import { ADMIN_PORT, type Dump, fetchDump, parseDump } from '../ztunnel/dump.ts'
 import { fetchRecent, recentTable } from '../ztunnel/recent.ts';
 import { certificateTable, connectionTable, policyTable, serviceTable, workloadTable } from '../ztunnel/tables.ts';
 import { ztunnelFor, ztunnelOfNode, ztunnels } from '../ztunnel/target.ts';
+import { ztunnelLogCommand } from './ztunnel-log.ts';
 
 interface Options {
   readonly output: Format;
@@ -127,6 +128,7 @@ export function ztunnelConfigCommand(io: CliIo): Command {
     new Option('--proof', 'those that ended last, with what decided them'),
   ]);
   add(['all'], 'everything', all);
+  command.addCommand(ztunnelLogCommand(io));
   return command;
 }
 

@@ -1,37 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The history of the configuration as a part of the app: which kinds belong to it, and what is answered while there is none.
+// The history of the configuration as a part of the app: what is kept, and what is answered while there is none.
 
 import type { Informer } from '#lib/kube/informer.ts';
 import type { KubeObject } from '#lib/kube/object.ts';
 import type { Sources } from '../sources.ts';
 import type { Surroundings } from '../surroundings.ts';
+import { CONFIG_KINDS } from '../watch/informers.ts';
 import type { History } from './history.ts';
 import { recordHistory } from './recorder.ts';
-
-/** Configuration, as people write it. */
-const KINDS = [
-  'namespaces',
-  'services',
-  'gateways',
-  'authorizationPolicies',
-  'peerAuthentications',
-  'requestAuthentications',
-  'telemetries',
-  'proxyConfigs',
-  'serviceEntries',
-  'workloadEntries',
-  'workloadGroups',
-  'virtualServices',
-  'destinationRules',
-  'httpRoutes',
-  'grpcRoutes',
-  'tlsRoutes',
-  'tcpRoutes',
-  'listenerSets',
-  'backendTlsPolicies',
-  'referenceGrants',
-  'meshConfig',
-] as const;
 
 export class KeptHistory {
   #history: History | undefined;
@@ -40,7 +16,7 @@ export class KeptHistory {
   start({ clock, config, log }: Surroundings, { informers }: Sources, signal: AbortSignal): void {
     const { historyFolder: folder, historyVersions: maxVersions } = config;
     if (folder === '') return;
-    const watched = KINDS.map((name) => informers[name] as unknown as Informer<KubeObject>);
+    const watched = CONFIG_KINDS.map((name) => informers[name] as unknown as Informer<KubeObject>);
     this.#history = recordHistory(
       { clock, log: log.child('history'), folder, maxVersions, informers: watched },
       signal,

@@ -51,6 +51,31 @@ const REMOTE_SECRET = 'istio/multiCluster=true';
 
 const OWN_ANNOTATION = /(^|\.)(istio\.io|ambit\.dev)\//;
 
+/** Configuration, as people write it. */
+export const CONFIG_KINDS = [
+  'namespaces',
+  'services',
+  'gateways',
+  'authorizationPolicies',
+  'peerAuthentications',
+  'requestAuthentications',
+  'telemetries',
+  'proxyConfigs',
+  'serviceEntries',
+  'workloadEntries',
+  'workloadGroups',
+  'virtualServices',
+  'destinationRules',
+  'httpRoutes',
+  'grpcRoutes',
+  'tlsRoutes',
+  'tcpRoutes',
+  'listenerSets',
+  'backendTlsPolicies',
+  'referenceGrants',
+  'meshConfig',
+] as const;
+
 export type Informers = ReturnType<typeof createInformers>;
 
 /** What every informer needs. */

@@ -7,7 +7,8 @@ import { Graph } from '#lib/collections/graph.ts';
 import { describeError } from '#lib/kit/error.ts';
 import type { Logger } from '#lib/kit/log.ts';
 import { formatProblem, type Problem } from '#lib/kit/result.ts';
-import { type ConfigMap, objectKey } from '#lib/kube/object.ts';
+import type { Informer } from '#lib/kube/informer.ts';
+import { type ConfigMap, type KubeObject, objectKey } from '#lib/kube/object.ts';
 import { createInputs, type ModelInputs } from '#lib/model/inputs.ts';
 import { DEFAULT_SETTINGS, type MeshSettings, SETTINGS } from '#lib/model/mesh-settings.ts';
 import { createModel, type Model } from '#lib/model/model.ts';
@@ -18,7 +19,7 @@ import type { IstiodMetrics } from '../metrics.ts';
 import type { Push } from '../push/push.ts';
 import { pushWaypointTypes } from '../push/waypoint-types.ts';
 import { feedCluster, feedInputs, withdrawCluster } from './feed.ts';
-import type { Informers } from './informers.ts';
+import { CONFIG_KINDS, type Informers } from './informers.ts';
 import { readMeshConfig } from './mesh-config.ts';
 import type { ClusterSink } from './remote-clusters.ts';
 
@@ -123,7 +124,7 @@ export class MeshModel {
   /** Named views of the state, for the debug pages. */
   views(): Readonly<Record<string, () => unknown>> {
     const { informers } = this.#options;
-    const { policies, reports, services, settings, workloads } = this.model;
+    const { networkGateways, policies, reports, services, settings, workloads } = this.model;
     return {
       mesh: () => settings.get(SETTINGS),
       ambientz: () => ({
@@ -136,7 +137,8 @@ export class MeshModel {
       instancesz: () => sorted(workloads),
       authorizationz: () => sorted(policies),
       ownershipz: () => ({ ...this.ownership, names: [...this.ownership.names] }),
-      configz: () => [...informers.authorizationPolicies.values(), ...informers.peerAuthentications.values()],
+      configz: () => CONFIG_KINDS.flatMap((name) => [...(informers[name] as Informer<KubeObject>).values()]),
+      networkz: () => [...networkGateways.values()],
       statusz: () => Object.fromEntries(reports.entries()),
       krtz: () => this.#graph.stats(),
       collections: () => ({ batches: this.#graph.version, collections: this.#graph.describe() }),

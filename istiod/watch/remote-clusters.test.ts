@@ -4,7 +4,7 @@
 
 import { deepEqual, equal, match } from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Pod } from '#lib/kube/object.ts';
+import type { GenericObject, Pod, Secret } from '#lib/kube/object.ts';
 import { connect, populate, startApp } from '#lib/testkit/istiod.ts';
 import { type FakeCluster, fakeCluster } from '#lib/testkit/kube-client.ts';
 import { until } from '#lib/testkit/until.ts';
@@ -46,6 +46,29 @@ test('pods of a cluster that a Secret names are of the mesh, until the Secret go
   await until('the change', async () => (await told(istiod))[0]?.endsWith('10.9.0.2'));
   near.api.remove(SECRETS, 'istio-system', 'istio-remote-secret-far');
   await until('its end', async () => (await told(istiod)).length === 0);
+});
+
+test('clusters are listed with their Secret and how far they are, gateways to other networks with their addresses', async () => {
+  await using near = await fakeCluster();
+  await using far = await fakeCluster();
+  populate(near);
+  const gone = far.api.kubeconfig.replace(/127\.0\.0\.1:\d+/, '127.0.0.1:1');
+  const { metadata, data } = secretOf(far);
+  near.api.put(SECRETS, { metadata, data: { ...data, ...secretOf(far, 'gone', gone).data } } as Secret);
+  near.api.put('/apis/gateway.networking.k8s.io/v1/gateways', {
+    metadata: { namespace: 'shop', name: 'to-west', labels: { 'topology.istio.io/network': 'west' } },
+    spec: { gatewayClassName: 'istio-remote', listeners: [{ name: 'mesh', port: 15008, protocol: 'HBONE' }] },
+    status: { addresses: [{ type: 'IPAddress', value: '203.0.113.1' }] },
+  } as GenericObject);
+  await using istiod = await startApp(near, [], {}, { PILOT_REMOTE_CLUSTER_TIMEOUT: '1s' });
+  const page = async (name: string) => JSON.parse((await istiod.get('http', `/debug/${name}`)).body) as object[];
+  const secretName = 'istio-system/istio-remote-secret-far';
+  deepEqual(await page('clusterz'), [
+    { id: 'Kubernetes', syncStatus: 'synced' },
+    { id: 'far', secretName, syncStatus: 'synced' },
+    { id: 'gone', secretName, syncStatus: 'timeout' },
+  ]);
+  match(JSON.stringify(await page('networkz')), /"network":"west".*203\.0\.113\.1/);
 });
 
 test('a cluster that goes away keeps its last state, is reported, and is caught up with when it is back', async () => {

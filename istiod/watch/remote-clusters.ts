@@ -56,6 +56,8 @@ interface Connection {
 interface Cluster {
   /** Key of the Secret that it came from first. */
   readonly secret: string;
+  /** When it was first heard of; monotonic ms. */
+  readonly since: number;
   /** undefined until a first listing is complete. */
   joined: Connection | undefined;
   /** What will take over; undefined when nothing is on its way. */
@@ -109,6 +111,16 @@ export class RemoteClusters {
     return this.#clusters.get(cluster)?.joined;
   }
 
+  /** Our own and the others, for the page `clusterz`. */
+  view(): readonly { readonly id: string; readonly secretName?: string; readonly syncStatus: string }[] {
+    const { clock, ownClusterId, patienceMs } = this.#options;
+    const others = [...this.#clusters].map(([id, { joined, next, secret, since }]) => {
+      const waiting = clock.monotonic() - since < patienceMs ? 'syncing' : 'timeout';
+      return { id, secretName: secret, syncStatus: joined ? 'synced' : next ? waiting : 'closed' };
+    });
+    return [{ id: ownClusterId, syncStatus: 'synced' }, ...others];
+  }
+
   get ids(): readonly string[] {
     return [...this.#clusters.keys()];
   }
@@ -134,8 +146,10 @@ export class RemoteClusters {
   }
 
   #join(id: string, secret: string, kubeconfig: string): void {
-    const { health, log } = this.#options;
-    const cluster = this.#clusters.get(id) ?? { secret, joined: undefined, next: undefined };
+    const { clock, health, log } = this.#options;
+    const cluster = this.#clusters.get(id) ?? {
+      ...{ secret, since: clock.monotonic(), joined: undefined, next: undefined },
+    };
     const fingerprint = createHash('sha256').update(kubeconfig).digest('hex');
     if ((cluster.next ?? cluster.joined)?.fingerprint === fingerprint) return;
     this.#clusters.set(id, cluster);

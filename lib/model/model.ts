@@ -37,7 +37,7 @@ import { createEntryHosts } from './service/entry-hosts.ts';
 import { createServices } from './service/services.ts';
 import { SchemaChecker } from './validate/schema.ts';
 import { type Waypoint, waypointOf } from './waypoint/gateway.ts';
-import { createNetworkGateways } from './waypoint/network-gateway.ts';
+import { createNetworkGateways, type NetworkGateway } from './waypoint/network-gateway.ts';
 import { type EncodedResource, encodePolicy, encodeService, encodeWorkload } from './wds/encode.ts';
 import { serviceSelector } from './workload/membership.ts';
 import { createWorkloads } from './workload/workloads.ts';
@@ -53,6 +53,8 @@ export interface Model {
   readonly policies: Collection<Policy>;
   /** By `namespace/name` of the Gateway. */
   readonly waypoints: Collection<Waypoint>;
+  /** Into other networks, by uid. */
+  readonly networkGateways: Collection<NetworkGateway>;
   /** Workloads and services as WDS Address resources, by resource name. */
   readonly addressResources: Collection<EncodedResource>;
   /** Policies as Authorization resources, by resource name. */
@@ -159,6 +161,7 @@ export function createModel(graph: Graph, inputs: ModelInputs, schemas = new Sch
     services: meshServices.services,
     policies,
     waypoints,
+    networkGateways: networkGateways.gateways,
     addressResources: graph.union('address resources', [
       graph.map('workload resources', workloads, encodeWorkload, BY_VERSION),
       graph.map('service resources', meshServices.services, encodeService, BY_VERSION),

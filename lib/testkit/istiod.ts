@@ -51,10 +51,15 @@ export function populate(cluster: FakeCluster): void {
 }
 
 /** Starts istiod; `lines` gets its log. */
-export async function startApp(cluster: FakeCluster, lines: string[] = [], flags: Partial<typeof FLAGS> = {}) {
+export async function startApp(
+  cluster: FakeCluster,
+  lines: string[] = [],
+  flags: Partial<typeof FLAGS> = {},
+  env: Readonly<Record<string, string>> = {},
+) {
   const app = await App.start(
     {
-      config: readConfig({ ...FLAGS, ...flags }, (name) => ENV[name]),
+      config: readConfig({ ...FLAGS, ...flags }, (name) => env[name] ?? ENV[name]),
       client: cluster.client,
       clock: systemClock,
       random: Math.random,
