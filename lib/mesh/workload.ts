@@ -71,6 +71,8 @@ export interface Workload {
   readonly capacity: number;
   /** `ambit.dev/same-node: tunnel` on its namespace: no shortcut between pods of one node. */
   readonly sameNodeTunnel: boolean;
+  /** `ambit.dev/http-metrics: enabled` on its namespace: requests it sends and gets in clear are read along and counted. */
+  readonly httpMetrics: boolean;
 }
 
 export const NO_LOCALITY: Locality = { region: '', zone: '', subzone: '' };

@@ -88,6 +88,7 @@ export function workload(fields: WorkloadText = {}): Workload {
     hostNetwork: false,
     capacity: 1,
     sameNodeTunnel: false,
+    httpMetrics: false,
     ...rest,
     addresses: ips.map(ip),
     waypoint: waypoint === undefined ? undefined : gateway(waypoint),

@@ -36,6 +36,7 @@ export function selfOf(mesh: SharedMesh, settings: WorkerSettings): () => Worklo
     hostNetwork: false,
     capacity: 1,
     sameNodeTunnel: false,
+    httpMetrics: false,
   };
   return () => (ip === undefined ? undefined : mesh.workloadByAddress(settings.network, ip)) ?? unknown;
 }

@@ -37,5 +37,8 @@ export const SUBZONE = 'topology.istio.io/subzone';
 /** On a Namespace: `tunnel` keeps pods of one node from being joined without one. */
 export const SAME_NODE = 'ambit.dev/same-node';
 
+/** Label of a Namespace: `enabled` has node proxies read requests along that its pods send and get in clear. */
+export const HTTP_METRICS = 'ambit.dev/http-metrics';
+
 /** Label of an EndpointSlice that names its Service. */
 export const SLICE_SERVICE = 'kubernetes.io/service-name';

@@ -19,6 +19,7 @@ const WAYPOINT_USERS = ['Namespace', 'Pod', 'Service', 'ServiceAccount', 'Servic
 const LABEL_VALUES = table<ValueRule>({
   [names.DATAPLANE_MODE]: { kinds: ENROLLED, values: ['ambient', 'none'] },
   [names.WAYPOINT_FOR]: { kinds: ['Gateway', 'GatewayClass'], values: ['service', 'workload', 'all', 'none'] },
+  [names.HTTP_METRICS]: { kinds: ['Namespace'], values: ['enabled', 'disabled'] },
   [names.INGRESS_USE_WAYPOINT]: { kinds: ['Namespace', 'Service', 'ServiceEntry'], values: ['true', 'false'] },
 });
 

@@ -10,6 +10,7 @@ import {
   APPLICATION_TUNNELS,
   HEALTHY,
   HOST_NETWORK,
+  HTTP_METRICS_EXTENSION,
   SAME_NODE_EXTENSION,
   TUNNEL_PROTOCOLS,
   WORKLOAD_TYPES,
@@ -59,6 +60,7 @@ export function decodeWorkload(message: WorkloadMessage): Result<Workload> {
     hostNetwork: readEnum(HOST_NETWORK, message.networkMode, 'network_mode', problems),
     capacity: message.capacity ?? 1,
     sameNodeTunnel: message.extensions.some((extension) => extension.name === SAME_NODE_EXTENSION),
+    httpMetrics: message.extensions.some((extension) => extension.name === HTTP_METRICS_EXTENSION),
   };
   if (workload.uid === '') problems.push({ field: 'uid', message: 'is empty', fix: 'send a unique id' });
   return problems.length === 0 ? ok(workload) : { ok: false, problems };

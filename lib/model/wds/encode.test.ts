@@ -65,6 +65,7 @@ const workloads: fc.Arbitrary<Workload> = fc.record({
   hostNetwork: fc.boolean(),
   capacity: fc.nat(5),
   sameNodeTunnel: fc.boolean(),
+  httpMetrics: fc.boolean(),
 });
 
 const serviceValues: fc.Arbitrary<Service> = fc

@@ -26,6 +26,7 @@ import {
   APPLICATION_TUNNELS,
   HEALTHY,
   HOST_NETWORK,
+  HTTP_METRICS_EXTENSION,
   IP_FAMILIES,
   MODES,
   numberOf,
@@ -97,7 +98,10 @@ function workloadMessage(workload: Workload): MessageInitShape<typeof WorkloadSc
     ...(located && { locality }),
     networkMode: numberOf(HOST_NETWORK, workload.hostNetwork),
     ...(workload.capacity !== 1 && { capacity: workload.capacity }),
-    extensions: workload.sameNodeTunnel ? [{ name: SAME_NODE_EXTENSION }] : [],
+    extensions: [
+      ...(workload.sameNodeTunnel ? [{ name: SAME_NODE_EXTENSION }] : []),
+      ...(workload.httpMetrics ? [{ name: HTTP_METRICS_EXTENSION }] : []),
+    ],
   };
 }
 

@@ -37,3 +37,5 @@ export function numberOf<N extends number, T>(words: readonly T[], word: T): N {
 
 /** Name of the workload extension by which a namespace forbids the same-node shortcut. */
 export const SAME_NODE_EXTENSION = 'ambit.dev/same-node';
+/** The same, by which a namespace asks for metrics of requests. */
+export const HTTP_METRICS_EXTENSION = 'ambit.dev/http-metrics';

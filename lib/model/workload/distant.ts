@@ -56,6 +56,7 @@ function splitHorizon(gateway: NetworkGateway, service: string, members: readonl
     hostNetwork: false,
     capacity: members.reduce((sum, { capacity }) => sum + capacity, 0),
     sameNodeTunnel: false,
+    httpMetrics: false,
   };
 }
 
@@ -89,5 +90,6 @@ export function gatewayWorkload(gateway: NetworkGateway, trustDomain: string): W
     hostNetwork: false,
     capacity: 1,
     sameNodeTunnel: false,
+    httpMetrics: false,
   };
 }

@@ -17,7 +17,8 @@ export type MachineSurroundings = Pick<
   Workload,
   'trustDomain' | 'services' | 'waypoint' | 'networkGateway' | 'authorizationPolicies' | 'applicationTunnel'
 > &
-  Place & { readonly sameNodeTunnel: boolean };
+  Place &
+  Pick<Workload, 'sameNodeTunnel' | 'httpMetrics'>;
 
 /** Name of the annotation by which auto-registration marks what it made. */
 export const AUTO_REGISTRATION_GROUP = 'istio.io/autoRegistrationGroup';
@@ -94,6 +95,7 @@ function machine(object: KubeObject, spec: WorkloadSpec, around: MachineSurround
     hostNetwork: false,
     capacity: spec.weight !== undefined && spec.weight > 0 ? spec.weight : 1,
     sameNodeTunnel: around.sameNodeTunnel,
+    httpMetrics: around.httpMetrics,
   };
 }
 

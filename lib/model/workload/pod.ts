@@ -22,6 +22,7 @@ export type PodSurroundings = Pick<
   | 'applicationTunnel'
   | 'authorizationPolicies'
   | 'sameNodeTunnel'
+  | 'httpMetrics'
   | 'networkGateway'
 >;
 

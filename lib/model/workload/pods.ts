@@ -5,7 +5,7 @@
 import type { Collection, Fetch } from '#lib/collections/collection.ts';
 import type { Graph } from '#lib/collections/graph.ts';
 import { type Locality, NO_LOCALITY, type Workload } from '#lib/mesh/workload.ts';
-import { GATEWAY_NAME, REGION, SAME_NODE, SUBZONE, ZONE } from '../object/names.ts';
+import { GATEWAY_NAME, HTTP_METRICS, REGION, SAME_NODE, SUBZONE, ZONE } from '../object/names.ts';
 import { annotation, type KubeObject, keyBeside, label, labelsOf, namespaceOf, spaceOf } from '../object/object.ts';
 import type { Labels } from '../object/selector.ts';
 import { type Place, placeOf, settingsIn } from '../scope.ts';
@@ -71,7 +71,7 @@ export function commonSurroundings(
   binding: WaypointBinding | undefined,
   { inputs, networkGateways, policies }: WorkloadSources,
   fetch: Fetch,
-): Pick<Workload, 'networkGateway' | 'authorizationPolicies' | 'sameNodeTunnel'> {
+): Pick<Workload, 'networkGateway' | 'authorizationPolicies' | 'sameNodeTunnel' | 'httpMetrics'> {
   const gateway = networkGateways.of(network, fetch);
   const space = fetch.get(inputs.namespaces, spaceOf(object));
   return {
@@ -81,5 +81,6 @@ export function commonSurroundings(
       fetch,
     ),
     sameNodeTunnel: space !== undefined && annotation(space, SAME_NODE) === 'tunnel',
+    httpMetrics: space !== undefined && label(space, HTTP_METRICS) === 'enabled',
   };
 }

@@ -81,5 +81,6 @@ function sliceWorkload(
     hostNetwork: true,
     capacity: 1,
     sameNodeTunnel: false,
+    httpMetrics: false,
   };
 }

@@ -84,6 +84,15 @@ test('a Namespace may forbid the shortcut between pods of one node', () => {
   assert.deepEqual([of('tunnel'), of('join')], [true, false]);
 });
 
+test('a Namespace asks by a label for metrics of its requests', () => {
+  const of = (value: string) =>
+    workload({}, namespace('shop', { labels: { 'ambit.dev/http-metrics': value } }))?.httpMetrics;
+  assert.deepEqual(
+    [of('enabled'), of('disabled'), workload({}, namespace('shop', {}))?.httpMetrics],
+    [true, false, false],
+  );
+});
+
 function ports(text: PodText, ...services: KubeObject[]): unknown {
   return [...(workload(text, ...services)?.services ?? [])].map(([key, list]) => [
     key.replace('.shop.svc.cluster.local', ''),

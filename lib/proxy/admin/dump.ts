@@ -53,6 +53,7 @@ export function dumpWorkload(workload: Workload): Json {
   if (workload.services.size > 0) out['services'] = [...workload.services.keys()].sort();
   out['capacity'] = workload.capacity;
   if (workload.sameNodeTunnel) out['sameNodeTunnel'] = true;
+  if (workload.httpMetrics) out['httpMetrics'] = true;
   return out;
 }
 

@@ -42,6 +42,7 @@ test('what the dump writes is what the file reads, for workloads, services and p
     capacity: 3,
     nativeTunnel: true,
     sameNodeTunnel: true,
+    httpMetrics: true,
     workloadType: 'job',
   });
   const own = service({

@@ -85,6 +85,7 @@ function readWorkload(from: FieldReader, clusterId: string): Workload {
     hostNetwork: from.oneOf('networkMode', { Standard: false, HostNetwork: true }, false),
     capacity: from.number('capacity', 1),
     sameNodeTunnel: from.flag('sameNodeTunnel', false),
+    httpMetrics: from.flag('httpMetrics', false),
   };
 }
 

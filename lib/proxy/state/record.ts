@@ -53,6 +53,7 @@ export function decodeWorkload(text: string): Workload {
     hostNetwork: plain.hostNetwork,
     capacity: plain.capacity,
     sameNodeTunnel: plain.sameNodeTunnel,
+    httpMetrics: plain.httpMetrics,
   };
 }
 

@@ -17,6 +17,8 @@ export interface Party {
   readonly app: string;
   readonly region: string;
   readonly zone: string;
+  /** Its requests are to be counted; see Workload. */
+  readonly httpMetrics: boolean;
 }
 
 export function partyOf(workload: Workload): Party {
@@ -31,5 +33,6 @@ export function partyOf(workload: Workload): Party {
     app: workload.canonicalName,
     region: workload.locality.region,
     zone: workload.locality.zone,
+    httpMetrics: workload.httpMetrics,
   };
 }

@@ -80,5 +80,6 @@ export function partyOfBaggage(values: readonly string[]): Party | undefined {
     app: found.workloadName,
     region: found.region,
     zone: found.zone,
+    httpMetrics: false,
   };
 }
