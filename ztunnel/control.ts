@@ -89,6 +89,12 @@ export type WorkerSettings = {
     /** Search domains of dedicated mode; null computes them from the client's namespace. */
     readonly searchDomains: readonly string[] | null;
   };
+  /** Reading requests along (`ambit.dev/http-metrics`): whose, with how much of a processor, on how many connections at once. */
+  readonly httpMetrics: {
+    readonly mode: 'labelled' | 'all' | 'off';
+    readonly cpuShare: number;
+    readonly maxConnections: number;
+  };
   readonly accessLog: {
     readonly enabled: boolean;
     readonly format: 'plain' | 'json';

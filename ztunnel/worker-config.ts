@@ -96,6 +96,11 @@ export function workerSettings(
       preferredServiceNamespace: read.optional('PREFERED_SERVICE_NAMESPACE') ?? null,
       searchDomains: mode === 'dedicated' ? (/^search\s+(.*)$/m.exec(resolv)?.[1]?.trim().split(/\s+/) ?? []) : null,
     },
+    httpMetrics: {
+      mode: read.oneOf('AMBIT_HTTP_METRICS', ['labelled', 'all', 'off'], 'labelled'),
+      cpuShare: read.integer('AMBIT_HTTP_METRICS_CPU_PERCENT', 5, { min: 1, max: 100 }) / 100,
+      maxConnections: read.integer('AMBIT_HTTP_METRICS_CONNECTIONS', 1000, { min: 1 }),
+    },
     accessLog: { ...accessLogOf(given.log), format: given.log.format },
   };
 }

@@ -9,6 +9,7 @@ import { errnoName } from '#lib/linux/errno.ts';
 import type { Resumable } from '#lib/loop/loop.ts';
 import { Outbox } from './outbox.ts';
 import { BROKEN, NOTHING_YET, type Socket, type SocketOwner } from './socket.ts';
+import type { ByteTap } from './tap.ts';
 import type { JoinOwner } from './tunnel-stream.ts';
 import type { Workbench } from './workbench.ts';
 
@@ -22,6 +23,7 @@ export class SocketJoin implements SocketOwner, Resumable {
   readonly #client: Socket;
   readonly #server: Socket;
   readonly #owner: JoinOwner;
+  #tap: ByteTap | null;
   #toServer: Outbox | null = null;
   #toClient: Outbox | null = null;
   #clientEnded = false;
@@ -34,6 +36,7 @@ export class SocketJoin implements SocketOwner, Resumable {
     this.#client = client;
     this.#server = server;
     this.#owner = owner;
+    this.#tap = owner.tap?.() ?? null;
     client.owner = this;
     server.owner = this;
     bench.loop.again(this);
@@ -79,6 +82,7 @@ export class SocketJoin implements SocketOwner, Resumable {
         to.finish();
         return true;
       }
+      if (this.#tap !== null) this.#show(up, receive.bytes, n);
       const sent = to.send(receive, 0, n);
       if (sent === BROKEN) return this.#broke(to);
       if (sent > 0) this.#count(up, sent);
@@ -115,6 +119,11 @@ export class SocketJoin implements SocketOwner, Resumable {
     return outbox.append(this.#bench.receive, offset, length);
   }
 
+  #show(up: boolean, bytes: Buffer, length: number): void {
+    const more = up ? this.#tap?.onOut(bytes, 0, length) : this.#tap?.onIn(bytes, 0, length);
+    if (more === false) this.#tap = null;
+  }
+
   #count(up: boolean, n: number): void {
     if (up) this.#owner.onBytesOut(n);
     else this.#owner.onBytesIn(n);
@@ -128,6 +137,7 @@ export class SocketJoin implements SocketOwner, Resumable {
   #end(error: string): void {
     if (this.#over) return;
     this.#over = true;
+    this.#tap?.onTapEnd();
     this.#toServer?.clear();
     this.#toClient?.clear();
     if (error === '') {

@@ -18,9 +18,12 @@ import { Outbox } from './outbox.ts';
 import type { Sender } from './send-queue.ts';
 import type { Session, StreamUser } from './session.ts';
 import { BROKEN, NOTHING_YET, type Socket, type SocketOwner } from './socket.ts';
+import type { ByteTap } from './tap.ts';
 
 /** Who keeps the books of a joined connection. */
 export interface JoinOwner {
+  /** Who is to be shown the bytes, from the first on; asked once, at the beginning. */
+  tap?(): ByteTap | null;
   /** `n` bytes went from the accepting side's application to the other. */
   onBytesOut(n: number): void;
   onBytesIn(n: number): void;
@@ -39,6 +42,7 @@ export class TunnelStream implements StreamUser, SocketOwner, TimerTarget {
   readonly #socket: Socket;
   readonly #owner: JoinOwner;
   #outbox: Outbox | null = null;
+  #tap: ByteTap | null;
   /** The application's end was passed on as END_STREAM. */
   #sentEnd = false;
   /** The peer wants no more of what the application sends. */
@@ -58,6 +62,7 @@ export class TunnelStream implements StreamUser, SocketOwner, TimerTarget {
     this.#stream = stream;
     this.#socket = socket;
     this.#owner = owner;
+    this.#tap = owner.tap?.() ?? null;
     stream.userData = this;
     socket.owner = this;
     if (socket.readable) session.wantsToSend(this);
@@ -89,6 +94,7 @@ export class TunnelStream implements StreamUser, SocketOwner, TimerTarget {
     if (want > share) want = share;
     const n = socket.receive(arena, offset + FRAME_HEADER, want);
     if (n > 0) {
+      if (this.#tap !== null) this.#showOut(arena.bytes, offset + FRAME_HEADER, n);
       const ends = socket.takeEnd();
       h2.writeDataHeader(arena.bytes, offset, this.#stream, n, ends);
       this.#owner.onBytesOut(n);
@@ -120,6 +126,7 @@ export class TunnelStream implements StreamUser, SocketOwner, TimerTarget {
       return;
     }
     if (length > 0) {
+      if (this.#tap !== null) this.#showIn(start, end);
       let sent = 0;
       if (this.#outbox === null) {
         // The last bytes and the FIN in one segment.
@@ -253,7 +260,16 @@ export class TunnelStream implements StreamUser, SocketOwner, TimerTarget {
     this.#leave(error);
   }
 
+  #showOut(bytes: Buffer, start: number, length: number): void {
+    if (this.#tap?.onOut(bytes, start, start + length) === false) this.#tap = null;
+  }
+
+  #showIn(start: number, end: number): void {
+    if (this.#tap?.onIn(this.#session.bench.receive.bytes, start, end) === false) this.#tap = null;
+  }
+
   #leave(error: string): void {
+    this.#tap?.onTapEnd();
     this.#outbox?.clear();
     this.#outbox = null;
     if (this.#timer !== 0) this.#session.bench.loop.cancel(this.#timer);

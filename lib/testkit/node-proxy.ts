@@ -55,6 +55,7 @@ export const TEST_SETTINGS: WorkerSettings = {
   maxConnections: null,
   podLimits: { connections: 0, handshakes: 0 },
   dns: { enabled: false, servers: [], tryMs: 20_000, preferredServiceNamespace: null, searchDomains: null },
+  httpMetrics: { mode: 'labelled', cpuShare: 1000, maxConnections: 1000 },
   accessLog: { enabled: true, format: 'json', opened: false, dns: true },
 };
 

@@ -10,6 +10,7 @@ import type { AccessVerdict, HboneVerdict } from '#lib/mesh/verdict.ts';
 import { Dial, type DialOwner } from '#lib/net/dial.ts';
 import type { Socket } from '#lib/net/socket.ts';
 import { SocketJoin } from '#lib/net/socket-join.ts';
+import { type ByteTap, bothTaps } from '#lib/net/tap.ts';
 import type { JoinOwner } from '#lib/net/tunnel-stream.ts';
 import type { ConnectionInfo } from '../control.ts';
 import { Access, type AccessOwner, denialText } from '../inbound/access.ts';
@@ -114,6 +115,10 @@ export class NodeLocal implements Attempt, Joined, AccessOwner, DialOwner, JoinO
   onDialFailed(errno: number): void {
     this.#dial = null;
     this.#failed(`connection failed: ${errnoName(errno)}`);
+  }
+
+  tap(): ByteTap | null {
+    return bothTaps(this.#captured.ledger.tap(), this.#inbound.tap());
   }
 
   onBytesOut(n: number): void {

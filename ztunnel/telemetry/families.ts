@@ -43,6 +43,13 @@ export const FAMILIES: readonly Family[] = [
   ),
   counter('ambit_policy_dry_run_total', 'What dry-run policies would have done'),
   counter('ambit_access_log_dropped_total', 'Access log lines dropped because their ring was full'),
+  counter('ambit_http_requests_total', 'Requests read along in clear, where a namespace asks for it'),
+  {
+    name: 'ambit_http_request_duration_seconds',
+    type: 'histogram',
+    help: 'From the first octet of a request that was read along to the last of its answer',
+  },
+  counter('ambit_http_unwatched_connections_total', 'Connections whose requests are not counted, by reason'),
   gauge('ambit_worker_connections', 'Application connections of a data-plane process'),
   gauge('ambit_worker_tunnels', 'Tunnels of a data-plane process'),
   counter('ambit_worker_restarts_total', 'Data-plane processes that ended unexpectedly'),

@@ -7,7 +7,7 @@ export type Labels = Readonly<Record<string, string>>;
 
 const UNKNOWN = 'unknown';
 
-const orUnknown = (value: string | undefined): string => (value === undefined || value === '' ? UNKNOWN : value);
+export const orUnknown = (value: string | undefined): string => (value === undefined || value === '' ? UNKNOWN : value);
 
 /** Labels of `istio_tcp_*` for this connection. Made once a connection: the series is resolved with it, then only counted. */
 export function trafficLabels(record: ConnectionRecord, flag: ResponseFlag): Labels {

@@ -8,6 +8,7 @@
 import { NO_PROOF, type Recorder, recordProof } from '#lib/mesh/proof.ts';
 import { dryRunText } from '#lib/mesh/reason.ts';
 import type { AccessVerdict } from '#lib/mesh/verdict.ts';
+import type { ByteTap } from '#lib/net/tap.ts';
 import type { JoinOwner } from '#lib/net/tunnel-stream.ts';
 import { REVOKED } from '#lib/proxy/worker/revocation-check.ts';
 import type { ConnectionEnd, ConnectionRecord, ResponseFlag } from '../telemetry/connection.ts';
@@ -87,6 +88,10 @@ export class Ledger implements JoinOwner {
   /** Policy has judged it; what dry-run policies would have done is told at the end. */
   judged({ dryRun }: AccessVerdict): void {
     if (dryRun.length > 0) this.#dryRun = dryRunText(dryRun);
+  }
+
+  tap(): ByteTap | null {
+    return this.record === null ? null : this.#runtime.httpMetrics.tap(this.record, this.#outIsReceived);
   }
 
   onBytesOut(n: number): void {

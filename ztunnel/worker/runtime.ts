@@ -16,6 +16,7 @@ import type { WorkloadMemory } from '#lib/proxy/worker/workload-facts.ts';
 import type { H2Settings } from '#lib/wire/h2/settings.ts';
 import type { ToMain, WorkerSettings } from '../control.ts';
 import type { VerdictMemory } from '../inbound/verdict-memory.ts';
+import type { HttpMetrics } from './http-metrics.ts';
 import type { MeshWaits } from './mesh-waits.ts';
 import type { RecentConnections } from './recent.ts';
 import type { Telemetry } from './telemetry.ts';
@@ -31,6 +32,7 @@ export interface Runtime {
   readonly memory: WorkloadMemory;
   readonly ips: IpMemory;
   readonly telemetry: Telemetry;
+  readonly httpMetrics: HttpMetrics;
   /** Addresses of endpoints known by host name. */
   readonly names: NameResolver;
   readonly recent: RecentConnections;

@@ -48,8 +48,8 @@ export class Telemetry {
     this.openedLog = options.openedLog;
     this.dnsLog = options.dnsLog;
     this.#gauges = {
-      outbound: this.#slot('istio_tcp_sockets_open', { reporter: 'source' }),
-      inbound: this.#slot('istio_tcp_sockets_open', { reporter: 'destination' }),
+      outbound: this.slot('istio_tcp_sockets_open', { reporter: 'source' }),
+      inbound: this.slot('istio_tcp_sockets_open', { reporter: 'destination' }),
     };
   }
 
@@ -79,7 +79,7 @@ export class Telemetry {
     const key = `${name}|${Object.values(labels).join('|')}`;
     let slot = this.#named.get(key);
     if (slot === undefined) {
-      slot = this.#slot(name, labels);
+      slot = this.slot(name, labels);
       this.#named.set(key, slot);
     }
     this.add(slot, n);
@@ -160,9 +160,9 @@ export class Telemetry {
       if (this.#series.size >= MAX_SERIES) this.#series.clear();
       const labels = trafficLabels(record, '-');
       series = new Series(record, {
-        opened: this.#slot('istio_tcp_connections_opened_total', labels),
-        received: this.#slot('istio_tcp_received_bytes_total', labels),
-        sent: this.#slot('istio_tcp_sent_bytes_total', labels),
+        opened: this.slot('istio_tcp_connections_opened_total', labels),
+        received: this.slot('istio_tcp_received_bytes_total', labels),
+        sent: this.slot('istio_tcp_sent_bytes_total', labels),
         closed: new Map(),
         failed: new Map(),
       });
@@ -174,13 +174,14 @@ export class Telemetry {
   #flagged(slots: Map<ResponseFlag, number>, name: string, sample: ConnectionRecord, flag: ResponseFlag): number {
     let slot = slots.get(flag);
     if (slot === undefined) {
-      slot = this.#slot(name, trafficLabels(sample, flag));
+      slot = this.slot(name, trafficLabels(sample, flag));
       slots.set(flag, slot);
     }
     return slot;
   }
 
-  #slot(name: string, labels: Labels): number {
+  /** A slot of its own for a series; -1 when there is no room. */
+  slot(name: string, labels: Labels): number {
     const slot = this.#options.counters.allocate();
     if (slot >= 0) this.#options.toMain({ kind: 'series', slot, name, labels });
     return slot;

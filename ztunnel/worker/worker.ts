@@ -34,6 +34,7 @@ import {
 import { VerdictMemory } from '../inbound/verdict-memory.ts';
 import { PodListeners } from '../inpod/listeners.ts';
 import { Pod, type PodOwner } from '../inpod/pod.ts';
+import { HttpMetrics } from './http-metrics.ts';
 import { DRAINED } from './ledger.ts';
 import { MeshWaits } from './mesh-waits.ts';
 import { RecentConnections } from './recent.ts';
@@ -293,6 +294,12 @@ export class DataPlane implements WorkerProgram, PodOwner {
       memory: new WorkloadMemory(),
       ips: new IpMemory(),
       telemetry,
+      httpMetrics: new HttpMetrics(
+        settings.httpMetrics,
+        telemetry,
+        () => loop.now,
+        () => performance.now(),
+      ),
       recent: new RecentConnections({ monotonic: () => loop.now, now, proofsPerSecond: settings.proofsPerSecond }),
       names: new NameResolver(loop, resolvers, Math.random),
       waits: new MeshWaits(loop),
