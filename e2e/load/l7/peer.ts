@@ -4,6 +4,8 @@ import type { Background } from '../../harness/run.ts';
 
 export interface L7Setting {
   readonly routes: number;
+  /** Number of the first of them; 0 unless told. */
+  readonly first?: number;
   /** Access policy, metrics and access log, too. */
   readonly policy: boolean;
   /** As a waypoint: requests come by HBONE and go on by HBONE. */

@@ -12,7 +12,8 @@ import type { L7Peer, L7Setting } from './peer.ts';
 import { startWaypoint } from './start.ts';
 
 export const pathOf = (route: number): string => `/service-${route}/items`;
-const routes = (setting: L7Setting): number[] => Array.from({ length: setting.routes }, (_, i) => i);
+const routes = ({ first = 0, routes: count }: L7Setting): number[] =>
+  Array.from({ length: count }, (_, i) => first + i);
 const file = (folder: string, name: string, text: string): string => {
   const path = join(folder, name);
   writeFileSync(path, text);
@@ -52,9 +53,9 @@ export const ambit: L7Peer = {
               hosts: [
                 {
                   hosts: ['*'],
-                  entries: routes(setting).map((rule) => ({
+                  entries: routes(setting).map((i, rule) => ({
                     rule,
-                    match: { path: { kind: 'KIND_SEGMENTS', value: `/service-${rule}` } },
+                    match: { path: { kind: 'KIND_SEGMENTS', value: `/service-${i}` } },
                   })),
                 },
               ],
@@ -93,6 +94,15 @@ export const ambit: L7Peer = {
       AMBIT_ACCESS_LOG: setting.policy ? 'text' : 'off',
     });
   },
+};
+
+/** With the last of many routes and no other, for what the others cost: alternating with them, since minutes differ by more. */
+const oneRoute: L7Peer = {
+  name: 'ambit-1-route',
+  takes: ({ routes: count }) => count > 1,
+  h2Port: ambit.h2Port,
+  start: (port, upstream, setting, folder) =>
+    ambit.start(port, upstream, { ...setting, first: setting.routes - 1, routes: 1 }, folder),
 };
 
 export const haproxy: L7Peer = {
@@ -260,7 +270,7 @@ function envoyPeer(program: string): L7Peer {
 /** All that are here. */
 export function l7Peers(): L7Peer[] {
   const envoy = envoyPath();
-  return [none, ambit, hbone, haproxy, nginx, ...(envoy === undefined ? [] : [envoyPeer(envoy)])];
+  return [none, ambit, oneRoute, hbone, haproxy, nginx, ...(envoy === undefined ? [] : [envoyPeer(envoy)])];
 }
 
 /** A folder for a peer's files, removed by `stop`. */
