@@ -17,24 +17,17 @@ import type { MessageHead } from '#lib/wire/http/message.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { Member } from '../upstream/member.ts';
 import { BodyStore } from './body-store.ts';
-import { type DeadlineOwner, Deadlines } from './deadlines.ts';
 import type { Exchange } from './exchange.ts';
 import { BAD_REWRITE, flagOfCut, NO_MEMBER, noAnswer, noCluster, OVERFLOW, outcomeOf, timeout } from './failure.ts';
 import type { Refusal } from './filter.ts';
+import { readGrpcStatus } from './grpc-messages.ts';
 import { Mirroring } from './mirror.ts';
-import { requestEdits, tellAttempt } from './request-edits.ts';
+import { canBeWritten, requestEdits, tellAttempt } from './request-edits.ts';
 import { responseEdits } from './response-edits.ts';
-import { NO_HOSTS, Tries } from './tries.ts';
+import { NO_HOSTS, type TriedRequest, Tries } from './tries.ts';
 import { versionFor } from './version.ts';
 
-const NO_TARGET = /[^!-~\x80-\xff]|#/;
-
-/** Whether a target is not the client's own, which was read strictly, and cannot be written. */
-function isUnfit(text: string, own: string): boolean {
-  return text !== own && NO_TARGET.test(text);
-}
-
-export class Forwarding implements ClientUser, ClientWaiter, DeadlineOwner {
+export class Forwarding implements ClientUser, ClientWaiter, TriedRequest {
   readonly #exchange: Exchange;
   #retry: Retry | null = null;
   #edits: HeadEdits | null = null;
@@ -49,7 +42,6 @@ export class Forwarding implements ClientUser, ClientWaiter, DeadlineOwner {
   /** Counted among the requests of the member, and of the cluster. */
   #counted = false;
   #inCluster = false;
-  #clocks: Deadlines | null = null;
   #mirrors: Mirroring | null = null;
 
   constructor(exchange: Exchange) {
@@ -70,23 +62,19 @@ export class Forwarding implements ClientUser, ClientWaiter, DeadlineOwner {
     const { request, runtime } = exchange;
     const cluster = runtime.clusters.of(verdict.target);
     exchange.cluster = cluster;
-    if (cluster.missing) {
-      this.#refuse(noCluster(verdict.rule.origin));
-      return;
-    }
-    if (!cluster.breaker.take('requests')) {
-      this.#refuse(OVERFLOW);
+    if (cluster.missing || !cluster.breaker.take('requests')) {
+      this.#refuse(cluster.missing ? noCluster(verdict.rule.origin) : OVERFLOW);
       return;
     }
     this.#inCluster = true;
     cluster.budget?.requestBegins(exchange.begunAt);
-    if (isUnfit(verdict.path, request.path) || isUnfit(verdict.authority, request.authority)) {
+    if (!canBeWritten(verdict, request)) {
       this.#refuse(BAD_REWRITE);
       return;
     }
     this.#retry = verdict.rule.retry ?? exchange.origin.door.retry;
     const edits = this.#prepare(verdict);
-    if (verdict.mirrors.length > 0) this.#mirror(verdict, edits);
+    if (verdict.mirrors.length > 0) this.#mirrors = Mirroring.begin(exchange, verdict.mirrors, edits);
     const hashKey = cluster.settings.loadBalancer?.hash;
     if (hashKey !== undefined) {
       const { hash, setCookie } = affinityOf(hashKey, request, runtime.random);
@@ -102,17 +90,8 @@ export class Forwarding implements ClientUser, ClientWaiter, DeadlineOwner {
     this.#edits = edits;
     // From now on the head is read once the bytes it came in are gone.
     exchange.stream.head.keep();
-    if (exchange.requestEnded) this.#armRoute();
+    if (exchange.requestEnded) this.#limit();
     return edits;
-  }
-
-  #mirror({ mirrors }: ForwardVerdict, edits: HeadEdits): void {
-    const { bodyless, requestEnded, runtime, store, stream, trailers } = this.#exchange;
-    const mirroring = Mirroring.begin(runtime, mirrors, stream.head, edits, bodyless);
-    this.#mirrors = mirroring;
-    // What came while a filter had the request wait.
-    for (const chunk of store?.chunks ?? []) mirroring.body(chunk, 0, chunk.length);
-    if (requestEnded) mirroring.end(trailers);
   }
 
   #choose(cluster: Cluster, verdict: ForwardVerdict, again: boolean): void {
@@ -137,7 +116,7 @@ export class Forwarding implements ClientUser, ClientWaiter, DeadlineOwner {
     const upstream = member.upstream(versionFor(exchange.stream.head, exchange.cluster), exchange.origin);
     this.#waitingAt = upstream;
     const perTry = this.#retry?.perTryTimeoutMs ?? 0;
-    if (perTry > 0) this.#armed().armTry(perTry);
+    if (perTry > 0) this.#tried().limitTry(perTry);
     upstream.acquire(this);
   }
 
@@ -187,7 +166,7 @@ export class Forwarding implements ClientUser, ClientWaiter, DeadlineOwner {
     }
     const { bodyless, trailers } = this.#exchange;
     this.#mirrors?.end(trailers);
-    this.#armRoute();
+    this.#limit();
     if (!bodyless) this.#client?.end(trailers);
   }
 
@@ -198,8 +177,7 @@ export class Forwarding implements ClientUser, ClientWaiter, DeadlineOwner {
   /** The request is over, whoever ended it. */
   end(): void {
     const { cluster } = this.#exchange;
-    this.#leave();
-    this.#clocks?.disarm();
+    this.abandonTry();
     this.#tries?.end();
     if (!this.#inCluster) return;
     cluster!.breaker.give('requests');
@@ -217,20 +195,17 @@ export class Forwarding implements ClientUser, ClientWaiter, DeadlineOwner {
     const { cluster, member } = exchange;
     const { status } = head;
     this.#measure();
-    if (exchange.grpc) {
-      const text = head.get('grpc-status');
-      if (text !== undefined) exchange.grpcStatus = Number(text);
-    }
+    readGrpcStatus(exchange, head);
     if (cluster !== null && member !== null && cluster.watches) cluster.report(member, { kind: 'status', status });
     exchange.trace?.tryEnds(exchange, '', status);
     if (status >= 400 || exchange.grpcStatus > 0) {
       const grpcStatus = exchange.grpcStatus < 0 ? undefined : exchange.grpcStatus;
       const rateLimited = head.get('x-envoy-ratelimited') !== undefined;
-      if (this.#retryLater({ kind: 'response', status, grpcStatus, rateLimited })) return;
+      if (this.#later({ kind: 'response', status, grpcStatus, rateLimited })) return;
     }
     exchange.responded = true;
     if (exchange.origin.door.observer.wantsAnswer) exchange.answer = head.copy();
-    this.#clocks?.disarmTry();
+    this.#tries?.answered(false);
     exchange.status = status;
     exchange.details = 'via_upstream';
     exchange.store?.clear();
@@ -240,8 +215,7 @@ export class Forwarding implements ClientUser, ClientWaiter, DeadlineOwner {
   onUpgrade(head: MessageHead): void {
     const exchange = this.#exchange;
     exchange.responded = this.#tunnel = true;
-    this.#clocks?.disarmTry();
-    this.#clocks?.disarmRoute();
+    this.#tries?.answered(true);
     exchange.status = head.status;
     exchange.details = 'via_upstream';
     this.#measure();
@@ -261,10 +235,7 @@ export class Forwarding implements ClientUser, ClientWaiter, DeadlineOwner {
     if (exchange.over) return;
     this.#client = null;
     this.#giveBack();
-    if (exchange.grpc) {
-      const text = trailers?.get('grpc-status');
-      if (text !== undefined) exchange.grpcStatus = Number(text);
-    }
+    readGrpcStatus(exchange, trailers);
     exchange.stream.end(trailers);
     exchange.finish();
   }
@@ -291,46 +262,33 @@ export class Forwarding implements ClientUser, ClientWaiter, DeadlineOwner {
       return;
     }
     const { cluster, member } = exchange;
-    this.#tries ??= new Tries(exchange);
-    if (this.#replayable && this.#tries.movesOn(kind, reused)) {
+    const tries = this.#tried();
+    if (tries.movesOn(kind, reused)) {
       exchange.attempts--;
       this.#giveBack();
       this.#toMember(member!);
       return;
     }
     if (cluster !== null && member !== null) cluster.report(member, LOCAL_FAILURE);
-    if (!this.#retryLater(outcomeOf(kind))) this.#refuse(noAnswer(kind, cause, this.#tries.exhausted));
+    if (!tries.later(outcomeOf(kind))) this.#refuse(noAnswer(kind, cause, tries.exhausted));
   }
 
-  // === tries ===
+  // === TriedRequest ===
 
-  get #mayRetry(): boolean {
-    return (this.#retry?.attempts ?? 0) > 0 && this.#replayable;
-  }
-
-  get #replayable(): boolean {
+  get replayable(): boolean {
     const { bodyless, store } = this.#exchange;
     return bodyless || store?.overflowed !== true;
   }
 
-  /** Sends the request once more, after a while, if the rule and the budgets have it so. */
-  #retryLater(outcome: TryOutcome): boolean {
-    const retry = this.#retry;
-    if (retry === null || !this.#replayable) return false;
-    const exchange = this.#exchange;
-    this.#tries ??= new Tries(exchange);
-    const delayMs = this.#tries.next(outcome, retry);
-    if (delayMs < 0) return false;
+  abandonTry(): void {
+    this.#waitingAt?.cancel(this);
+    this.#waitingAt = null;
     this.#client?.abort();
     this.#client = null;
     this.#giveBack();
-    this.#clocks?.disarmTry();
-    exchange.grpcStatus = -1;
-    this.#armed().armPause(delayMs);
-    return true;
   }
 
-  onPauseOver(): void {
+  tryAgain(): void {
     const { cluster, origin, verdict } = this.#exchange;
     if (cluster === null || verdict === null) {
       const { behind } = origin.door;
@@ -341,22 +299,7 @@ export class Forwarding implements ClientUser, ClientWaiter, DeadlineOwner {
     this.#choose(cluster, verdict, true);
   }
 
-  onRouteTimeout(): void {
-    this.#timedOut('response_timeout');
-  }
-
-  onTryTimeout(): void {
-    const exchange = this.#exchange;
-    const { cluster, member, responded } = exchange;
-    if (responded) return;
-    this.#waitingAt?.cancel(this);
-    this.#waitingAt = null;
-    exchange.trace?.tryEnds(exchange, 'per try timeout', 0);
-    if (cluster !== null && member !== null) cluster.report(member, LOCAL_FAILURE);
-    if (!this.#retryLater({ kind: 'per-try-timeout' })) this.#timedOut('upstream_per_try_timeout');
-  }
-
-  #timedOut(details: string): void {
+  onTimeout(details: string): void {
     const exchange = this.#exchange;
     if (!exchange.responded) {
       this.#refuse(timeout(details));
@@ -368,10 +311,24 @@ export class Forwarding implements ClientUser, ClientWaiter, DeadlineOwner {
     exchange.finish();
   }
 
+  get #mayRetry(): boolean {
+    return (this.#retry?.attempts ?? 0) > 0 && this.replayable;
+  }
+
+  #later(outcome: TryOutcome): boolean {
+    return this.#retry !== null && this.#tried().later(outcome);
+  }
+
+  /** Most requests need none. */
+  #tried(): Tries {
+    this.#tries ??= new Tries(this, this.#exchange, this.#retry);
+    return this.#tries;
+  }
+
   // === endings ===
 
   #refuse(refusal: Refusal): void {
-    this.#leave();
+    this.abandonTry();
     this.#exchange.refuse(refusal);
   }
 
@@ -380,28 +337,14 @@ export class Forwarding implements ClientUser, ClientWaiter, DeadlineOwner {
     exchange.upstreamMs = Math.max(0, Math.round(exchange.runtime.loop.now - this.#sentAt));
   }
 
-  #leave(): void {
-    this.#waitingAt?.cancel(this);
-    this.#waitingAt = null;
-    this.#client?.abort();
-    this.#client = null;
-    this.#giveBack();
-  }
-
   /** The member's place among those under way is given back. */
   #giveBack(): void {
     if (this.#counted) this.#exchange.member?.count(-1);
     this.#counted = false;
   }
 
-  #armRoute(): void {
+  #limit(): void {
     const timeoutMs = this.#exchange.verdict?.rule.timeoutMs ?? 0;
-    if (timeoutMs > 0) this.#armed().armRoute(timeoutMs);
-  }
-
-  /** Most requests need no clock. */
-  #armed(): Deadlines {
-    this.#clocks ??= new Deadlines(this.#exchange.runtime.loop, this);
-    return this.#clocks;
+    if (timeoutMs > 0) this.#tried().limit(timeoutMs);
   }
 }

@@ -7,6 +7,13 @@ import type { Exchange } from './exchange.ts';
 /** Istio's reporting interval. */
 const INTERVAL_MS = 5000;
 
+/** Takes the status of a gRPC request from where it may stand: the head of an answer, or its trailers. */
+export function readGrpcStatus(exchange: Exchange, fields: { get(name: string): string | undefined } | null): void {
+  if (!exchange.grpc || fields === null) return;
+  const text = fields.get('grpc-status');
+  if (text !== undefined) exchange.grpcStatus = Number(text);
+}
+
 export class GrpcMessages {
   readonly #request = new MessageCounter();
   readonly #response = new MessageCounter();

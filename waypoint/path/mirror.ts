@@ -8,8 +8,8 @@ import type { ClientWaiter } from '#lib/net/http/upstream.ts';
 import type { HeadEdits } from '#lib/wire/http/edits.ts';
 import type { MessageHead } from '#lib/wire/http/message.ts';
 import type { Member } from '../upstream/member.ts';
-import type { Runtime } from '../worker/runtime.ts';
 import { BodyStore } from './body-store.ts';
+import type { Exchange } from './exchange.ts';
 
 export class Mirroring {
   readonly #copies: Copy[];
@@ -18,25 +18,24 @@ export class Mirroring {
     this.#copies = copies;
   }
 
-  /** Sends copies to each mirror that leads somewhere. The head must have been kept. */
-  static begin(
-    runtime: Runtime,
-    mirrors: readonly Mirror[],
-    head: MessageHead,
-    edits: HeadEdits,
-    bodyless: boolean,
-  ): Mirroring {
+  /** Sends copies of the request to each mirror that leads somewhere. Its head must have been kept. */
+  static begin(exchange: Exchange, mirrors: readonly Mirror[], edits: HeadEdits): Mirroring {
+    const { bodyless, requestEnded, runtime, store, stream, trailers } = exchange;
     const copies: Copy[] = [];
     for (const { backend } of mirrors) {
       if (backend?.target === undefined || backend.invalid !== '') continue;
       const cluster = runtime.clusters.of(backend.target);
       const member = cluster.pick(ANY_HOST);
       if (member === undefined) continue;
-      const copy = new Copy(member, head, edits, bodyless);
+      const copy = new Copy(member, stream.head, edits, bodyless);
       copies.push(copy);
       member.upstream(cluster.speaksH2 ? 'h2' : 'h1').acquire(copy);
     }
-    return new Mirroring(copies);
+    const mirroring = new Mirroring(copies);
+    // What came while a filter had the request wait.
+    for (const chunk of store?.chunks ?? []) mirroring.body(chunk, 0, chunk.length);
+    if (requestEnded) mirroring.end(trailers);
+    return mirroring;
   }
 
   body(bytes: Buffer, start: number, end: number): void {

@@ -6,6 +6,14 @@ import { FieldKind } from '#lib/wire/http1/field-kind.ts';
 import type { Exchange } from './exchange.ts';
 import { applyChanges } from './header-changes.ts';
 import { attemptCount, FORWARDED_HTTP } from './own-lines.ts';
+import type { Request } from './request.ts';
+
+const NO_TARGET = /[^!-~\x80-\xff]|#/;
+
+/** Whether path and authority can be written: they are the client's own, which were read strictly, or such as it might have sent. */
+export function canBeWritten({ authority, path }: ForwardVerdict, own: Request): boolean {
+  return (path === own.path || !NO_TARGET.test(path)) && (authority === own.authority || !NO_TARGET.test(authority));
+}
 
 /** `verdict` is null for a workload, to which there are no routes. */
 export function requestEdits(exchange: Exchange, verdict: ForwardVerdict | null): HeadEdits {
