@@ -8,6 +8,7 @@ import { AmbitError } from '#lib/kit/error.ts';
 import { LEVELS, type Level } from '#lib/kit/log.ts';
 import { VERSION } from '#lib/kit/version.ts';
 import { DEFAULT_TRUST_DOMAIN } from '#lib/mesh/identity.ts';
+import type { ServingFiles } from './ca/serving-files.ts';
 import { type IssuerRule, readIssuerRule } from './serve/issuer-rule.ts';
 
 /** Cluster id of a mesh of one cluster. */
@@ -106,6 +107,8 @@ export interface IstiodConfig {
   readonly rootInPluggedSecret: boolean;
   /** Whether the root is published as a ClusterTrustBundle, too. */
   readonly writeTrustBundle: boolean;
+  /** istiod's own certificate, where an operator has it made. */
+  readonly servingFiles: ServingFiles;
   /** More names for istiod's own certificate. */
   readonly customHosts: readonly string[];
   readonly rootConfigMap: string;
@@ -171,6 +174,8 @@ export function parseArguments(argv: readonly string[]): ParsedArguments {
     .option('--log_output_level <levels>', 'as in default:info', 'default:info')
     .option('--log_as_json', 'log JSON objects')
     .option('--meshConfig <file>', 'mesh settings until the ConfigMap istio exists')
+    .option('--tlsCertFile <file>', 'own certificate (default: /var/run/secrets/istiod/tls/tls.crt, if there)')
+    .option('--tlsKeyFile <file>', 'its key (default: /var/run/secrets/istiod/tls/tls.key, if there)')
     .option('--keepaliveMaxServerConnectionAge <duration>', 'how old a connection may grow', '30m')
     .option('--shutdownDuration <duration>', 'how long to let calls finish', '10s')
     .action((options: Record<string, string | boolean>) => {
@@ -293,6 +298,10 @@ export function readConfig(
     caFolder: env.string('ROOT_CA_DIR', '/etc/cacerts'),
     rootInPluggedSecret: env.boolean('USE_CACERTS_FOR_SELF_SIGNED_CA', false),
     writeTrustBundle: env.boolean('ENABLE_CLUSTER_TRUST_BUNDLE_API', false),
+    servingFiles: {
+      certificate: flags['tlsCertFile'] ?? '/var/run/secrets/istiod/tls/tls.crt',
+      key: flags['tlsKeyFile'] ?? '/var/run/secrets/istiod/tls/tls.key',
+    },
     customHosts: env.list('ISTIOD_CUSTOM_HOST'),
     rootConfigMap: env.string('PILOT_CA_CERT_CONFIGMAP', 'istio-ca-root-cert'),
     crlConfigMap: env.string('PILOT_CRL_CONFIGMAP', 'istio-ca-crl'),

@@ -25,6 +25,7 @@ import {
   type ServingCertificate,
   servingNames,
 } from './serving-certificate.ts';
+import { followServingFiles, readServingFiles } from './serving-files.ts';
 import { authoritySigner, type Signer } from './signer.ts';
 
 export interface AuthorityOptions {
@@ -58,11 +59,13 @@ export async function startAuthority(options: AuthorityOptions): Promise<Running
   const own = external === undefined ? await ownAuthority(options, () => changed()) : undefined;
   const signer = external ?? authoritySigner(() => own!.authority);
   const names = servingNames(config.namespace, config.revision, config.customHosts);
-  const issue = () =>
+  const sign = () =>
     external === undefined
       ? issueServingCertificate(own!.authority, names, clock.now())
       : external.issueServing(names, SERVING_TTL_MS);
-  let serving = await issue();
+  const given = await readServingFiles(config.servingFiles);
+  const issue = async () => (given && (await readServingFiles(config.servingFiles))) ?? (await sign());
+  let serving = given ?? (await sign());
   const servingListeners: ((certificate: ServingCertificate) => void)[] = [];
   const credentials = new RenewableCredentials(serving, signer.rootPem);
   const renew = async (): Promise<void> => {
@@ -78,7 +81,8 @@ export async function startAuthority(options: AuthorityOptions): Promise<Running
     for (const listener of listeners) listener();
   };
   noteExpiry(options, signer, own?.authority);
-  void keepServingCertificate(renew, { clock, log, signal });
+  if (given === undefined) void keepServingCertificate(renew, { clock, log, signal });
+  else void followServingFiles(config.servingFiles, given, renew, { clock, log, signal });
   own?.start(signal);
   return {
     signer,
