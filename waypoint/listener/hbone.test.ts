@@ -148,6 +148,46 @@ test('a request comes by a tunnel and leaves by another, each with its own ident
   );
 });
 
+test('metrics carry all of Istio’s labels, in its order, with both ends of the request', async () => {
+  const session = await tunnelAs('spiffe://cluster.local/ns/default/sa/client');
+  await get(session, '/labels');
+  const line = await until('the count', async () =>
+    (await program.metrics()).split('\n').find((one) => /^istio_requests_total\{.*source_workload="caller"/.test(one)),
+  );
+  const labels = [...line.matchAll(/(\w+)="([^"]*)"/g)].map(([, name, value]) => [name, value]);
+  const hosts = { destination_service: 'app.default.svc.cluster.local', destination_service_name: 'app' };
+  assert.deepEqual(labels, [
+    ['reporter', 'waypoint'],
+    ['source_workload', 'caller'],
+    ['source_canonical_service', 'caller-0'],
+    ['source_canonical_revision', 'latest'],
+    ['source_workload_namespace', 'default'],
+    ['source_principal', 'spiffe://cluster.local/ns/default/sa/client'],
+    ['source_app', 'caller-0'],
+    ['source_version', 'unknown'],
+    ['source_cluster', 'Kubernetes'],
+    ['destination_workload', 'app'],
+    ['destination_workload_namespace', 'default'],
+    ['destination_principal', 'spiffe://cluster.local/ns/default/sa/app'],
+    ['destination_app', 'app-0'],
+    ['destination_version', 'unknown'],
+    ['destination_canonical_service', 'app-0'],
+    ['destination_canonical_revision', 'latest'],
+    ['destination_cluster', 'Kubernetes'],
+    ...Object.entries(hosts),
+    ['destination_service_namespace', 'default'],
+    ['request_protocol', 'http'],
+    ['response_code', '200'],
+    ['grpc_response_status', ''],
+    ['response_flags', '-'],
+    ['connection_security_policy', 'mutual_tls'],
+  ]);
+  const metrics = await program.metrics();
+  for (const name of ['istio_request_duration_milliseconds', 'istio_request_bytes', 'istio_response_bytes']) {
+    assert.match(metrics, new RegExp(`^${name}_count\\{reporter="waypoint",source_workload="caller"`, 'm'));
+  }
+});
+
 test('what is addressed to a pod itself goes to that pod and port, without routes, and policies of all hold', async () => {
   const session = await tunnelAs('spiffe://cluster.local/ns/default/sa/client');
   const [before, path] = [arrivals.length, '/to-the-pod'];

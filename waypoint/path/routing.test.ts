@@ -172,6 +172,15 @@ before(async () => {
             },
           ],
         },
+        {
+          name: 'default/no-faults',
+          action: 'ACTION_DENY',
+          rules: [
+            {
+              clauses: [{ matches: [{ http: { paths: { any: [{ kind: 'KIND_PREFIX', value: '/abort/secret' }] } } }] }],
+            },
+          ],
+        },
       ],
     },
   });
@@ -305,6 +314,14 @@ test('faults are injected', async () => {
   assert.equal((await ask('/delay')).status, 200);
   assert.ok(inMs(from) >= 145);
   assert.equal((await program.record('/delay'))['response_flags'], 'DI');
+});
+
+test('a policy is asked before a fault is injected, and both before a server is', async () => {
+  const before = seen.length;
+  assert.equal((await ask('/abort/open')).status, 555);
+  assert.equal((await ask('/abort/secret')).status, 403);
+  assert.equal((await program.record('/abort/secret'))['policy'], 'default/no-faults');
+  assert.equal(seen.length, before);
 });
 
 test('a mirror gets a copy with its content; the client hears nothing of it', async () => {
