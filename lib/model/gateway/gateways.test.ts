@@ -66,6 +66,14 @@ test('a waypoint is a ServiceAccount, a Deployment and a Service, all its own', 
   const labels = at(planned(live, 'Deployment'), 'spec.template.metadata.labels') as Record<string, string>;
   assert.equal(labels['istio.io/dataplane-mode'], 'none');
   assert.equal(labels['gateway.networking.k8s.io/gateway-name'], 'w');
+  const spec = at(planned(live, 'Deployment'), 'spec.template.spec') as Record<string, unknown>;
+  assert.equal(spec['serviceAccountName'], 'w');
+  const [container] = spec['containers'] as Record<string, Record<string, unknown>>[];
+  const httpGet = { path: '/healthz/ready', port: 15021 };
+  const { readinessProbe, startupProbe } = container!;
+  assert.deepEqual(readinessProbe, { httpGet, periodSeconds: 15, timeoutSeconds: 1, failureThreshold: 4 });
+  assert.deepEqual([startupProbe!['httpGet'], startupProbe!['periodSeconds']], [httpGet, 1]);
+  assert.equal(startupProbe!['failureThreshold'], 30);
   assert.deepEqual(at(planned(live, 'Service'), 'spec.ports'), [
     { name: 'status-port', port: 15021, protocol: 'TCP', appProtocol: 'tcp' },
     { name: 'mesh', port: 15008, protocol: 'TCP', appProtocol: 'hbone' },

@@ -78,6 +78,18 @@ test('of each component the port counts before the subset before the rule before
   assert.equal(upstreamOf(undefined, '', 80)?.pool, DEFAULT_POOL);
 });
 
+test('where no rule says anything: no limits, ten seconds to connect, the less loaded of two, nobody is ejected', () => {
+  const { loadBalancer, outlier, pool, retryBudget, tls } = upstreamOf(undefined, '', 80)!;
+  assert.equal(loadBalancer?.algorithm, 'least-request');
+  assert.deepEqual([outlier, tls, retryBudget], [undefined, undefined, undefined]);
+  const { maxConnections, maxPendingRequests, maxRequests, maxRetries } = pool!;
+  for (const limit of [maxConnections, maxPendingRequests, maxRequests, maxRetries]) assert.equal(limit, 2 ** 32 - 1);
+  assert.deepEqual(
+    [pool!.connectTimeoutMs, pool!.httpIdleTimeoutMs, pool!.tcpIdleTimeoutMs, pool!.maxRequestsPerConnection],
+    [10_000, 3_600_000, 3_600_000, 0],
+  );
+});
+
 test('later rules of one host add their subsets, the first one rules', () => {
   const first = rule({ trafficPolicy: { loadBalancer: { simple: 'RANDOM' } }, subsets: [{ name: 'a' }] });
   const second = rule(
