@@ -7,6 +7,7 @@ import type { AccessPolicy } from '#lib/mesh/http/access-policy.ts';
 import { authorizeRequest, customPolicies } from '#lib/mesh/http/authorize-request.ts';
 import type { Target } from '#lib/mesh/http/route-table.ts';
 import { routeTcp, routeTls } from '#lib/mesh/http/stream-route.ts';
+import { DEFAULT_POOL } from '#lib/mesh/http/traffic-policy.ts';
 import { NO_PROOF } from '#lib/mesh/proof.ts';
 import { ANY_HOST } from '#lib/mesh/upstream/balancer.ts';
 import { type Link, type LinkOwner, NOBODY } from '#lib/net/http/link.ts';
@@ -18,12 +19,16 @@ import { Inquiry, type InquiryOwner } from '../authoriser/inquiry.ts';
 import { type Subject, streamSubject } from '../authoriser/subject.ts';
 import type { Live } from '../listener/connections.ts';
 import type { Arrived } from '../listener/incoming.ts';
+import type { Cluster } from '../upstream/cluster.ts';
 import type { Member } from '../upstream/member.ts';
 import type { Runtime } from '../worker/runtime.ts';
 import { countSilent } from './policy-filter.ts';
 
 /** Endpoints tried for one stream, as long as none has been reached. */
 const ATTEMPTS = 3;
+const IDLE = 'idle';
+/** Ends that logs and metrics tell as they are. */
+const OWN_ENDS: ReadonlySet<string> = new Set(['', 'rbac_deny_close', 'DT']);
 
 export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live, InquiryOwner, Admitted {
   readonly #runtime: Runtime;
@@ -35,6 +40,12 @@ export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live, In
   /** Drawn once for the whole stream. */
   #chosen: Target | undefined;
   #member: Member | null = null;
+  /** Where it was counted among the connections. */
+  #cluster: Cluster | null = null;
+  /** Monotonic: when it was joined, and when octets last passed; how many had by then. */
+  #joinedAt = 0;
+  #movedAt = 0;
+  #moved = 0;
   #dialling: Dialling | null = null;
   #relay: Relay | null = null;
   #inquiry: Inquiry | null = null;
@@ -110,6 +121,7 @@ export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live, In
     cork.flushOf(link);
     this.#relay = new Relay(this.#link, link, this, this.#first?.length ?? 0);
     this.#first = null;
+    this.#joinedAt = this.#movedAt = this.#runtime.loop.now;
   }
 
   onNoLink(): void {
@@ -122,7 +134,7 @@ export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live, In
 
   onRelayEnd(error: string, received: number, sent: number): void {
     this.#relay = null;
-    this.#finish(error === '' ? '' : error === 'rbac_deny_close' ? error : 'UR', received, sent);
+    this.#finish(OWN_ENDS.has(error) ? error : error === IDLE ? '' : 'UR', received, sent);
   }
 
   // === LinkOwner, until it is joined ===
@@ -163,7 +175,18 @@ export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live, In
     else this.#end('DC');
   }
 
-  sweep(): void {}
+  /** Ends what has lasted, or stood still, for as long as it may. */
+  sweep(now: number): void {
+    const relay = this.#relay;
+    if (relay === null) return;
+    if (relay.moved !== this.#moved) {
+      this.#moved = relay.moved;
+      this.#movedAt = now;
+    }
+    const { maxConnectionDurationMs, tcpIdleTimeoutMs } = this.#cluster?.settings.pool ?? DEFAULT_POOL;
+    if (maxConnectionDurationMs > 0 && now - this.#joinedAt >= maxConnectionDurationMs) relay.kill('DT');
+    else if (tcpIdleTimeoutMs > 0 && now - this.#movedAt >= tcpIdleTimeoutMs) relay.kill(IDLE);
+  }
 
   // === inside ===
 
@@ -184,6 +207,12 @@ export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live, In
 
   #go(): void {
     this.#chosen = this.#target();
+    const cluster = this.#chosen === undefined ? null : this.#runtime.clusters.of(this.#chosen);
+    if (cluster?.breaker.take('connections') === false) {
+      this.#end('UO');
+      return;
+    }
+    this.#cluster = cluster;
     this.#dial();
   }
 
@@ -250,6 +279,7 @@ export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live, In
     if (this.#opened) telemetry.stream(origin, this.#member, 'closed', received, sent, flags);
     else telemetry.count('ambit_streams_refused_total', { reason: flags });
     this.#release();
+    this.#cluster?.breaker.give('connections');
     this.#runtime.liveInbound.delete(this);
     connections.delete(this);
     onEnd();

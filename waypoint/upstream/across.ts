@@ -34,7 +34,8 @@ export function reachAcross(runtime: Runtime, { service, servicePort, workload }
     address,
     tunnelled: true,
     principal: '',
-    connect: (timeoutMs, outcome) => connect(runtime, { workload, service, port: servicePort }, timeoutMs, outcome),
+    connect: ({ connectTimeoutMs }, outcome) =>
+      connect(runtime, { workload, service, port: servicePort }, connectTimeoutMs, outcome),
   };
 }
 

@@ -117,7 +117,7 @@ export class Member {
   #connect(wanted: DialOutcome, origin: Origin | undefined): Dialling {
     const outcome =
       this.#proxy === 0 ? wanted : headerFirst(this.#runtime.bench, proxyHeader(this.#proxy, origin), wanted);
-    return this.#reach.connect(this.#pool.connectTimeoutMs, outcome);
+    return this.#reach.connect(this.#pool, outcome);
   }
 
   sweep(now: number): void {
@@ -148,6 +148,7 @@ export class Member {
       maxConnections: pool.maxConnections,
       maxPending: pool.maxPendingRequests,
       maxRequestsPerConnection: pool.maxRequestsPerConnection,
+      maxAgeMs: pool.maxConnectionDurationMs,
       maxStreams: pool.maxConcurrentStreams,
       // Who the client is changes with each of its connections: such a one is kept no longer than it is likely to be used.
       idleMs: this.#proxy === 0 ? pool.httpIdleTimeoutMs : Math.min(pool.httpIdleTimeoutMs, TOLD_IDLE_MS),

@@ -2,7 +2,9 @@
 // The ways to an endpoint: a plain connection, a tunnel to its node, either to whatever address its host name has when a connection
 // is wanted; to another network through its gateway. What is spoken on the connection, TLS to the server among it, is the
 // member's business.
+import type { KeepAlive } from '#lib/linux/socket.ts';
 import { HBONE_PORT } from '#lib/mesh/gateway-address.ts';
+import type { ConnectionPool, Keepalive } from '#lib/mesh/http/traffic-policy.ts';
 import type { Ip } from '#lib/mesh/ip.ts';
 import type { Service } from '#lib/mesh/service.ts';
 import { identityOf, type Workload } from '#lib/mesh/workload.ts';
@@ -22,7 +24,7 @@ export interface Reach {
   readonly tunnelled: boolean;
   /** Who is expected there; '' where nobody proves anything, or any of several may. */
   readonly principal: string;
-  connect(timeoutMs: number, outcome: DialOutcome): Dialling;
+  connect(pool: ConnectionPool, outcome: DialOutcome): Dialling;
 }
 
 /** What is to be reached. */
@@ -48,16 +50,18 @@ export function reachAt(runtime: Runtime, { port, service, workload }: Place, ip
   if (workload.protocol !== 'hbone') {
     const { bench, dialOptions } = runtime;
     const endpoint = endpointOf(ip, port);
-    const connect = (timeoutMs: number, outcome: DialOutcome): Dialling =>
-      dialTcp(bench, endpoint, dialOptions, timeoutMs, outcome);
+    const connect = ({ connectTimeoutMs, keepalive }: ConnectionPool, outcome: DialOutcome): Dialling => {
+      const options = keepalive === undefined ? dialOptions : { ...dialOptions, keepAlive: secondsOf(keepalive) };
+      return dialTcp(bench, endpoint, options, connectTimeoutMs, outcome);
+    };
     return { key: address, address, tunnelled: false, principal: '', connect };
   }
   const endpoint = endpointOf(ip, HBONE_PORT);
   const principal = identityOf(workload).uri;
   const expected = [principal, ...(service?.subjectAltNames ?? [])];
   const far = { key: `${expected.join(' ')} ${endpoint}`, endpoint, expected };
-  const connect = (timeoutMs: number, outcome: DialOutcome): Dialling =>
-    runtime.tunnels.connect(far, address, timeoutMs, outcome);
+  const connect = ({ connectTimeoutMs }: ConnectionPool, outcome: DialOutcome): Dialling =>
+    runtime.tunnels.connect(far, address, connectTimeoutMs, outcome);
   return { key: `${far.key} ${address}`, address, tunnelled: true, principal, connect };
 }
 
@@ -66,8 +70,14 @@ function reachByName(runtime: Runtime, place: Place, hostname: string): Reach {
   const { port, workload } = place;
   const tunnelled = workload.protocol === 'hbone';
   const address = `${hostname}:${port}`;
-  const connect = (timeoutMs: number, outcome: DialOutcome): Dialling =>
-    dialNamed(runtime, hostname, (ip, inner) => reachAt(runtime, place, ip).connect(timeoutMs, inner), outcome);
+  const connect = (pool: ConnectionPool, outcome: DialOutcome): Dialling =>
+    dialNamed(runtime, hostname, (ip, inner) => reachAt(runtime, place, ip).connect(pool, inner), outcome);
   const principal = tunnelled ? identityOf(workload).uri : '';
   return { key: `name ${address} ${principal}`, address, tunnelled, principal, connect };
+}
+
+/** As the kernel wants it: whole seconds, at least one. */
+function secondsOf({ intervalMs, probes, timeMs }: Keepalive): KeepAlive {
+  const seconds = (ms: number): number => Math.max(1, Math.round(ms / 1000));
+  return { idleS: seconds(timeMs), intervalS: seconds(intervalMs), probes: Math.max(1, probes) };
 }

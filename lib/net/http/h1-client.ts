@@ -25,6 +25,8 @@ export class H1Client implements LinkOwner, Http1Handler, ClientStream {
   readonly localAddress: string;
   /** Requests begun on it. */
   requests = 0;
+  /** Monotonic ms. */
+  readonly bornAt: number;
   /** Monotonic ms since when it has been idle. */
   idleSince = 0;
   readonly #bench: HttpBench;
@@ -49,6 +51,7 @@ export class H1Client implements LinkOwner, Http1Handler, ClientStream {
     this.#link = link;
     this.#home = home;
     this.localAddress = localAddress;
+    this.bornAt = bench.loop.now;
     this.#receiver = new Http1Receiver(false, this);
     this.#head = MessageHead.ofHttp1(this.#receiver.head);
     link.owner = this;

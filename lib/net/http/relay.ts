@@ -31,6 +31,11 @@ export class Relay {
     client.resume();
   }
 
+  /** Octets that passed, either way. */
+  get moved(): number {
+    return this.#received + this.#sent;
+  }
+
   /** Ends it, visibly broken on both sides. */
   kill(error: string): void {
     if (this.#over) return;

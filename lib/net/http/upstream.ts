@@ -44,6 +44,8 @@ export interface UpstreamOptions {
   readonly maxPending: number;
   /** 0: no limit. */
   readonly maxRequestsPerConnection: number;
+  /** No request begins on a connection that is older, ms; 0: no limit. */
+  readonly maxAgeMs: number;
   /** Requests at once in one HTTP/2 connection; 0: what the peer allows. */
   readonly maxStreams: number;
   readonly idleMs: number;
@@ -98,6 +100,7 @@ export class Upstream implements H1Home {
   sweep(now: number): void {
     const { idleMs } = this.options;
     while (this.#idle.length > 0 && now - this.#idle[0]!.idleSince >= idleMs) this.#idle.shift()!.close();
+    for (const client of this.#idle.filter(({ bornAt }) => this.#isOld(bornAt))) client.close();
     for (const shared of [...this.#shared]) shared.sweep(now, idleMs);
   }
 
@@ -115,7 +118,7 @@ export class Upstream implements H1Home {
   onIdle(client: H1Client): void {
     const { maxRequestsPerConnection } = this.options;
     const worn = maxRequestsPerConnection > 0 && client.requests >= maxRequestsPerConnection;
-    if (this.#closed || worn) {
+    if (this.#closed || worn || this.#isOld(client.bornAt)) {
       client.close();
       return;
     }
@@ -165,10 +168,19 @@ export class Upstream implements H1Home {
 
   // === inside ===
 
+  #isOld(bornAt: number): boolean {
+    const { maxAgeMs } = this.options;
+    return maxAgeMs > 0 && this.#bench.loop.now - bornAt >= maxAgeMs;
+  }
+
   #serve(waiter: ClientWaiter): boolean {
     if (this.options.version === 'h1') {
       const client = this.#idle.pop();
       if (client === undefined) return false;
+      if (this.#isOld(client.bornAt)) {
+        client.close();
+        return this.#serve(waiter);
+      }
       waiter.onClient(client);
       return true;
     }
@@ -245,6 +257,7 @@ class SharedConnection implements SessionOwner, TimerTarget {
   readonly #bench: HttpBench;
   readonly #upstream: Upstream;
   readonly #localAddress: string;
+  readonly #bornAt: number;
   #requests = 0;
   #usable = false;
   #timer: TimerId;
@@ -253,6 +266,7 @@ class SharedConnection implements SessionOwner, TimerTarget {
     this.#bench = bench;
     this.#upstream = upstream;
     this.#localAddress = localAddress;
+    this.#bornAt = bench.loop.now;
     this.#timer = bench.loop.after(upstream.options.connectTimeoutMs, this);
     let transport: LinkTransport | undefined;
     this.session = new Session(bench, 'client', upstream.options.h2, this, (owner) => {
@@ -263,9 +277,10 @@ class SharedConnection implements SessionOwner, TimerTarget {
   }
 
   /** Requests that it takes now. */
-  room({ maxRequestsPerConnection, maxStreams }: UpstreamOptions): number {
+  room({ maxAgeMs, maxRequestsPerConnection, maxStreams }: UpstreamOptions): number {
     const { session } = this;
     if (session.state !== 'open' || !this.#usable) return 0;
+    if (maxAgeMs > 0 && this.#bench.loop.now - this.#bornAt >= maxAgeMs) return 0;
     let room = session.h2.availableStreams;
     if (maxStreams > 0) room = Math.min(room, maxStreams - session.h2.openStreams);
     if (maxRequestsPerConnection > 0) room = Math.min(room, maxRequestsPerConnection - this.#requests);
