@@ -11,7 +11,9 @@ const SWEEP_PAUSE_MS = 30;
 
 // $1 state folder, $2 control group or '', $3 shell text of the uplink or ''; the rest is the cluster's command.
 // Descriptors 3 and 4 belong to the cluster; `up` sees 3 close when everything is removed.
-export const KEEPER = `state=$1 group=$2 uplink=$3
+// Whoever started it, what it makes is for the users of its pods to read.
+export const KEEPER = `umask 022
+state=$1 group=$2 uplink=$3
 shift 3
 if [ -n "$uplink" ]; then
   setpriv --pdeathsig KILL /bin/sh -c "exec $uplink" 3>&- 4>&- &

@@ -2,6 +2,7 @@
 // Writes a volume's files so that a reader never sees half of an update: a fresh folder per version, and one symbolic
 // link `..data` that is switched over by rename, as programs that watch such volumes expect.
 import {
+  chmodSync,
   chownSync,
   lstatSync,
   mkdirSync,
@@ -39,6 +40,8 @@ export function publishFiles(dir: string, files: readonly VolumeFile[], group?: 
     const file = join(dir, version, path);
     mkdirSync(dirname(file), { recursive: true, mode: 0o755 });
     writeFileSync(file, data, { mode });
+    // Whatever the mask of this process takes away.
+    chmodSync(file, mode);
     if (group !== undefined) chownSync(file, 0, group);
   }
   mkdirSync(join(dir, version), { recursive: true, mode: 0o755 });
