@@ -56,6 +56,21 @@ test('a warning comes along and refuses nothing', () => {
   match((warnings ?? []).join(), /methods/);
 });
 
+test('a kind that nothing of ours obeys is admitted, and its author is told', () => {
+  const metadata = { name: 'x', namespace: 'shop' };
+  const told = (apiVersion: string, kind: string, spec: object): string => {
+    const { allowed, warnings } = review({ apiVersion, kind, metadata, spec });
+    equal(allowed, true, kind);
+    return (warnings ?? []).join();
+  };
+  const extension = { targetRefs: [{ kind: 'Service', group: '', name: 'web' }], phase: 'AUTHN' };
+  match(told('extensions.istio.io/v1alpha1', 'TrafficExtension', extension), /waypoints run no extensions/);
+  match(told('extensions.istio.io/v1alpha1', 'WasmPlugin', { url: 'oci://x' }), /waypoints run no extensions/);
+  match(told('networking.istio.io/v1alpha3', 'EnvoyFilter', {}), /no effect here.*Envoy/);
+  match(told('networking.istio.io/v1', 'Sidecar', {}), /there are no sidecars/);
+  match(told('networking.istio.io/v1', 'Gateway', { servers: [] }), /no gateway is run for it/);
+});
+
 test('deletions and writes of status are nobody’s business here', () => {
   equal(review(BAD, { operation: 'DELETE' }).allowed, true);
   equal(review(BAD, { subResource: 'status' }).allowed, true);

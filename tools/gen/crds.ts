@@ -38,6 +38,10 @@ const TYPE_FIELDS: Record<string, Schema> = {
 
 /** The schema of one version as the API server wants it: structural, with docs and defaults. */
 export function kindSchema(root: string, entry: KindEntry, version: string): Schema {
+  if (entry.open === true) {
+    const anything: Schema = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
+    return { type: 'object', properties: { ...TYPE_FIELDS, spec: anything, status: { ...anything } } };
+  }
   const { schema: path, types } = sourcesOf(root, entry, version);
   const described = describeSchema(recoverSchema(path), types, `I${entry.kind}`);
   const own = Object.fromEntries(Object.entries(described.properties ?? {}).filter(([name]) => !(name in TYPE_FIELDS)));

@@ -22,6 +22,8 @@ export interface KindEntry {
   readonly storage?: string;
   /** A served version for which the package has no types of its own, and the one whose types it shares. */
   readonly sameAs?: Readonly<Record<string, string>>;
+  /** The package does not have it: its spec may hold anything. */
+  readonly open?: boolean;
   readonly scope: 'Namespaced' | 'Cluster';
   readonly columns: readonly Column[];
 }
@@ -94,6 +96,7 @@ const ISTIO: readonly KindEntry[] = [
     storage: 'v1alpha1',
   },
   istio('extensions', 'WasmPlugin', 'wasmplugins', [], ['v1alpha1'], [AGE]),
+  { ...istio('extensions', 'TrafficExtension', 'trafficextensions', [], ['v1alpha1'], []), open: true },
 ];
 
 function gateway(

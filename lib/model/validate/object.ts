@@ -7,6 +7,7 @@ import { textOf } from '#lib/kit/text-of.ts';
 import type { KubeObject } from '../object/object.ts';
 import { checkAuthorizationPolicy } from './authorization-policy.ts';
 import { checkMetadata } from './metadata.ts';
+import { NO_EFFECT } from './no-effect.ts';
 import { checkPeerAuthentication } from './peer-authentication.ts';
 import { type ObjectProblem, ProblemList } from './problem.ts';
 import { checkProxyConfig } from './proxy-config.ts';
@@ -38,6 +39,7 @@ type Check<T extends KubeObject> = (object: T) => ObjectProblem[];
 
 /** Checks of what a kind means, by `group/kind`; each gets objects of its kind's shape only. */
 const MEANINGS: Readonly<Record<string, Check<never>>> = {
+  ...NO_EFFECT,
   'security.istio.io/AuthorizationPolicy': checkAuthorizationPolicy,
   'security.istio.io/PeerAuthentication': checkPeerAuthentication,
   'security.istio.io/RequestAuthentication': checkRequestAuthentication,
