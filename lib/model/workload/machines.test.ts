@@ -176,6 +176,20 @@ test('policies, waypoint and network gateway reach a machine as they reach a pod
   assert.equal(workload?.networkGateway?.hbonePort, 15009);
 });
 
+test('the author of a WorkloadEntry reads what became of the waypoint it asks for', () => {
+  const told = (...objects: KubeObject[]): unknown[] => {
+    const labels = { 'istio.io/use-waypoint': 'w' };
+    const { model } = testModel([workloadEntry('vm-1', { address: '192.0.2.1' }, 'shop', { labels }), ...objects]);
+    const conditions = model.reports.get('WorkloadEntry shop/vm-1')?.conditions ?? [];
+    return conditions.map(({ reason, status, type }) => `${type} ${status} ${reason}`);
+  };
+  const waypoint = (traffic: string): KubeObject =>
+    waypointGateway('w', { address: '10.96.9.9', labels: { 'istio.io/waypoint-for': traffic } });
+  assert.deepEqual(told(waypoint('workload')), ['istio.io/WaypointBound True WaypointAccepted']);
+  assert.deepEqual(told(waypoint('service')), ['istio.io/WaypointBound False UnsupportedTrafficType']);
+  assert.deepEqual(told(), ['istio.io/WaypointBound False WaypointIsNotReady']);
+});
+
 function endpoints(spec: NonNullable<ServiceEntry['spec']>, ...more: KubeObject[]): unknown[] {
   const { model } = testModel([
     serviceEntry('api', { ports: [{ number: 80, name: 'http', targetPort: 8080 }], ...spec }),
