@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// The playground's API server as a process of its own, on the loopback: what outside clients are tried against, and
-// what can be killed.
+// The playground's API server as a process of its own, on the loopback or elsewhere: what outside clients are tried
+// against, and what can be killed, stopped and started again with all it knew.
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually } from './eventually.ts';
 import { type Background, background, ROOT, run } from './run.ts';
+
+/** Where a process runs: its address there, and the words before its own. */
+export interface ProcessPlace {
+  readonly host: string;
+  readonly words: readonly string[];
+}
 
 /** Below those that systems give to whoever asks for any. */
 const PORTS = { first: 20_000, count: 10_000 };
@@ -32,8 +38,18 @@ export class ApiProcess {
   readonly dir = mkdtempSync(join(tmpdir(), `ambit-api-${process.pid}-`));
   /** Kept, so that clients find a restarted server again. */
   #port: number | undefined;
+  readonly #place: ProcessPlace;
   #server: Background | undefined;
   #controllers: Background | undefined;
+
+  constructor(place: ProcessPlace = { host: '127.0.0.1', words: [] }) {
+    this.#place = place;
+  }
+
+  /** Where clients find it, once it has started. */
+  get url(): string {
+    return `https://${this.#place.host}:${this.#port}`;
+  }
 
   get kubeconfig(): string {
     return join(this.dir, 'kubeconfig');
@@ -44,7 +60,9 @@ export class ApiProcess {
     rmSync(this.kubeconfig, { force: true });
     const main = join(ROOT, 'playground/api/main.ts');
     this.#port ??= await ownPort();
-    this.#server = program([main, '--data', this.dir, '--listen', `127.0.0.1:${this.#port}`]);
+    const { host, words } = this.#place;
+    const options = ['--data', this.dir, '--listen', `${host}:${this.#port}`, '--audit-log', this.auditLog];
+    this.#server = program([main, ...options], words);
     const { process: child } = this.#server;
     await eventually('the API server writes its kubeconfig', () => {
       if (child.exitCode !== null) throw new Error(`the API server ended:\n${this.#server?.output()}`);
@@ -59,6 +77,15 @@ export class ApiProcess {
     await eventually('the controllers run', () => started.output().includes('controllers run'));
   }
 
+  /** Who asked for which change, a JSON line each. */
+  get auditLog(): string {
+    return join(this.dir, 'audit.log');
+  }
+
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+    this.#server?.process.kill(signal);
+  }
+
   /** Ends the server as a power cut would end its process. */
   async kill(): Promise<void> {
     await this.#server?.stop('SIGKILL');
@@ -66,7 +93,7 @@ export class ApiProcess {
 
   async stop(): Promise<void> {
     await this.#controllers?.stop();
-    await this.#server?.stop();
+    await this.#server?.stop('SIGKILL');
     rmSync(this.dir, { recursive: true, force: true });
   }
 
@@ -79,5 +106,7 @@ export class ApiProcess {
   }
 }
 
-const program = (args: string[]): Background =>
-  background(process.execPath, ['--disable-warning=ExperimentalWarning', ...args]);
+function program(args: string[], before: readonly string[] = []): Background {
+  const [first, ...words] = [...before, process.execPath, '--disable-warning=ExperimentalWarning', ...args];
+  return background(first!, words);
+}

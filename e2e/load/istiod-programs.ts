@@ -78,7 +78,8 @@ export interface Istiod {
   cpuSeconds(): number;
   /** Resident set, MB (10^6 bytes). */
   residentMb(): number;
-  get(path: string): Promise<string>;
+  /** @param token for pages that are not for everybody */
+  get(path: string, token?: string): Promise<string>;
   signal(signal: 'SIGSTOP' | 'SIGCONT'): void;
   output(): string;
   stop(signal?: 'SIGKILL'): Promise<void>;
@@ -110,8 +111,9 @@ export async function startIstiod(
     if (found === undefined) throw new Error('it has not said that it is ready');
     return Number(found);
   };
-  const get = async (path: string): Promise<string> => {
-    const answer = await fetch(`http://${at(port('http'))}${path}`);
+  const get = async (path: string, token?: string): Promise<string> => {
+    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    const answer = await fetch(`http://${at(port('http'))}${path}`, { headers });
     if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
     return await answer.text();
   };

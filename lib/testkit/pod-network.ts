@@ -42,10 +42,13 @@ let made = 0;
 /** A bridge in a namespace of its own, and pods on it. Dispose of it whatever happened. */
 export class PodNetwork {
   readonly #id: string;
+  readonly #subnet: string;
   readonly #names: string[] = [];
   readonly #pods: TestPod[] = [];
 
-  constructor() {
+  /** @param subnet the first three numbers of its addresses; one of its own where the host joins in */
+  constructor(subnet = '10.91.0') {
+    this.#subnet = subnet;
     this.#id = `ambit-net-${process.pid}-${++made}`;
     this.#make('fabric');
     this.#ip('fabric', 'link add br0 type bridge', 'link set br0 up');
@@ -55,7 +58,7 @@ export class PodNetwork {
   pod(name: string, options: { readonly captured?: boolean } = {}): TestPod {
     const number = this.#names.length;
     const ns = this.#make(name);
-    const ip = `10.91.0.${number + 1}`;
+    const ip = `${this.#subnet}.${number + 1}`;
     const ip6 = `fd91::${number + 1}`;
     const fabric = `${this.#id}-fabric`;
     this.#ip(name, `link add eth0 type veth peer name p${number} netns ${fabric}`);
@@ -67,7 +70,7 @@ export class PodNetwork {
       `addr add ${ip6}/64 dev eth0 nodad`,
       'link set eth0 up',
     );
-    this.#ip(name, 'route add default via 10.91.0.254 dev eth0', '-6 route add default via fd91::fe dev eth0');
+    this.#ip(name, `route add default via ${this.#subnet}.254 dev eth0`, '-6 route add default via fd91::fe dev eth0');
     if (options.captured !== false) {
       this.#ip(name, 'rule add fwmark 0x111/0xfff pref 32764 lookup 100', 'route add local default dev lo table 100');
       this.#ip(
@@ -80,6 +83,17 @@ export class PodNetwork {
     const pod = { name, netns: NetnsHandle.open(`/run/netns/${ns}`), ip, ip6 };
     this.#pods.push(pod);
     return pod;
+  }
+
+  /** Puts this process's own namespace on the bridge, and gives its address there. */
+  joinHost(): string {
+    const [device, ip] = [`ambit-${process.pid}`, `${this.#subnet}.253`];
+    const onHost = (words: string): Buffer => execFileSync('ip', words.split(' '));
+    onHost(`link add ${device} type veth peer name host netns ${this.#id}-fabric`);
+    this.#ip('fabric', 'link set host master br0', 'link set host up');
+    onHost(`addr add ${ip}/24 dev ${device}`);
+    onHost(`link set ${device} up`);
+    return ip;
   }
 
   /** Name for `ip netns exec`. */
