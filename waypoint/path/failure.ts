@@ -42,6 +42,14 @@ export const NO_MEMBER: Refusal = {
   details: 'no_healthy_upstream',
 };
 
+/** A service of whatever hosts are under its wildcard, and this one is not. */
+export const STRANGE_HOST: Refusal = {
+  kind: 'refuse',
+  reply: { status: 404, body: '' },
+  flags: 'NR',
+  details: 'route_not_found',
+};
+
 /** A rewrite must not make two lines of one, whoever wrote it. */
 export const BAD_REWRITE: Refusal = {
   kind: 'refuse',

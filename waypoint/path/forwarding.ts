@@ -4,6 +4,7 @@
 //   waiting for a connection ⇄ sent ──▶ answered ──▶ over
 //            └── back-off ◀──┘
 import type { Arena } from '#lib/linux/arena.ts';
+import { hostOf } from '#lib/mesh/http/request.ts';
 import type { Retry } from '#lib/mesh/http/route-table.ts';
 import type { ForwardVerdict } from '#lib/mesh/http/route-verdict.ts';
 import { affinityOf } from '#lib/mesh/upstream/affinity.ts';
@@ -18,7 +19,17 @@ import type { Cluster } from '../upstream/cluster.ts';
 import type { Member } from '../upstream/member.ts';
 import { BodyStore } from './body-store.ts';
 import type { Exchange } from './exchange.ts';
-import { BAD_REWRITE, flagOfCut, NO_MEMBER, noAnswer, noCluster, OVERFLOW, outcomeOf, timeout } from './failure.ts';
+import {
+  BAD_REWRITE,
+  flagOfCut,
+  NO_MEMBER,
+  noAnswer,
+  noCluster,
+  OVERFLOW,
+  outcomeOf,
+  STRANGE_HOST,
+  timeout,
+} from './failure.ts';
 import type { Refusal } from './filter.ts';
 import { readGrpcStatus } from './grpc-messages.ts';
 import { Mirroring } from './mirror.ts';
@@ -95,6 +106,12 @@ export class Forwarding implements ClientUser, ClientWaiter, TriedRequest {
   }
 
   #choose(cluster: Cluster, verdict: ForwardVerdict, again: boolean): void {
+    if (cluster.dynamic) {
+      const named = cluster.pickHost(hostOf(verdict.authority));
+      if (named === undefined) this.#refuse(STRANGE_HOST);
+      else this.#toMember(named);
+      return;
+    }
     const token = verdict.session?.token ?? '';
     const plain = !again && this.#hash === undefined && token === '';
     const remote = again && this.#retry?.remoteLocalities === true;

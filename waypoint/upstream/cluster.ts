@@ -22,6 +22,7 @@ import type { Runtime } from '../worker/runtime.ts';
 import { ownFamily } from './dial-named.ts';
 import { Member } from './member.ts';
 import { NamedEndpoints } from './named-endpoints.ts';
+import { NamedHosts } from './named-hosts.ts';
 import type { TlsOrigination } from './origination.ts';
 import { reachOf } from './reach.ts';
 
@@ -45,6 +46,7 @@ export class Cluster {
   #policy: TrafficPolicy | undefined;
   #tls: TlsOrigination | null = null;
   readonly #named: NamedEndpoints;
+  #hosts: NamedHosts | null = null;
 
   constructor(runtime: Runtime, target: Target) {
     this.#runtime = runtime;
@@ -69,6 +71,7 @@ export class Cluster {
     if (service === undefined || settings === undefined) {
       this.#replace(new Map());
       this.#named.close();
+      this.#hosts?.close();
       this.#balancer = null;
       this.#service = undefined;
       return;
@@ -84,6 +87,20 @@ export class Cluster {
     const protocol = portOf(service, port)?.appProtocol;
     this.speaksH2 = protocol === 'http2' || protocol === 'grpc';
     this.#rebalance(service, endpoints, policy);
+  }
+
+  /** Its endpoints are whatever hosts are asked for. */
+  get dynamic(): boolean {
+    return this.#endpoints?.length === 0 && this.#service?.hostname.startsWith('*.') === true;
+  }
+
+  /** Of a dynamic one, the endpoint that `host` is; undefined: it is none of its hosts. */
+  pickHost(host: string): Member | undefined {
+    const service = this.#service!;
+    const { port } = this.target;
+    this.#hosts ??= new NamedHosts(this.#runtime);
+    const target = portOf(service, port)?.targetPort ?? 0;
+    return this.#hosts.of(service, target === 0 ? port : target, port, host, (member) => this.#equip(member));
   }
 
   /** One endpoint; undefined: there is none that may be chosen. */
@@ -106,6 +123,7 @@ export class Cluster {
 
   sweep(now: number): void {
     this.#named.refresh();
+    this.#hosts?.sweep(now);
     for (const member of this.#members.values()) member.sweep(now);
   }
 
@@ -122,6 +140,7 @@ export class Cluster {
 
   #rebalance(service: Service, all: readonly Endpoint[], policy: TrafficPolicy | undefined): void {
     const endpoints = this.#named.expand(service, all);
+    this.#hosts?.close();
     const { l7, loop, self } = this.#runtime;
     const { port, subset } = this.target;
     const sources = {
@@ -138,9 +157,7 @@ export class Cluster {
     for (const host of this.#balancer.hosts) {
       const member = this.#memberOf(host, service);
       if (member === undefined) continue;
-      member.pool = this.settings.pool ?? DEFAULT_POOL;
-      member.tls = this.#tls;
-      member.proxyProtocol = this.settings.proxyProtocol;
+      this.#equip(member);
       next.set(host, member);
     }
     this.#replace(next);
@@ -153,6 +170,12 @@ export class Cluster {
     const reach = reachOf(this.#runtime, { workload, port: host.port, service, servicePort: this.target.port });
     if (reach === undefined) return undefined;
     return known?.isReachedBy(reach) === true ? known : new Member(this.#runtime, workload, reach, host);
+  }
+
+  #equip(member: Member): void {
+    member.pool = this.settings.pool ?? DEFAULT_POOL;
+    member.tls = this.#tls;
+    member.proxyProtocol = this.settings.proxyProtocol;
   }
 
   #replace(next: Map<Host, Member>): void {

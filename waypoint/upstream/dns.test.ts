@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Services outside the mesh whose endpoints have host names: requests and streams to wherever the names lead.
 import assert from 'node:assert/strict';
-import { createServer, type Server } from 'node:http';
+import { createServer, request, type Server } from 'node:http';
 import { after, before, test } from 'node:test';
 import { DnsUpstream } from '#lib/testkit/dns-upstream.ts';
 import { listenAlike } from '#lib/testkit/listen.ts';
@@ -42,12 +42,24 @@ before(async () => {
   leads('half', [NOBODY, `${NET}.3`]);
   program = await WaypointProgram.start(
     {
-      services: NAMES.map((name) => ({ name, ports: [] })),
-      routes: NAMES.map((name) => ({
-        match: { path: { kind: 'KIND_SEGMENTS', value: `/${name}` } },
-        rule: { backends: [backendOf(name)] },
-      })),
+      services: [],
+      routes: [
+        ...NAMES.map((name) => ({
+          match: { path: { kind: 'KIND_SEGMENTS', value: `/${name}` } },
+          rule: { backends: [backendOf(name)] },
+        })),
+        { rule: { backends: [backendOf('wild', 1, { service: 'default/*.wild.example' })] } },
+      ],
       more: {
+        services: [
+          ...NAMES.map((name) => ({
+            name,
+            namespace: 'default',
+            hostname: `${name}.default.svc.cluster.local`,
+            ports: { 80: 0 },
+          })),
+          { name: 'wild', namespace: 'default', hostname: '*.wild.example', ports: { 80: port } },
+        ],
         workloads: NAMES.map((name) => ({
           uid: name,
           name,
@@ -94,6 +106,29 @@ test('all addresses of a name take their part', async () => {
 
 test('of several addresses one that refuses is passed over', async () => {
   for (let i = 0; i < 10; i++) assert.equal(await get('/half'), `200 ${NET}.3`);
+});
+
+test('whatever host is under a wildcard is served where its name leads, any other is not', async () => {
+  const ask = (host: string): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const asked = request(program.url(`/of/${host}`), { headers: { host } }, (answer) => {
+        let content = `${answer.statusCode} `;
+        answer.setEncoding('utf8').on('data', (part: string) => {
+          content += part;
+        });
+        answer.on('end', () => resolve(content));
+      });
+      asked.on('error', reject).end();
+    });
+  leads('a.wild', [`${NET}.1`]);
+  leads('b.c.wild', [`${NET}.2`]);
+  assert.equal(await ask('a.wild.example'), `200 ${NET}.1`);
+  assert.equal(await ask('B.c.wild.example:8080'), `200 ${NET}.2`);
+  assert.match(await ask('no.wild.example'), /^503 .*host name no\.wild\.example has no address/);
+  for (const other of ['wild.example', 'one.example', 'awild.example', '127.0.0.1']) {
+    assert.equal(await ask(other), '404 ', other);
+  }
+  assert.equal((await program.record('/of/one.example'))['response_flags'], 'NR');
 });
 
 test('a name that does not exist, and resolvers that cannot tell, are told in answer and log', async () => {
