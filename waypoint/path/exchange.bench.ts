@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Processor time of one request through the waypoint without the kernel: real connections, exchange, routes and counters
-// between two links that only take bytes. node --max-semi-space-size=16 waypoint/path/exchange.bench.ts [SECONDS]
+// between two links that only take bytes. [ROUTES=N] node --max-semi-space-size=16 waypoint/path/exchange.bench.ts [SECONDS]
 import { randomFillSync } from 'node:crypto';
 import { Arena } from '#lib/linux/arena.ts';
 import { Loop } from '#lib/loop/loop.ts';
@@ -43,6 +43,8 @@ class FakeLink extends Link {
 }
 
 const seconds = Number(process.argv[2] ?? 2);
+/** The one that is asked for is the last. */
+const routes = Array.from({ length: Number(process.env['ROUTES'] ?? 1) }, (_, i) => i).reverse();
 const REQUEST = 'GET /service-0/items HTTP/1.1\r\nHost: 127.0.0.1:21002\r\n\r\n';
 const BROWSER =
   'GET /service-0/items?page=2 HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0 Safari/537.36\r\nAccept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8\r\nAccept-Language: en-US,en;q=0.5\r\nAccept-Encoding: gzip, deflate, br\r\nCookie: session=0123456789abcdef; theme=dark\r\nX-Request-Id: 4bf92f35-77b3-4da6-a3ce-929d0e0e4736\r\n\r\n';
@@ -62,16 +64,17 @@ const table = compileTable(
       {
         clientNamespace: '',
         exclusiveHosts: false,
-        rules: [{ ...BLANK_RULE, backends: [backendTo({ service: 'default/app.x', port: 80, subset: '' })] }],
+        rules: routes.map(() => ({
+          ...BLANK_RULE,
+          backends: [backendTo({ service: 'default/app.x', port: 80, subset: '' })],
+        })),
         hosts: [
           {
             hosts: ['*'],
-            entries: [
-              {
-                rule: 0,
-                match: { ...ANY_REQUEST, path: { kind: 'segments', value: '/service-0', ignoreCase: false } },
-              },
-            ],
+            entries: routes.map((i, rule) => ({
+              rule,
+              match: { ...ANY_REQUEST, path: { kind: 'segments', value: `/service-${i}`, ignoreCase: false } },
+            })),
           },
         ],
       },
