@@ -8,6 +8,7 @@ import { Registration } from './entry/registration.ts';
 import { admitStream } from './serve/admission.ts';
 import { Authenticator } from './serve/authenticate.ts';
 import { CachedKeys } from './serve/cached-keys.ts';
+import { ForwardedCertificates } from './serve/forwarded.ts';
 import { OwnIssuer } from './serve/issuer-rule.ts';
 import type { Sources } from './sources.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -45,6 +46,10 @@ export class Callers {
       trustDomainAliases: () => settings().trustDomainAliases,
       ownIssuer: config.issuerRule && new OwnIssuer(config.issuerRule, { clock, trustDomain }),
       cachedKeys: this.#keys,
+      forwarded:
+        config.trustedGateways.length === 0
+          ? undefined
+          : new ForwardedCertificates(config.trustedGateways, () => [trustDomain(), ...settings().trustDomainAliases]),
     });
     this.machines = config.registerMachines
       ? new Registration({

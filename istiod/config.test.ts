@@ -27,6 +27,7 @@ test('every wrong setting is reported together, by name', () => {
     PILOT_DEBOUNCE_AFTER: '5',
     CA_TRUSTED_NODE_ACCOUNTS: 'ztunnel',
     XDS_AUTH: 'maybe',
+    TRUSTED_GATEWAY_CIDR: '10.0.0.0/99',
     DEFAULT_WORKLOAD_CERT_TTL: '9999h',
   };
   throws(

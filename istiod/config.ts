@@ -9,6 +9,7 @@ import { LEVELS, type Level } from '#lib/kit/log.ts';
 import { VERSION } from '#lib/kit/version.ts';
 import { DEFAULT_TRUST_DOMAIN } from '#lib/mesh/identity.ts';
 import type { ServingFiles } from './ca/serving-files.ts';
+import { isRange } from './serve/forwarded.ts';
 import { type IssuerRule, readIssuerRule } from './serve/issuer-rule.ts';
 
 /** Cluster id of a mesh of one cluster. */
@@ -79,6 +80,8 @@ export interface IstiodConfig {
   readonly tokenAudiences: readonly string[];
   /** An issuer of one's own, whose tokens prove accounts; undefined for none. */
   readonly issuerRule: IssuerRule | undefined;
+  /** Addresses of gateways that may say by a header whose certificate they have verified. */
+  readonly trustedGateways: readonly string[];
   /** Whether callers of the TLS port must show a token. */
   readonly authenticate: boolean;
   /** Whether callers of the plaintext port must show a token, too. */
@@ -281,6 +284,7 @@ export function readConfig(
     trustedNodeAccounts: new Set(env.list('CA_TRUSTED_NODE_ACCOUNTS', [`${namespace}/ztunnel`])),
     tokenAudiences: env.list('TOKEN_AUDIENCES', ['istio-ca']),
     issuerRule: issuerRule(),
+    trustedGateways: env.list('TRUSTED_GATEWAY_CIDR'),
     authenticate: env.boolean('XDS_AUTH', true),
     authenticatePlaintext: env.boolean('XDS_AUTH_PLAINTEXT', false),
     checkNodeIdentity: env.boolean('PILOT_ENABLE_XDS_IDENTITY_CHECK', true),
@@ -330,6 +334,13 @@ export function readConfig(
         'write <namespace>/<service account>',
       );
     }
+  }
+  for (const range of config.trustedGateways.filter((text) => !isRange(text))) {
+    env.problem(
+      'TRUSTED_GATEWAY_CIDR',
+      `${JSON.stringify(range)} is no address or range`,
+      'write for example 10.0.0.0/8',
+    );
   }
   if (env.string('EXTERNAL_CA', '') !== '' && config.externalSigner === '') {
     env.problem('EXTERNAL_CA', 'names no signer', 'set EXTERNAL_CA=ISTIOD_RA_KUBERNETES_API and K8S_SIGNER=<signer>');

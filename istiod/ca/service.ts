@@ -70,7 +70,7 @@ export class CertificateService {
         done: sendUnaryData<Partial<IstioCertificateResponse>>,
       ) => {
         const certificate = call.getAuthContext().sslPeerCertificate?.raw;
-        this.#answer(call.request, credentialsOf(call.metadata, certificate), call.getPeer()).then(
+        this.#answer(call.request, credentialsOf(call.metadata, certificate, call.getPeer()), call.getPeer()).then(
           (certChain) => done(null, { certChain }),
           (error: unknown) =>
             done({

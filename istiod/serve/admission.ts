@@ -27,7 +27,7 @@ export async function admitStream(call: StreamCaller, options: AdmissionOptions)
     return { ok: false, code: Code.INVALID_ARGUMENT, reason };
   }
   if (!(call.port === 'tls' ? options.authenticate : options.authenticatePlaintext)) return { ok: true, identity: '' };
-  const result = await options.authenticator.authenticate(credentialsOf(call.metadata, call.certificate));
+  const result = await options.authenticator.authenticate(credentialsOf(call.metadata, call.certificate, call.remote));
   switch (result.kind) {
     case 'unavailable':
       return { ok: false, code: Code.UNAVAILABLE, reason: result.reason };

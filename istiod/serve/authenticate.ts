@@ -14,6 +14,7 @@ import { Identity } from '#lib/mesh/identity.ts';
 import type { CachedKeys } from './cached-keys.ts';
 import type { Authentication, Credentials } from './caller.ts';
 import { judgeCertificate } from './client-certificate.ts';
+import type { ForwardedCertificates } from './forwarded.ts';
 import type { OwnIssuer } from './issuer-rule.ts';
 
 const BEARER = 'Bearer ';
@@ -49,6 +50,8 @@ export interface AuthenticatorOptions {
   readonly ownIssuer?: OwnIssuer | undefined;
   /** Judges tokens while the API server is away. */
   readonly cachedKeys?: CachedKeys;
+  /** Judges what gateways say of their clients; without it nobody is believed. */
+  readonly forwarded?: ForwardedCertificates | undefined;
 }
 
 export class Authenticator {
@@ -61,8 +64,17 @@ export class Authenticator {
     this.#options = options;
   }
 
-  /** Checks the certificate, then the token; the first that proves something counts. */
-  async authenticate({ authorization: header, certificate, cluster }: Credentials): Promise<Authentication> {
+  /** Checks the certificate, then the token, then what a gateway says; the first that proves something counts. */
+  async authenticate(shown: Credentials): Promise<Authentication> {
+    const own = await this.#judgeOwn(shown);
+    const claimed =
+      shown.forwarded && own.kind === 'unknown' ? this.#options.forwarded?.judge(shown.forwarded) : undefined;
+    if (own.kind !== 'unknown' || claimed === undefined) return own;
+    return claimed.kind === 'unknown' ? { ...claimed, reason: `${own.reason}; ${claimed.reason}` } : claimed;
+  }
+
+  /** By what the caller itself shows. */
+  async #judgeOwn({ authorization: header, certificate, cluster }: Credentials): Promise<Authentication> {
     const { clock, clusterId, trustDomain, trustDomainAliases } = this.#options;
     const reasons: string[] = [];
     if (certificate !== undefined) {

@@ -2,6 +2,7 @@
 // Who calls, once it is proven, and what may become of proving it.
 
 import type { Identity } from '#lib/mesh/identity.ts';
+import type { Forwarded } from './forwarded.ts';
 
 /** A caller that has proven a service account. */
 export interface Caller {
@@ -25,4 +26,6 @@ export interface Credentials {
   readonly cluster: string;
   /** The client's certificate, DER, verified by TLS; undefined without a valid one. */
   readonly certificate: Uint8Array | undefined;
+  /** What a gateway before us says of the client. */
+  readonly forwarded?: Forwarded;
 }

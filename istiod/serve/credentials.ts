@@ -4,6 +4,7 @@
 import { type Metadata, ServerCredentials } from '@grpc/grpc-js';
 import type { ServingCertificate } from '../ca/serving-certificate.ts';
 import type { Credentials } from './caller.ts';
+import { FORWARDED_CERTIFICATE } from './forwarded.ts';
 
 /** A client may show a certificate of the mesh; whether it is valid decides what it counts for, not whether it gets in. */
 const CLIENT_CERTIFICATES = { requestCert: true, rejectUnauthorized: false } as const;
@@ -27,8 +28,13 @@ function contextOf({ chainPem, keyPem }: ServingCertificate, clientRootsPem: str
   return { cert: chainPem, key: keyPem, ca: clientRootsPem, minVersion: 'TLSv1.2' as const };
 }
 
-/** What a gRPC call shows. @param certificate the client's, verified by TLS */
-export function credentialsOf(metadata: Metadata, certificate: Uint8Array | undefined): Credentials {
+/**
+ * What a gRPC call shows.
+ * @param certificate the client's, verified by TLS
+ * @param remote `address:port` of whom it came from
+ */
+export function credentialsOf(metadata: Metadata, certificate: Uint8Array | undefined, remote: string): Credentials {
   const text = (key: string): string => metadata.get(key)[0]?.toString() ?? '';
-  return { authorization: text('authorization'), cluster: text('clusterid'), certificate };
+  const forwarded = { header: text(FORWARDED_CERTIFICATE), remote };
+  return { authorization: text('authorization'), cluster: text('clusterid'), certificate, forwarded };
 }
