@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // The series of connections between the same two parties, found without spelling out their labels: the parties' facts are one value each
 // for as long as their records stand, so comparing references is enough. What is not found here is looked up by its labels.
+import { AgingMap } from '#lib/kit/aging-map.ts';
 import type { Party } from '#lib/proxy/telemetry/party.ts';
 import type { ConnectionRecord } from '../telemetry/connection.ts';
 import type { Series } from './series.ts';
 
-/** Pairs of parties remembered, and series of one pair (services, identities, directions). */
+/** Sources remembered in a generation, destinations of one, and series of one pair (services, identities, directions). */
 const MAX_SOURCES = 1024;
-const MAX_PAIRS = 1024;
+const MAX_PAIRS = 512;
 const MAX_OF_PAIR = 16;
 
 type End = Party | undefined;
 
 export class SeriesMemory {
-  readonly #known = new Map<End, Map<End, Series[]>>();
+  readonly #known = new AgingMap<End, AgingMap<End, Series[]>>({ most: MAX_SOURCES });
 
   /** The series of a record like this one, if it was put here. */
   find(record: ConnectionRecord): Series | undefined {
@@ -28,8 +29,7 @@ export class SeriesMemory {
     const record = series.sample;
     let ofSource = this.#known.get(record.source);
     if (ofSource === undefined) {
-      if (this.#known.size >= MAX_SOURCES) this.#known.clear();
-      ofSource = new Map();
+      ofSource = new AgingMap({ most: MAX_PAIRS });
       this.#known.set(record.source, ofSource);
     }
     const list = ofSource.get(record.destination);
@@ -37,7 +37,6 @@ export class SeriesMemory {
       list.push(series);
       return;
     }
-    if (ofSource.size >= MAX_PAIRS) ofSource.clear();
     ofSource.set(record.destination, [series]);
   }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Values decoded from the shared store, kept as long as the store says that their record is the same; while the store has not
-// changed at all, an answer costs one map look-up.
+// changed at all, an answer costs one map look-up. What is not asked for any more is forgotten: records of pods that are gone.
+import { AgingMap } from '#lib/kit/aging-map.ts';
 import { FOUND, MISSING, type StoreReader } from '#lib/loop/shared/store-reader.ts';
 
 interface Cached<T> {
@@ -11,12 +12,13 @@ interface Cached<T> {
   seenAt: number;
 }
 
-/** Kept values; beyond this the whole cache is dropped, which costs a moment of decoding and no bookkeeping. */
-const MAX_CACHED = 50_000;
+/** Kept values of a generation. */
+const MAX_CACHED = 25_000;
+
 export class RecordCache<T> {
   readonly #store: StoreReader;
   readonly #decode: (text: string) => T;
-  readonly #entries = new Map<string, Cached<T>>();
+  readonly #entries = new AgingMap<string, Cached<T>>({ most: MAX_CACHED });
   readonly #key = Buffer.alloc(1100);
 
   constructor(store: StoreReader, decode: (text: string) => T) {
@@ -28,7 +30,6 @@ export class RecordCache<T> {
     const version = this.#store.version;
     let entry = this.#entries.get(key);
     if (entry === undefined) {
-      if (this.#entries.size >= MAX_CACHED) this.#entries.clear();
       entry = { value: undefined, recordVersion: 0, seenAt: -1 };
       this.#entries.set(key, entry);
     } else if (entry.seenAt === version) return entry.value;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The mesh as a data-plane process sees it: a MeshView over the shared store. Decoded values are kept as long as the store says
 // that their record is the same; while the store has not changed at all, an answer costs one map look-up.
+import { AgingMap } from '#lib/kit/aging-map.ts';
 import type { StoreReader } from '#lib/loop/shared/store-reader.ts';
 import type { Ip } from '#lib/mesh/ip.ts';
 import type { Policy } from '#lib/mesh/policy.ts';
@@ -24,7 +25,7 @@ import {
 import { decodePolicy, decodeService, decodeWorkload } from './record.ts';
 import { RecordCache } from './record-cache.ts';
 
-/** Addresses remembered by the value that stands for them; beyond it all are forgotten. */
+/** Addresses remembered by the value that stands for them, of a generation. */
 const MAX_ADDRESSES = 1024;
 
 /** What was found at an address while the store was at that version. */
@@ -51,7 +52,7 @@ export class SharedMesh implements MeshView {
   /** By index; each is asked for by every connection, so it is put together once for each version of the store. */
   readonly #policyLists = new Map<string, { readonly policies: readonly Policy[]; readonly seenAt: number }>();
   /** The mesh's own and a worker's addresses are one value each (IpMemory), so most connections find theirs here without making a key. */
-  readonly #addresses = new Map<Ip, AtAddress>();
+  readonly #addresses = new AgingMap<Ip, AtAddress>({ most: MAX_ADDRESSES });
   readonly #store: StoreReader;
   /** Whose endpoints the endpoint cache is decoding. */
   #decodingFor: ServiceKey = '';
@@ -150,7 +151,6 @@ export class SharedMesh implements MeshView {
       clientNamespace,
       service: clientNamespace === undefined ? undefined : this.#serviceAt(network, ip, clientNamespace),
     };
-    if (this.#addresses.size >= MAX_ADDRESSES) this.#addresses.clear();
     this.#addresses.set(ip, found);
     return found;
   }

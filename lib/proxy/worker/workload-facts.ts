@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is said of a workload again and again, worked out once for as long as its record stands: identity, baggage, party for
 // metrics and logs.
+import { AgingMap } from '#lib/kit/aging-map.ts';
 import { type Identity, parseIdentity } from '#lib/mesh/identity.ts';
 import { identityOf, type Workload, type WorkloadUid } from '#lib/mesh/workload.ts';
 import { EMPTY_BAGGAGE, formatBaggage, parseBaggage } from '#lib/wire/baggage.ts';
@@ -16,17 +17,16 @@ export interface WorkloadFacts {
   readonly party: Party;
 }
 
-/** Beyond this the whole memory is dropped. */
-const MAX_REMEMBERED = 20_000;
+/** Of a generation. */
+const MAX_REMEMBERED = 10_000;
 
 export class WorkloadMemory {
-  readonly #known = new Map<WorkloadUid, WorkloadFacts>();
-  readonly #identities = new Map<string, Identity>();
+  readonly #known = new AgingMap<WorkloadUid, WorkloadFacts>({ most: MAX_REMEMBERED });
+  readonly #identities = new AgingMap<string, Identity>({ most: MAX_REMEMBERED });
 
   of(workload: Workload): WorkloadFacts {
     const known = this.#known.get(workload.uid);
     if (known !== undefined && known.workload === workload) return known;
-    if (this.#known.size >= MAX_REMEMBERED) this.#known.clear();
     const identity = identityOf(workload);
     const facts: WorkloadFacts = {
       workload,
@@ -45,7 +45,6 @@ export class WorkloadMemory {
     if (known !== undefined) return known;
     const identity = parseIdentity(uri);
     if (identity === undefined) return undefined;
-    if (this.#identities.size >= MAX_REMEMBERED) this.#identities.clear();
     this.#identities.set(uri, identity);
     return identity;
   }
