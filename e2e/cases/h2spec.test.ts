@@ -55,8 +55,8 @@ test('h2spec --strict passes against the waypoint', { timeout: 400_000 }, async 
 
 async function passes(port: number): Promise<void> {
   const program = await h2spec();
-  const options = ['--strict', '-h', '127.0.0.1', '-p', String(port), '-o', '5'];
-  const { stdout } = await run(program, options, { timeout: 120_000, maxBuffer: 16 << 20 }).catch(
+  const options = ['--strict', '-h', '127.0.0.1', '-p', String(port), '-o', '20'];
+  const { stdout } = await run(program, options, { timeout: 300_000, maxBuffer: 16 << 20 }).catch(
     (error: Error & { stdout?: string }) => ({ stdout: `${error.stdout ?? ''}\n${error.message}` }),
   );
   const summary = /(\d+) tests, (\d+) passed, (\d+) skipped, (\d+) failed/.exec(stdout);
