@@ -24,6 +24,10 @@ const LOOK_MS = 100;
 const REST_MS = 250;
 /** A process that does not become ready in this time is replaced. */
 const START_MS = 15_000;
+/** Not before it got this much time on a core: another would get no more of it on a machine that busy, and begin anew. */
+const START_CPU_MS = 3000;
+/** Nothing excuses that. */
+const START_STARVED_MS = 90_000;
 /** A process that lived this long is replaced at once; shorter lives wait longer each time. */
 const HEALTHY_MS = 5000;
 const FIRST_PAUSE_MS = 100;
@@ -281,9 +285,16 @@ export class Workers {
       events += worker.vitals.ready ? worker.vitals.events : Number.NaN;
       worker.log.drain((kind, line) => this.#options.handler.onLine(worker, kind, line));
       if (worker.vitals.ready) this.#judge(worker, now);
-      else if (now - worker.startedAt > START_MS) this.#kill(worker, 'did not become ready');
+      else this.#judgeStart(worker, now - worker.startedAt);
     }
     return events;
+  }
+
+  #judgeStart(worker: WorkerProcess, ageMs: number): void {
+    if (ageMs < START_MS) return;
+    const cpuMs = worker.pid === undefined ? 0 : (lookAtProcess(worker.pid)?.cpuMs ?? 0);
+    if (cpuMs < START_CPU_MS && ageMs < START_STARVED_MS) return;
+    this.#kill(worker, 'did not become ready');
   }
 
   #judge(worker: WorkerProcess, now: number): void {
