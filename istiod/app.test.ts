@@ -4,12 +4,15 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { fromBinary } from '@bufbuild/protobuf';
 import { type ClientDuplexStream, credentials, makeGenericClientConstructor } from '@grpc/grpc-js';
 import { systemClock } from '#lib/kit/clock.ts';
 import { createLogger } from '#lib/kit/log.ts';
-import type { Service } from '#lib/kube/object.ts';
+import type { ConfigMap, Service } from '#lib/kube/object.ts';
 import { AggregatedDiscoveryService, type DiscoveryResponse } from '#lib/proto/gen/discovery_pb.ts';
 import { ServerReflection, type ServerReflectionResponse } from '#lib/proto/gen/reflection_pb.ts';
 import { AddressSchema } from '#lib/proto/gen/workload_pb.ts';
@@ -171,4 +174,28 @@ test('while the API server is away it waits, says so, and starts when it answers
   await cluster.api.start();
   const app = await starting;
   await app.stop();
+});
+
+test('settings of the mesh come from the file that is named, until a config map says more', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'ambit-mesh-'));
+  try {
+    const meshConfig = join(folder, 'mesh');
+    writeFileSync(meshConfig, 'trustDomain: from.file');
+    await using cluster = await fakeCluster();
+    populate(cluster);
+    await using istiod = await startApp(cluster, [], { meshConfig } as Partial<typeof FLAGS>);
+    const settings = async () => (await istiod.get('http', '/debug/mesh')).body;
+    match(await settings(), /"trustDomain": "from\.file"/);
+    const data = { mesh: 'rootNamespace: elsewhere' };
+    cluster.api.put('/api/v1/configmaps', {
+      metadata: { namespace: 'istio-system', name: 'istio' },
+      data,
+    } as ConfigMap);
+    await until('the config map', async () => /"rootNamespace": "elsewhere"/.test(await settings()));
+    match(await settings(), /"trustDomain": "cluster\.local"/);
+    cluster.api.remove('/api/v1/configmaps', 'istio-system', 'istio');
+    await until('the file again', async () => /"trustDomain": "from\.file"/.test(await settings()));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });

@@ -2,11 +2,12 @@
 // The mesh as istiod knows it: the informers fill the model's inputs, the model derives what clients are told and what
 // authors of objects are told, and both go on from here.
 
+import { readFileSync } from 'node:fs';
 import type { Collection } from '#lib/collections/collection.ts';
 import { Graph } from '#lib/collections/graph.ts';
 import { describeError } from '#lib/kit/error.ts';
 import type { Logger } from '#lib/kit/log.ts';
-import { formatProblem, type Problem } from '#lib/kit/result.ts';
+import { formatProblem, ok, type Problem } from '#lib/kit/result.ts';
 import type { Informer } from '#lib/kube/informer.ts';
 import { type ConfigMap, type KubeObject, objectKey } from '#lib/kube/object.ts';
 import { createInputs, type ModelInputs } from '#lib/model/inputs.ts';
@@ -39,6 +40,8 @@ export class MeshModel {
   readonly #graph: Graph;
   readonly #inputs: ModelInputs;
   readonly #defaults: MeshSettings;
+  /** In force while there is no config map. */
+  readonly #fallback: MeshSettings;
   readonly #listeners: ReportListener[] = [];
   #configReport: [string, ObjectReport | undefined] | undefined;
 
@@ -62,6 +65,7 @@ export class MeshModel {
       servicesSelectEntries: config.servicesSelectEntries,
       entryHealth: config.entryHealth,
     };
+    this.#fallback = this.#fromFile() ?? this.#defaults;
     this.#graph = new Graph((collection, key, error) =>
       log.error('an object could not be taken in; what was known of it stays', {
         collection,
@@ -69,7 +73,7 @@ export class MeshModel {
         error: describeError(error),
       }),
     );
-    this.#inputs = createInputs(this.#graph, this.#defaults);
+    this.#inputs = createInputs(this.#graph, this.#fallback);
     this.model = createModel(this.#graph, this.#inputs);
     this.#publish();
     informers.meshConfig.subscribe((changes) => {
@@ -79,7 +83,7 @@ export class MeshModel {
   }
 
   get settings(): MeshSettings {
-    return this.#inputs.settings.get(SETTINGS) ?? this.#defaults;
+    return this.#inputs.settings.get(SETTINGS) ?? this.#fallback;
   }
 
   /** What is ours to answer for. */
@@ -189,9 +193,27 @@ export class MeshModel {
     });
   }
 
+  /** The settings in the file that the command line names; undefined, with a word in the log, when there are none. */
+  #fromFile(): MeshSettings | undefined {
+    const { config, log } = this.#options;
+    const file = config.meshConfigFile;
+    if (file === undefined) return undefined;
+    try {
+      const mesh = readFileSync(file, 'utf8');
+      const result = readMeshConfig({ metadata: { name: file }, data: { mesh } }, this.#defaults);
+      if (result.ok) return result.value;
+      for (const problem of result.problems) {
+        log.error('a mesh settings file is not used', { problem: formatProblem({ ...problem, object: file }) });
+      }
+    } catch (error) {
+      log.error('a mesh settings file cannot be read', { file, error: describeError(error) });
+    }
+    return undefined;
+  }
+
   #configure(map: ConfigMap | undefined): void {
     const { log } = this.#options;
-    const result = readMeshConfig(map, this.#defaults);
+    const result = map === undefined ? ok(this.#fallback) : readMeshConfig(map, this.#defaults);
     if (map !== undefined) {
       const id = `ConfigMap ${objectKey(map)}`;
       this.#configReport = [id, result.ok ? undefined : configReport(map, result.problems)];
