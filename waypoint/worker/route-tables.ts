@@ -4,7 +4,7 @@
 // the one before serves until it is there.
 import type { Loop, Resumable } from '#lib/loop/loop.ts';
 import { FOUND, MISSING, type StoreReader } from '#lib/loop/shared/store-reader.ts';
-import { type CompiledTable, compiling } from '#lib/mesh/http/compiled-table.ts';
+import { type CompiledTable, type Compiling, compiling } from '#lib/mesh/http/compiled-table.ts';
 import type { Target } from '#lib/mesh/http/route-table.ts';
 import { tableKey } from '../source/l7-key.ts';
 import { readingTable } from '../source/table-record.ts';
@@ -14,15 +14,13 @@ const AT_ONCE_BYTES = 32 * 1024;
 /** Time that a turn has for the others, in ms. */
 const SLICE_MS = 0.5;
 
-type Making = Generator<void, CompiledTable>;
-
 interface Known {
   readonly key: string;
   /** The service's port it is for; undefined for a gateway's listener. */
   readonly target: Target | undefined;
   compiled: CompiledTable | undefined;
   /** Takes the place of `compiled` when it is made. */
-  making: Making | undefined;
+  making: Compiling | undefined;
   /** Of the record it was, or is being, made from; 0 when there is none. */
   recordVersion: number;
   /** Version of the store when this was last compared. */
@@ -75,7 +73,7 @@ export class RouteTables implements Resumable {
     }
   }
 
-  #step(known: Known, making: Making): void {
+  #step(known: Known, making: Compiling): void {
     const { done, value } = making.next();
     if (done !== true) return;
     known.making = undefined;
@@ -110,7 +108,7 @@ export class RouteTables implements Resumable {
   }
 }
 
-function* making(text: string, target: Target | undefined): Making {
+function* making(text: string, target: Target | undefined): Compiling {
   const table = yield* readingTable(text);
   return yield* compiling(table, target);
 }
