@@ -7,8 +7,9 @@ import type { PodNetwork, TestPod } from '#lib/testkit/pod-network.ts';
 import { Ztunnel } from '#lib/testkit/ztunnel.ts';
 import { ISTIOD_NAME } from './replica.ts';
 
-/** Of certificates, in seconds: renewed at half of it, so again and again while a test runs. */
-const LIFE = '16s';
+/** Of certificates: renewed at half of it, so while a test runs; and long enough that even a starved machine renews in time. */
+const LIFE = '50s';
+const START_MS = 120_000;
 
 interface Dump {
   readonly workloads: readonly { readonly name: string }[];
@@ -68,7 +69,7 @@ export class MeshNode implements AsyncDisposable {
     const node = new MeshNode(door, loop, ztunnel);
     try {
       const info = { uid: `uid-${pod.name}`, name: pod.name, namespace: 'shop', serviceAccount: pod.name };
-      await ztunnel.agent.announce([{ ...info, netns: network.netnsName(pod) }], 30_000);
+      await ztunnel.agent.announce([{ ...info, netns: network.netnsName(pod) }], START_MS);
       return node;
     } catch (error) {
       const { output } = ztunnel;

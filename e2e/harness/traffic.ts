@@ -8,6 +8,7 @@ import type { SteadyLine } from './steady.ts';
 
 const PORT = '8080';
 const KEPT = '4';
+const START_MS = 120_000;
 
 export class Traffic implements AsyncDisposable {
   readonly #server: Background;
@@ -26,9 +27,9 @@ export class Traffic implements AsyncDisposable {
       return background('ip', [...inside, ...program, ...words]);
     };
     const server = steady(to, 'server', to.ip, PORT);
-    await until('the server', () => server.output().includes('up'));
+    await until('the server', () => server.output().includes('up'), START_MS);
     const traffic = new Traffic(server, steady(from, 'client', to.ip, PORT, KEPT));
-    await until('traffic', () => traffic.#lines().filter((line) => line.kind === 'probe' && line.ok).length > 3);
+    await until('traffic', () => traffic.succeeded(0) > 3, START_MS);
     return traffic;
   }
 
