@@ -96,6 +96,7 @@ test('a policy that is named and has not arrived holds the connection until it d
   await rig.two.settle();
   const server = new AppServer(rig.loop, at(rig.orders, 8080), (app) => app.send('in'), rig.orders.netns);
   const client = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
+  await until('it is there', async () => (await rig.two.connections()).length === 1);
   const start = performance.now();
   await rig.until('some time passes', () => performance.now() - start > 200);
   assert.equal(server.connections.length, 0);
