@@ -26,6 +26,13 @@ export function schemaName(model: string): string {
 const customName = (resource: Resource, version: ServedVersion): string =>
   [...resource.group.split('.').reverse(), version.name, resource.kind].join('.');
 
+/** Version 2 cannot say that a value may have more members than are named, or be null: it then says nothing of its shape. */
+const isOpen = (schema: Schema): boolean =>
+  schema['x-kubernetes-preserve-unknown-fields'] === true || schema.nullable === true;
+const CLOSING: ReadonlySet<string> = new Set([
+  ...['type', 'properties', 'items', 'additionalProperties', 'required', 'nullable', 'enum', 'format'],
+]);
+
 /** Collects schemas into one document's components. */
 class Components {
   readonly #schemas: BuiltinSchemas;
@@ -53,6 +60,10 @@ class Components {
     const name = customName(resource, version);
     if (!this.all[name]) {
       const body = this.convert(version.schema);
+      if (this.#dialect === 'v2' && isOpen(version.schema)) {
+        this.all[name] = { ...body, type: 'object', ...kinds };
+        return { $ref: `${PREFIX[this.#dialect]}${name}` };
+      }
       const properties = { ...(body['properties'] as JsonObject | undefined), ...typeMembers() };
       properties['metadata'] = this.#ref({ ref: META });
       this.all[name] = { ...body, type: 'object', properties, ...kinds };
@@ -63,7 +74,9 @@ class Components {
   convert(schema: Schema): JsonObject {
     if (schema.ref !== undefined) return this.#ref(schema);
     const result: JsonObject = {};
+    const open = this.#dialect === 'v2' && isOpen(schema);
     for (const [key, value] of Object.entries(schema)) {
+      if (open && CLOSING.has(key)) continue;
       if (key === 'properties') result[key] = this.#map(value as Record<string, Schema>);
       else if (key === 'items' || key === 'not') result[key] = this.convert(value as Schema);
       else if (key === 'additionalProperties')
