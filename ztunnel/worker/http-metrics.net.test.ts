@@ -22,7 +22,9 @@ const SERVERS = `
     response.writeHead(request.url === '/missing' ? 404 : 200);
     response.end(request.method + ' ' + 'x'.repeat(50000));
   });
-  require('node:http').createServer(answer).listen(8080, () =>
+  // However slow the machine is, nobody ends a connection that is used again, or the same request is sent twice.
+  const patient = { keepAliveTimeout: 0, requestTimeout: 0, headersTimeout: 0 };
+  require('node:http').createServer(patient, answer).listen(8080, () =>
     require('node:http2').createServer(answer).listen(8081, () => console.log('ready')));
 `;
 
@@ -36,7 +38,7 @@ async function serversIn(network: PodNetwork, pod: TestPod): Promise<ChildProces
 
 /** What curl in that pod prints: `METHOD status octets` a line. */
 async function curl(network: PodNetwork, pod: TestPod, ...args: readonly string[]): Promise<string> {
-  const format = ['-s', '-o', '/dev/null', '-m', '20', '-w', '%{method} %{http_code} %{size_download}\\n'];
+  const format = ['-s', '-o', '/dev/null', '-m', '100', '-w', '%{method} %{http_code} %{size_download}\\n'];
   const all = ['netns', 'exec', network.netnsName(pod), 'curl', ...format, ...args];
   return (await promisify(execFile)('ip', all)).stdout.trim();
 }

@@ -5,10 +5,11 @@ import { Agent, createServer as createHttpServer, request as httpRequest, type I
 import { createServer as createHttp2Server, connect as http2Connect } from 'node:http2';
 import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { test } from 'node:test';
+import { GET as GET_H2, headers, settingsFrame } from '#lib/testkit/h2-peer.ts';
 import { listenAnywhere } from '#lib/testkit/listen.ts';
 import fc from '#lib/testkit/properties.ts';
 import { until } from '#lib/testkit/until.ts';
-import { ErrorCode } from '../h2/protocol.ts';
+import { ErrorCode, PREFACE } from '../h2/protocol.ts';
 import { HttpWatch } from './http-watch.ts';
 
 /** What was heard, as lines. */
@@ -81,6 +82,31 @@ test('HTTP/1.1 is read along however its bytes are cut, and what is none is give
       }),
       { numRuns: 50 },
     );
+  }
+});
+
+test('an HTTP/2 server may send its SETTINGS first, another server may not', () => {
+  const requests = Buffer.concat([PREFACE, settingsFrame([]), headers(1, GET_H2, true)]);
+  const settings = settingsFrame([[3, 100]]);
+  for (const cut of [1, 4, 10, settings.length]) {
+    const { lines, watch } = watched();
+    watch.response(settings, 0, cut);
+    watch.request(requests, 0, 10);
+    if (cut < settings.length) watch.response(settings, cut, settings.length);
+    watch.request(requests, 10, requests.length);
+    const answer = headers(1, [[':status', '204']], true);
+    watch.response(answer, 0, answer.length);
+    assert.deepEqual(lines, ['h2 GET 204'], `cut at ${cut}`);
+  }
+  for (const [first, then, reason] of [
+    ['220 mail.example', '', 'not_http'],
+    ['\0\0\0\x04\0\0\0\0\0', GET, 'not_http'],
+    [`\0\0\0\x04${'x'.repeat(1100)}`, '', 'not_http'],
+  ] as const) {
+    const { lines, watch } = watched();
+    watch.response(Buffer.from(first), 0, first.length);
+    watch.request(Buffer.from(then), 0, then.length);
+    assert.deepEqual(lines, [reason]);
   }
 });
 
