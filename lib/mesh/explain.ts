@@ -17,6 +17,14 @@ export interface ExplainOptions {
   readonly outbound: OutboundOptions;
   /** What the client's resolver says of a name; undefined when it is no service of the mesh. */
   readonly resolve: (mesh: MeshListing, client: Workload, name: string) => NamedService | undefined;
+  /** Of the proxy that explains; none where it is not known. */
+  readonly podLimits?: PodLimits;
+}
+
+/** What one pod may open or be sent, and be handshaken with, in each second and data-plane process; 0 is no limit. */
+export interface PodLimits {
+  readonly connections: number;
+  readonly handshakes: number;
 }
 
 export interface NamedService {
@@ -76,6 +84,7 @@ export function explain(mesh: MeshListing, from: string, to: string, options: Ex
   }
   // Of a client that is not captured the route is only what the cluster's own balancer would do much the same.
   const verdict = resolveOutbound(mesh, flow, options.outbound, () => 0, captured ? recorder : NO_PROOF);
+  if (captured) limitSteps(recorder, options.podLimits);
   const text = captured ? outboundText(verdict) : `plain TCP to ${ip.withPort(port)}: the client is not in the mesh`;
   const outbound = part({ ...summary(verdict), captured }, text, recorder);
   const inbound = explainInbound(mesh, source, verdict, captured, options);
@@ -88,6 +97,20 @@ export function explain(mesh: MeshListing, from: string, to: string, options: Ex
     inbound,
     allowed: verdict.kind !== 'drop' && verdict.kind !== 'wait' && inboundAllowed,
   });
+}
+
+/** How many is no decision about one connection, but the reason when one of many is refused. */
+function limitSteps(
+  recorder: Recorder,
+  { connections, handshakes }: PodLimits = { connections: 0, handshakes: 0 },
+): void {
+  const tell = (limit: number, setting: string, what: string): void => {
+    if (limit === 0) return;
+    const answer = `${limit} a second for each pod in each data-plane process; more are refused and counted in ambit_connections_refused_total`;
+    recorder.step(`setting ${setting}`, '', `how many ${what}`, answer, 'raise it, or 0 for no limit');
+  };
+  tell(connections, 'AMBIT_POD_CONNECTIONS_PER_SECOND', 'connections');
+  tell(handshakes, 'AMBIT_POD_HANDSHAKES_PER_SECOND', 'handshakes of others with it');
 }
 
 function explainInbound(

@@ -9,8 +9,9 @@ import type { WorkerSettings } from '../control.ts';
 import { answerQuestion, type DnsOptions } from '../dns/answer.ts';
 
 export function explainOptions(settings: WorkerSettings): ExplainOptions {
-  const { network, unknownAddress, dns, clusterDomain, ipv6 } = settings;
+  const { network, unknownAddress, dns, clusterDomain, ipv6, podLimits } = settings;
   return {
+    podLimits,
     outbound: {
       network,
       clusterRanges: unknownAddress.clusterRanges.flatMap((range) => parseCidr(range) ?? []),

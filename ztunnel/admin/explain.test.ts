@@ -62,6 +62,17 @@ test('another caller is allowed by the same policy, through address or host name
   }
 });
 
+test('limits on a pod’s new connections are told where there are any', () => {
+  const lines = (podLimits: ExplainOptions['podLimits']): string => {
+    const result = explain(shop(), 'shop/web', 'orders:80', { ...options, ...(podLimits && { podLimits }) });
+    assert.ok(result.ok);
+    return result.value.outbound.lines.join('\n');
+  };
+  assert.match(lines({ connections: 7, handshakes: 0 }), /AMBIT_POD_CONNECTIONS_PER_SECOND.*\n?.*7 a second/);
+  assert.doesNotMatch(lines({ connections: 7, handshakes: 0 }), /HANDSHAKES/);
+  assert.doesNotMatch(lines(undefined), /a second/);
+});
+
 test('addresses outside the mesh pass in clear, with no verdict at the far end', () => {
   const result = explain(shop(), 'shop/web', '192.0.2.1:443', options);
   assert.ok(result.ok);
