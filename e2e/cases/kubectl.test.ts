@@ -72,7 +72,7 @@ test('apply takes a List, of built-in and custom kinds', async () => {
     spec: { ...group, versions: [{ name: 'v1', served: true, storage: true, schema }] },
   };
   await api.kubectl('apply -f -', JSON.stringify(definition));
-  await api.kubectl('wait --for condition=established crd/things.example.com --timeout=20s');
+  await api.kubectl('wait --for condition=established crd/things.example.com --timeout=60s');
   const list = (value: string): string =>
     JSON.stringify({
       ...{ apiVersion: 'v1', kind: 'List' },
