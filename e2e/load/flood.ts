@@ -1,35 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every known HTTP/2 flood, at full speed, on a node proxy and on a waypoint with one data-plane process each, beside a
-// well-behaved client: its p99 with and without each, and the victim's memory. The victims have one processor, attacker
-// and client share the other.   node e2e/load/flood.ts   FLOOD_SECONDS (2)   FLOOD_VICTIMS, FLOOD_ATTACKS (all)
+// Every known HTTP/2 flood at full speed, on a node proxy and on a waypoint with one data-plane process each, beside a
+// well-behaved client: its p99 alone, beside a process that only burns the processor where the attacker would run, and in the
+// flood; and what it took of the victim. The victims have one processor, attacker and client share the other.
+//
+//   node e2e/load/flood.ts [--victim NAME]… [--attack NAME]… [--seconds 2]
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
 import { ATTACKS, KNOCKS } from '#lib/testkit/flood/attacks.ts';
 import { FloodRig, type Victim } from '#lib/testkit/flood/rig.ts';
-import { familyOf, pssMb } from './usage.ts';
+import { cpuSeconds, familyOf, pssMb } from './usage.ts';
 
 const CONNECTIONS = 8;
 const WARM_UP_MS = 2000;
-const RESULTS = join(import.meta.dirname, 'results/flood.json');
+const RESULTS = join(import.meta.dirname, 'results');
 
 interface Figures {
   readonly victim: string;
   readonly attack: string;
   readonly quietP99Ms: number;
+  /** Beside a process without a network. */
+  readonly burntP99Ms: number;
   readonly floodedP99Ms: number;
   readonly requests: number;
   readonly failures: number;
   readonly megabytes: number;
   readonly connections: number;
+  /** Processors kept busy: 1 is all of one. */
+  readonly burnerCpu: number;
+  readonly attackerCpu: number;
+  readonly victimCpu: number;
   readonly beforeMb: number;
   readonly mostMb: number;
 }
 
-const env = (name: string, fallback: string): string => process.env[name] || fallback;
-const ms = Number(env('FLOOD_SECONDS', '2')) * 1000;
-const wanted = (name: string, list: string): boolean => list === '' || list.split(',').includes(name);
+const { values: asked } = parseArgs({
+  options: {
+    victim: { type: 'string', multiple: true, default: [] },
+    attack: { type: 'string', multiple: true, default: [] },
+    seconds: { type: 'string', default: '2' },
+  },
+});
+const ms = Number(asked.seconds) * 1000;
+const wanted = (name: string, list: readonly string[]): boolean => list.length === 0 || list.includes(name);
 
 await main();
 process.exit();
@@ -37,43 +52,54 @@ process.exit();
 async function main(): Promise<void> {
   const place = {
     victims: ['taskset', '-c', '0'],
-    client: ['taskset', '-c', '1', 'nice', '-n', '-15'],
+    client: ['taskset', '-c', '1', 'chrt', '-r', '1'],
     attacker: ['taskset', '-c', '1', 'nice', '-n', '10'],
   };
   await using rig = await FloodRig.start(place);
+  const victims = rig.victims.filter(({ name }) => wanted(name, asked.victim));
+  const attacks = [...ATTACKS.keys(), ...KNOCKS].filter((name) => wanted(name, asked.attack));
   const figures: Figures[] = [];
-  for (const victim of rig.victims) {
-    if (wanted(victim.name, env('FLOOD_VICTIMS', ''))) figures.push(...(await suffer(rig, victim)));
-  }
-  mkdirSync(join(RESULTS, '..'), { recursive: true });
-  writeFileSync(RESULTS, `${JSON.stringify(figures, null, 2)}\n`);
+  for (const victim of victims) figures.push(...(await suffer(rig, victim, attacks)));
+  mkdirSync(RESULTS, { recursive: true });
+  writeFileSync(join(RESULTS, 'flood.json'), `${JSON.stringify(figures, null, 2)}\n`);
   console.log(tableOf(figures));
+  const within = figures.filter((one) => one.floodedP99Ms <= 3 * one.quietP99Ms).length;
+  const beside = figures.filter((one) => one.floodedP99Ms <= 3 * one.burntP99Ms).length;
+  console.log(`within 3 × of quiet: ${within} of ${figures.length}; of quiet beside a burner: ${beside}`);
 }
 
-async function suffer(rig: FloodRig, victim: Victim): Promise<Figures[]> {
+async function suffer(rig: FloodRig, victim: Victim, attacks: readonly string[]): Promise<Figures[]> {
   const figures: Figures[] = [];
   const good = await rig.goodClient(victim);
-  const memory = (): number => pssMb(familyOf([victim.pid]));
+  const family = familyOf([victim.pid]);
   await setTimeout(WARM_UP_MS);
-  for (const attack of [...ATTACKS.keys(), ...KNOCKS]) {
-    if (!wanted(attack, env('FLOOD_ATTACKS', ''))) continue;
+  for (const attack of attacks) {
     await good.period();
     await setTimeout(ms);
     const quiet = await good.period();
-    const beforeMb = memory();
+    const burnerMs = await rig.burn(ms);
+    const burnt = await good.period();
+    const beforeMb = pssMb(family);
     let mostMb = beforeMb;
     const look = setInterval(() => {
-      mostMb = Math.max(mostMb, memory());
-    }, 200);
+      mostMb = Math.max(mostMb, pssMb(family));
+    }, 500);
+    const cpuBefore = cpuSeconds(family);
     const outcome = await rig.attack({ attack, target: victim.target, connections: CONNECTIONS, ms });
+    const victimCpu = (cpuSeconds(family) - cpuBefore) / (ms / 1000);
     const flooded = await good.period();
     clearInterval(look);
     figures.push({
-      ...{ victim: victim.name, attack, quietP99Ms: quiet.p99, floodedP99Ms: flooded.p99 },
+      ...{ victim: victim.name, attack },
+      ...{ quietP99Ms: quiet.p99, burntP99Ms: burnt.p99, floodedP99Ms: flooded.p99 },
       ...{ requests: flooded.requests, failures: flooded.failures },
-      ...{ megabytes: outcome.bytes / 1e6, connections: outcome.opened, beforeMb, mostMb },
+      ...{ megabytes: outcome.bytes / 1e6, connections: outcome.opened },
+      ...{ burnerCpu: burnerMs / ms, attackerCpu: outcome.cpuMs / ms, victimCpu },
+      ...{ beforeMb, mostMb },
     });
-    process.stderr.write(`${victim.name}: ${attack}: p99 ${quiet.p99.toFixed(2)} → ${flooded.p99.toFixed(2)} ms\n`);
+    process.stderr.write(
+      `${victim.name}: ${attack}: p99 ${quiet.p99.toFixed(2)}, burner ${burnt.p99.toFixed(2)}, flood ${flooded.p99.toFixed(2)} ms\n`,
+    );
     // What was begun in the attack ends, so that the next one is alone.
     await setTimeout(ms / 2);
   }
@@ -82,13 +108,19 @@ async function suffer(rig: FloodRig, victim: Victim): Promise<Figures[]> {
 }
 
 function tableOf(figures: readonly Figures[]): string {
-  const head = ['victim', 'attack', 'MB sent', 'connections', 'p99 quiet', 'p99 flooded', '×', 'failed', 'memory, MB'];
+  const head = [
+    ...['victim', 'attack', 'MB sent', 'connections', 'p99 quiet, burner, flood', '× quiet', '× burner', 'failed'],
+    ...['CPU burner, attacker, victim', 'memory, MB'],
+  ];
   const table = new Table({ head, style: { head: [], border: [] } });
+  const list = (numbers: readonly number[]): string => numbers.map((one) => one.toFixed(2)).join(', ');
   for (const one of figures) {
     table.push([
       ...[one.victim, one.attack, one.megabytes.toFixed(0), one.connections],
-      ...[`${one.quietP99Ms.toFixed(2)} ms`, `${one.floodedP99Ms.toFixed(2)} ms`],
-      ...[(one.floodedP99Ms / one.quietP99Ms).toFixed(1), `${one.failures} of ${one.requests + one.failures}`],
+      list([one.quietP99Ms, one.burntP99Ms, one.floodedP99Ms]),
+      ...[one.quietP99Ms, one.burntP99Ms].map((before) => (one.floodedP99Ms / before).toFixed(1)),
+      `${one.failures} of ${one.requests + one.failures}`,
+      list([one.burnerCpu, one.attackerCpu, one.victimCpu]),
       `${one.beforeMb.toFixed(0)} → ${one.mostMb.toFixed(0)}`,
     ]);
   }

@@ -21,6 +21,8 @@ export interface Outcome {
   readonly opened: number;
   readonly cut: number;
   readonly bytes: number;
+  /** Processor time that attacking took, ms. */
+  readonly cpuMs: number;
 }
 
 const context = await contextFor('attacker');
@@ -31,6 +33,7 @@ for await (const line of createInterface({ input: process.stdin })) {
 
 function attack({ attack: name, connections, ms, target }: Order, secureContext: SecureContext): Promise<Outcome> {
   const count = { opened: 0, cut: 0, bytes: 0 };
+  const before = process.cpuUsage();
   const live = new Set<Socket>();
   let over = false;
   const dial = (): void => {
@@ -62,7 +65,8 @@ function attack({ attack: name, connections, ms, target }: Order, secureContext:
     setTimeout(() => {
       over = true;
       for (const socket of live) socket.destroy();
-      resolve(count);
+      const { system, user } = process.cpuUsage(before);
+      resolve({ ...count, cpuMs: (system + user) / 1000 });
     }, ms);
   });
 }

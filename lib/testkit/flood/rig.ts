@@ -5,6 +5,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 import { Endpoint } from '#lib/linux/address.ts';
+import { writeSysctl } from '#lib/linux/sysctl.ts';
 import { Loop } from '#lib/loop/loop.ts';
 import { App } from '../plain-app.ts';
 import { PodNetwork, type TestPod } from '../pod-network.ts';
@@ -50,6 +51,7 @@ export class FloodRig implements AsyncDisposable {
   #client!: TestPod;
   #server!: TestPod;
   #attacker!: Conversation;
+  #burner: Conversation | undefined;
 
   private constructor(place: Placement) {
     this.#place = place;
@@ -88,6 +90,13 @@ export class FloodRig implements AsyncDisposable {
     return JSON.parse(await this.#attacker.heard()) as Outcome;
   }
 
+  /** Has a process spin where the attacker would, for `ms`; how many ms of processor it got. */
+  async burn(ms: number): Promise<number> {
+    this.#burner ??= this.#converse(this.#client, 'burner.ts', this.#place.attacker);
+    this.#burner.say(String(ms));
+    return JSON.parse(await this.#burner.heard()) as number;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#stack.disposeAsync();
   }
@@ -96,6 +105,8 @@ export class FloodRig implements AsyncDisposable {
     this.#network = this.#stack.use(new PodNetwork());
     this.#client = this.#network.pod('client', { captured: false });
     this.#server = this.#network.pod('server', { captured: false });
+    // A minute of connections between one pair of addresses takes all ports otherwise, and connect(2) then searches for milliseconds.
+    for (const { netns } of [this.#client, this.#server]) writeSysctl('net/ipv4/tcp_max_tw_buckets', '1000', netns);
     this.#program(
       this.#server,
       [...node(join(ROOT, 'e2e/load/server.ts')), '0.0.0.0', String(APP_PORT)],
