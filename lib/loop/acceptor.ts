@@ -11,8 +11,9 @@ import { acceptFrom, resetOnClose } from '#lib/linux/socket.ts';
 import type { Loop, Pollable, Resumable, Slot } from './loop.ts';
 import type { TimerTarget } from './timer-wheel.ts';
 
-/** Connections taken from one listener in one turn: each costs a session, 0.2 to 0.6 ms with TLS, and others wait meanwhile. */
+/** Connections taken from one listener in one turn, and ms after which no further one is: others wait meanwhile. */
 const ACCEPTS_PER_TURN = 16;
+const ACCEPT_MS = 0.1;
 /** Pause when not even the reserve helped, in ms. */
 const RETRY_MS = 100;
 
@@ -95,7 +96,8 @@ export class Acceptor implements Pollable, Resumable, TimerTarget {
 
   /** Accepts at most `budget` connections; true when there may be more. */
   #accept(budget: number): boolean {
-    for (let count = 0; count < budget; count++) {
+    const until = this.#loop.clock() + ACCEPT_MS;
+    for (let count = 0; count < budget && (count === 0 || this.#loop.clock() < until); count++) {
       const fd = acceptFrom(this.#slot.fd, this.#peer);
       if (fd >= 0) this.#take(fd);
       else if (fd === -EAGAIN) return false;

@@ -105,6 +105,11 @@ export class Loop {
     this.#observer = options.observer;
   }
 
+  /** Monotonic ms now, which a turn's work has moved on since its start. */
+  clock(): number {
+    return this.#monotonic();
+  }
+
   /** Registers `fd`, which the loop owns from now on. Throws SYSCALL_EEXIST when it is registered already. */
   add(fd: number, target: Pollable, events: number = ALL_EVENTS): Slot {
     const index = this.#freeSlots.pop() ?? this.#slots.length;

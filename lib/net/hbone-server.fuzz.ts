@@ -218,7 +218,7 @@ fuzz({
     transport!.onPlaintext(bytes, 0, PREFACE.length);
     for (let at = 0; at < input.length && !pipe.over; at += 300) {
       const n = input.copy(bytes, 0, at, Math.min(input.length, at + 300));
-      transport!.onPlaintext(bytes, 0, n);
+      for (let from = 0; from < n; ) from = transport!.onPlaintext(bytes, from, n);
       loop.turn(0);
     }
     if (!pipe.over) transport!.onTransportEnd('connection ended without notice', false);

@@ -66,7 +66,7 @@ function afterTls(bytes: Buffer) {
         });
         return '';
       },
-      onPlaintext: () => {},
+      onPlaintext: (_bytes, _start, end) => end,
       onRoom: () => {},
       onTransportEnd: () => {},
     });

@@ -57,7 +57,7 @@ test('a tunnel whose peer answers no PING is replaced, and its streams end with 
   });
   const old = App.dial(rig.loop, rig.door);
   rig.until('served', () => old.text === 'x');
-  rig.exit.sessions[0]!.onPlaintext = () => {};
+  rig.exit.sessions[0]!.onPlaintext = (_bytes, _start, end) => end;
   for (let k = 0; k < 12 && old.end === ''; k++) {
     now += 6000;
     for (let turn = 0; turn < 10; turn++) rig.loop.turn(1);

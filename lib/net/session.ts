@@ -74,6 +74,8 @@ export class Session implements H2Handler, TransportOwner, Flushable, TimerTarge
   readonly bench: Workbench;
   /** Monotonic ms since when no stream has been open. */
   idleSince: number;
+  /** What the peer did that ended the connection; null while it has done nothing such. */
+  violation: { readonly code: number; readonly reason: string } | null = null;
   /** The last flush ended because the kernel or the windows took no more, with streams waiting. */
   saturated = false;
   readonly #transport: Transport;
@@ -187,7 +189,8 @@ export class Session implements H2Handler, TransportOwner, Flushable, TimerTarge
     }
     this.#transport.drain();
     if ((this.state as SessionState) === 'closed') return;
-    if (this.h2.ended && this.#control.pending === 0) this.#finish('HTTP/2 connection ended');
+    if (this.h2.ended && this.#control.pending === 0)
+      this.#finish(this.violation === null ? 'HTTP/2 connection ended' : this.#violationText());
   }
 
   #fill(room: number): number {
@@ -215,9 +218,9 @@ export class Session implements H2Handler, TransportOwner, Flushable, TimerTarge
     return '';
   }
 
-  onPlaintext(bytes: Buffer, start: number, end: number): void {
+  onPlaintext(bytes: Buffer, start: number, end: number): number {
     this.#moved = true;
-    this.h2.receive(bytes, start, end);
+    return this.h2.receiveSome(bytes, start, end);
   }
 
   onRoom(): void {
@@ -275,7 +278,8 @@ export class Session implements H2Handler, TransportOwner, Flushable, TimerTarge
   }
 
   onConnectionError(code: number, reason: string): void {
-    this.#lose(`HTTP/2 error ${errorName(code)}: ${reason}`);
+    this.violation = { code, reason };
+    this.#lose(this.#violationText());
     this.bench.loop.markDirty(this);
   }
 
@@ -333,6 +337,11 @@ export class Session implements H2Handler, TransportOwner, Flushable, TimerTarge
     this.bench.loop.cancel(this.#timer);
     this.#lose(cause);
     this.#owner.onSessionEnd(this, cause);
+  }
+
+  #violationText(): string {
+    const { code, reason } = this.violation!;
+    return `HTTP/2 error ${errorName(code)}: ${reason}`;
   }
 
   #lose(cause: string): void {

@@ -247,7 +247,7 @@ export class StreamTransport implements Transport, StreamUser, ByteSink, Resumab
     const { receive } = this.#outer.bench;
     const n = this.#tls.read(receive.pointer, receive.size);
     if (n > 0) {
-      this.#owner.onPlaintext(receive.bytes, 0, n);
+      for (let at = 0; at < n && this.state === 'open'; ) at = this.#owner.onPlaintext(receive.bytes, at, n);
       return n;
     }
     if (n === TLS_ENDED) {

@@ -3,24 +3,27 @@
 //
 //   connecting ──▶ handshaking ──▶ open ──▶ finishing ──▶ closed
 //
-// Rules of trap 17: every call into TLS may produce output, so each batch ends with a drain; a turn reads a bounded amount and
-// asks for another go.
+// Rules of trap 17: every call into TLS may produce output, so each batch ends with a drain; input is looked at when the
+// connection's turn comes, for a share of time, and what was decrypted and not looked at by then is kept (input-turns.ts).
 
 import type { Arena } from '#lib/linux/arena.ts';
 import { EPOLLERR, EPOLLOUT } from '#lib/linux/constants.ts';
 import { errnoName } from '#lib/linux/errno.ts';
 import { resetOnClose, socketError } from '#lib/linux/socket.ts';
-import type { Flushable, Pollable, Resumable, Slot } from '#lib/loop/loop.ts';
+import type { Flushable, Pollable, Slot } from '#lib/loop/loop.ts';
 import type { TimerId, TimerTarget } from '#lib/loop/timer-wheel.ts';
 import type { TlsContext } from '#lib/tls/context.ts';
 import { TLS_ENDED, TLS_FAILED, TlsSession } from '#lib/tls/session.ts';
 import { CipherSocket } from './cipher-socket.ts';
-import { PlaintextBite } from './plaintext-bite.ts';
+import { type InputOwner, InputPlace, STRANGER_MS } from './input-turns.ts';
+import { Leftover } from './leftover.ts';
 import type { Transport, TransportOwner } from './transport.ts';
 import type { Workbench } from './workbench.ts';
 
-/** Ciphertext one connection may bring in a turn before its neighbours are looked at. */
-const TURN_BYTES = 512 * 1024;
+/** Ciphertext one connection may bring in a share before its neighbours are looked at. */
+const SHARE_BYTES = 512 * 1024;
+/** Plaintext decrypted at a time after a share was over with some left: less of it has to be kept. */
+const LEAST_BITE = 16 * 1024;
 /** Until TCP and TLS must both be there. */
 export const SETUP_MS = 10_000;
 /** How long the other end may take to close after we have said that nothing follows. */
@@ -28,19 +31,19 @@ const FINISH_MS = 1000;
 
 type State = 'connecting' | 'handshaking' | 'open' | 'finishing' | 'closed';
 
-export class TlsTransport implements Transport, Pollable, Resumable, Flushable, TimerTarget {
-  resumeQueued = false;
+export class TlsTransport implements Transport, Pollable, InputOwner, Flushable, TimerTarget {
   flushQueued = false;
   state: State;
   readonly #bench: Workbench;
   readonly #owner: TransportOwner;
   readonly #tls: TlsSession;
-  readonly #server: boolean;
+  readonly #place: InputPlace;
   readonly #slot: Slot;
   readonly #socket: CipherSocket;
-  readonly #bite: PlaintextBite;
-  /** Bytes of the handshake wait for their turn. */
-  #heard = false;
+  /** Plaintext decrypted at a time: less where little of it makes much work. */
+  #bite: number;
+  /** Plaintext for the next turn. */
+  #leftover: Leftover | null = null;
   /** The owner found no room and waits. */
   #starved = false;
   #timer: TimerId;
@@ -51,8 +54,8 @@ export class TlsTransport implements Transport, Pollable, Resumable, Flushable, 
     this.#owner = owner;
     this.#socket = new CipherSocket(fd);
     this.#tls = new TlsSession(context, role);
-    this.#server = role === 'server';
-    this.#bite = new PlaintextBite(bench.receive.size);
+    this.#place = new InputPlace(this, bench.loop.now, STRANGER_MS);
+    this.#bite = bench.receive.size;
     this.state = role === 'client' ? 'connecting' : 'handshaking';
     this.#slot = bench.loop.add(fd, this);
     this.#timer = bench.loop.after(SETUP_MS, this);
@@ -74,14 +77,12 @@ export class TlsTransport implements Transport, Pollable, Resumable, Flushable, 
     }
     socket.note(events);
     if ((events & EPOLLERR) !== 0 && this.state === 'connecting') this.#connected();
-    if (!socket.readable || (this.state as State) === 'connecting') return;
-    // Handshakes have their turn after all that is open, and in the order in which they came.
-    if (this.state === 'handshaking' && this.#server) this.#bench.loop.again(this);
-    else this.#pump();
+    if (socket.readable && (this.state as State) !== 'connecting') this.#bench.inputs.push(this.#place);
   }
 
-  resume(): void {
-    if (this.state !== 'closed') this.#pump();
+  onInputTurn(): boolean {
+    if (this.state === 'closed') return false;
+    return this.state === 'finishing' ? this.#discard() : this.#pump();
   }
 
   flush(): void {
@@ -132,8 +133,9 @@ export class TlsTransport implements Transport, Pollable, Resumable, Flushable, 
     this.state = 'finishing';
     this.#disarm();
     this.#timer = this.#bench.loop.after(FINISH_MS, this);
+    this.#leftover = null;
     if (this.drain()) this.#socket.finish();
-    if ((this.state as State) === 'finishing') this.#discard();
+    if ((this.state as State) === 'finishing') this.#bench.inputs.push(this.#place);
   }
 
   abort(): void {
@@ -161,50 +163,34 @@ export class TlsTransport implements Transport, Pollable, Resumable, Flushable, 
       this.#socket.finish();
       return;
     }
-    if (this.#tls.wantsRoom || this.#socket.readable) this.#pump();
+    if (this.#tls.wantsRoom || this.#socket.readable) this.#bench.inputs.push(this.#place);
     if (this.#starved && this.state === 'open') {
       this.#starved = false;
       this.#owner.onRoom();
     }
   }
 
-  /** A step of the handshake costs much more than what makes us take it; who only left costs nothing. */
-  #mayShakeHands(got: number): boolean {
-    this.#heard ||= got > 0;
-    if (!this.#heard) return true;
-    if (!this.#bench.handshakes.take()) {
-      this.#bench.loop.again(this);
-      return false;
-    }
-    this.#heard = false;
-    return true;
-  }
-
-  #pump(): void {
-    if (this.state === 'finishing') {
-      this.#discard();
-      return;
-    }
+  /** True when there may be more for another share. */
+  #pump(): boolean {
+    const { inputs } = this.#bench;
     const socket = this.#socket;
-    let budget = TURN_BYTES;
-    for (;;) {
+    let budget = SHARE_BYTES;
+    let more = this.#leftover !== null && !this.#handLeftover(this.#leftover);
+    while (!more) {
       const got = socket.readable && !socket.eof ? socket.receive(this.#tls) : 0;
       if (got < 0) {
         this.#fail(`connection failed: ${errnoName(got)}`);
-        return;
+        return false;
       }
-      if (this.state === 'handshaking' && this.#server && !this.#mayShakeHands(got)) return;
       budget -= got;
       const moved = this.state === 'handshaking' ? this.#handshake() : this.#decrypt();
-      if ((this.state as State) === 'closed' || (this.state as State) === 'finishing') return;
-      // Put off by #hand.
-      if (this.resumeQueued || (got === 0 && !moved)) break;
-      if (budget <= 0) {
-        this.#bench.loop.again(this);
-        break;
-      }
+      if (this.state === 'closed' || this.state === 'finishing') return this.state === 'finishing' && socket.readable;
+      if (got === 0 && !moved) break;
+      more = this.#leftover !== null || budget <= 0 || inputs.over();
     }
+    if (this.state === 'closed') return false;
     this.#bench.loop.markDirty(this);
+    return more;
   }
 
   /** True when the handshake is over and decryption may go on. */
@@ -233,16 +219,22 @@ export class TlsTransport implements Transport, Pollable, Resumable, Flushable, 
   /** True when plaintext was delivered. */
   #decrypt(): boolean {
     if (this.state !== 'open') return false;
-    const arena = this.#bench.receive;
+    const { receive } = this.#bench;
     let moved = false;
     for (;;) {
-      const bite = this.#bite.bytes;
-      const n = this.#tls.read(arena.pointer, bite);
+      const bite = this.#bite;
+      const n = this.#tls.read(receive.pointer, bite);
       if (n > 0) {
         moved = true;
-        if (!this.#hand(arena, n)) return false;
+        const taken = this.#hand(n);
         if (this.state !== 'open') return false;
+        if (taken < n) {
+          this.#bite = LEAST_BITE;
+          this.#leftover = new Leftover(receive.bytes, taken, n);
+          return true;
+        }
         if (n < bite) continue;
+        this.#bite = Math.min(receive.size, bite * 2);
         return true;
       }
       if (n === TLS_ENDED) this.#ended();
@@ -251,18 +243,23 @@ export class TlsTransport implements Transport, Pollable, Resumable, Flushable, 
     }
   }
 
-  /** False when it took so long that the rest waits for the next turn. */
-  #hand(arena: Arena, n: number): boolean {
-    const bite = this.#bite;
-    if (!bite.timed(n)) {
-      this.#owner.onPlaintext(arena.bytes, 0, n);
-      return true;
+  /** Hands over the first `n` bytes of the receive arena; how many were taken before the share was over. */
+  #hand(n: number): number {
+    const { inputs, receive } = this.#bench;
+    let at = 0;
+    do at = this.#owner.onPlaintext(receive.bytes, at, n);
+    while (at < n && this.state === 'open' && !inputs.over());
+    return at;
+  }
+
+  /** True when nothing is left of it. */
+  #handLeftover(leftover: Leftover): boolean {
+    while (this.state === 'open' && leftover.bytes > 0) {
+      leftover.taken(this.#hand(leftover.peek(this.#bench.receive)));
+      if (leftover.bytes > 0 && this.#bench.inputs.over()) return false;
     }
-    const began = performance.now();
-    this.#owner.onPlaintext(arena.bytes, 0, n);
-    if (bite.took(n, performance.now() - began)) return true;
-    this.#bench.loop.again(this);
-    return false;
+    this.#leftover = null;
+    return true;
   }
 
   #ended(): void {
@@ -273,20 +270,12 @@ export class TlsTransport implements Transport, Pollable, Resumable, Flushable, 
       this.#owner.onTransportEnd(clean ? 'closed by peer' : 'connection ended without notice', clean);
   }
 
-  #discard(): void {
-    switch (this.#socket.discard(this.#bench.receive)) {
-      case 'more':
-        this.#bench.loop.again(this);
-        break;
-      case 'end':
-        this.#close();
-        break;
-      case 'tooMuch':
-        this.abort();
-        break;
-      case 'yet':
-        break;
-    }
+  /** True when there is more to be thrown away. */
+  #discard(): boolean {
+    const found = this.#socket.discard(this.#bench.receive);
+    if (found === 'end') this.#close();
+    else if (found === 'tooMuch') this.abort();
+    return found === 'more';
   }
 
   #fail(cause: string): void {
@@ -307,6 +296,7 @@ export class TlsTransport implements Transport, Pollable, Resumable, Flushable, 
   #close(): void {
     if (this.state === 'closed') return;
     this.state = 'closed';
+    this.#leftover = null;
     this.#disarm();
     this.#bench.loop.remove(this.#slot);
     this.#tls.dispose();

@@ -9,8 +9,11 @@ import type { PeerIdentity } from '#lib/tls/peer.ts';
 export interface TransportOwner {
   /** Bytes may be written from now on; `peer` is who the other end proved to be. Returns why it is refused, or ''. */
   onOpen(peer: PeerIdentity | null): string;
-  /** Plaintext lies in `bytes[start, end)`, which are the worker's receive arena's, until this returns. */
-  onPlaintext(bytes: Buffer, start: number, end: number): void;
+  /**
+   * Plaintext lies in `bytes[start, end)`, which are the worker's receive arena's, until this returns. Returns how far it was taken:
+   * less than `end` when that was work enough, and the transport looks whether its turn is over before it hands over the rest.
+   */
+  onPlaintext(bytes: Buffer, start: number, end: number): number;
   /** Room came back after `room` had too little: ask for a flush. */
   onRoom(): void;
   /** The other end is gone; once, and never after `finish` or `abort`. `clean`: it said so by TLS's own close. */

@@ -5,7 +5,8 @@
 import { Arena } from '#lib/linux/arena.ts';
 import type { Loop } from '#lib/loop/loop.ts';
 import { BlockPool } from './block-pool.ts';
-import { DialTurns, HandshakeTurns } from './turn-shares.ts';
+import { DialTurns } from './dial-turns.ts';
+import { InputTurns } from './input-turns.ts';
 
 /**
  * Plaintext decrypted, and encrypted, at a time: eight full TLS records. Larger batches wake the next process less often, smaller ones
@@ -22,7 +23,7 @@ export class Workbench {
   readonly receive: Arena;
   readonly staging: Arena;
   readonly blocks: BlockPool;
-  readonly handshakes: HandshakeTurns;
+  readonly inputs: InputTurns;
   readonly dials: DialTurns;
 
   constructor(loop: Loop, byteBudget: number = DEFAULT_BYTE_BUDGET) {
@@ -30,7 +31,7 @@ export class Workbench {
     this.receive = Arena.allocate(RECEIVE_BYTES);
     this.staging = Arena.allocate(STAGING_BYTES);
     this.blocks = new BlockPool(byteBudget);
-    this.handshakes = new HandshakeTurns(loop);
+    this.inputs = new InputTurns(loop);
     this.dials = new DialTurns(loop);
   }
 }

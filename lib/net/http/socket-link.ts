@@ -4,22 +4,24 @@ import type { Arena } from '#lib/linux/arena.ts';
 import { errnoName } from '#lib/linux/errno.ts';
 import type { Resumable } from '#lib/loop/loop.ts';
 import type { TimerId, TimerTarget } from '#lib/loop/timer-wheel.ts';
+import { type InputOwner, InputPlace } from '../input-turns.ts';
 import { Outbox } from '../outbox.ts';
 import { BROKEN, NOTHING_YET, type Socket, type SocketOwner } from '../socket.ts';
 import type { HttpBench } from './bench.ts';
 import { Link, type LinkOwner, NOBODY } from './link.ts';
 
-/** Bytes read in a turn before the neighbours are looked at. */
-const TURN_BYTES = 512 * 1024;
+/** Bytes read in a share of a turn before the neighbours are looked at. */
+const SHARE_BYTES = 512 * 1024;
 /** How long the peer may take to end its direction once we have closed, and what it may send until then; in a turn. */
 const LINGER_MS = 1000;
 const LINGER_BYTES = 16 * 1024 * 1024;
-const LINGER_TURN_BYTES = 256 * 1024;
+const LINGER_SHARE_BYTES = 256 * 1024;
 
-export class SocketLink extends Link implements SocketOwner, Resumable, TimerTarget {
+export class SocketLink extends Link implements SocketOwner, Resumable, InputOwner, TimerTarget {
   resumeQueued = false;
   readonly socket: Socket;
   readonly #bench: HttpBench;
+  readonly #place: InputPlace;
   #outbox: Outbox | null = null;
   /** Our direction ends once everything is sent. */
   #finishing = false;
@@ -41,25 +43,30 @@ export class SocketLink extends Link implements SocketOwner, Resumable, TimerTar
     super(owner);
     this.#bench = bench;
     this.socket = socket;
+    this.#place = new InputPlace(this, bench.loop.now);
     socket.owner = this;
-    if (socket.readable) this.#later();
+    if (socket.readable) bench.inputs.push(this.#place);
   }
 
   onSocket(socket: Socket): void {
     if (this.#outbox !== null && socket.writable) this.#drain();
-    if (socket.readable && !this.paused) this.#pump();
+    if (socket.readable && !this.paused) this.#bench.inputs.push(this.#place);
   }
 
-  /** By the loop: what was put off. By the owner: goes on reading, in the next turn. */
+  /** By the loop: what was put off. By the owner: goes on reading, when its turn comes. */
   resume(): void {
     if (this.#putOff && !this.resumeQueued) {
       this.#putOff = false;
       if (this.#cause !== '') this.#tell();
-      else if (this.socket.readable && !this.paused) this.#pump();
+      else if (this.socket.readable && !this.paused) this.#bench.inputs.push(this.#place);
     } else if (this.paused) {
       this.paused = false;
       this.#later();
     }
+  }
+
+  onInputTurn(): boolean {
+    return this.#cause === '' && this.#pump();
   }
 
   transmit(arena: Arena, start: number, length: number): void {
@@ -122,21 +129,21 @@ export class SocketLink extends Link implements SocketOwner, Resumable, TimerTar
     this.#bench.loop.again(this);
   }
 
-  #pump(): void {
-    const { receive } = this.#bench;
+  /** True when there may be more. */
+  #pump(): boolean {
+    const { inputs, receive } = this.#bench;
     const { socket } = this;
-    let budget = this.#closing ? LINGER_TURN_BYTES : TURN_BYTES;
+    let budget = this.#closing ? LINGER_SHARE_BYTES : SHARE_BYTES;
     while (socket.readable && !this.paused && !this.closed) {
       const n = socket.receive(receive, 0, receive.size);
       if (n > 0) {
         if (!this.#closing) this.owner.onBytes(this, receive, 0, n);
-        else if (!this.#discard(n)) return;
+        else if (!this.#discard(n)) return false;
         budget -= n;
-        if (budget > 0) continue;
-        this.#later();
-        return;
+        if (budget > 0 && !inputs.over()) continue;
+        return true;
       }
-      if (n === NOTHING_YET) return;
+      if (n === NOTHING_YET) return false;
       if (n === BROKEN) this.#broke();
       else if (!this.#ended) {
         this.#ended = true;
@@ -144,10 +151,11 @@ export class SocketLink extends Link implements SocketOwner, Resumable, TimerTar
           if (this.#outbox === null) this.#end();
         } else this.owner.onFin(this);
       }
-      return;
+      return false;
     }
     // A reset that must not wait until reading goes on.
-    if (this.paused && socket.ending && socket.broken()) this.#broke();
+    if (this.paused && !this.closed && socket.ending && socket.broken()) this.#broke();
+    return false;
   }
 
   /** Throws away what comes after the end; false when it was too much of that, and the connection is cut. */

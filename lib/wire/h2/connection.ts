@@ -95,7 +95,12 @@ export class H2Connection {
 
   /** Feeds bytes of the transport. */
   receive(buffer: Buffer, start: number, end: number) {
-    if (!this.#endings.ended) this.#reader.read(buffer, start, end);
+    for (let at = start; at < end; ) at = this.receiveSome(buffer, at, end);
+  }
+
+  /** The same, but no more than is work enough for one call; returns how far it came. The rest is due with the next call. */
+  receiveSome(buffer: Buffer, start: number, end: number): number {
+    return this.#endings.ended ? end : this.#reader.read(buffer, start, end);
   }
 
   /** To be called every second or so, with milliseconds of a monotonic clock. */

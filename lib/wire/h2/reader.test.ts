@@ -132,3 +132,19 @@ test('the reader knows whether the transport ended in the middle of a frame', ()
     assert.equal(reader.midFrame, ![0, 15, bytes.length].includes(end), `after ${end}`);
   }
 });
+
+test('one call reads no more than is work enough, and the next goes on where it ended', () => {
+  const { connection } = H2Peer.ready('server');
+  const read = (bytes: Buffer): number[] => {
+    const ends: number[] = [];
+    for (let at = 0; at < bytes.length; ends.push(at)) at = connection.receiveSome(bytes, at, bytes.length);
+    return ends;
+  };
+  const pings = Buffer.concat(Array.from({ length: 200 }, () => frame(FrameType.ping, 0, 0, '0000000000000000')));
+  assert.equal(read(pings).length, 7, 'frames that carry nothing are 32 a call');
+  const opened = Buffer.concat(Array.from({ length: 40 }, (_, k) => headers(2 * k + 1, GET)));
+  assert.equal(read(opened).length, 11, 'streams are opened 4 a call, the last of each in the next');
+  assert.equal(connection.openStreams, 40);
+  const bulk = Buffer.concat(Array.from({ length: 30 }, () => dataFrame(1, Buffer.alloc(2000))));
+  assert.equal(read(bulk).length, 1, 'content is as much as comes');
+});

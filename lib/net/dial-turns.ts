@@ -1,31 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a worker does in one turn at most of the two things that cost much more than they cost whoever asks for them: steps of
-// TLS handshakes, and connections dialled for streams. Who knocks or asks a thousand times waits; established streams do not.
+// What a worker dials in one turn at most: a dial costs much more than the request for it costs whoever asks. Who asks a thousand
+// times waits; established streams do not.
 import type { Flushable, Loop } from '#lib/loop/loop.ts';
 
-/** A step signs or verifies: 0.2 to 0.4 ms. */
-const HANDSHAKE_STEPS = 3;
-/** A dial is half a dozen system calls: 30 to 60 µs. */
+/** Dials in a turn, and ms after which there is no further one: a dial is half a dozen system calls, 30 to 60 µs. */
 const DIALS = 32;
-
-/** Steps of handshakes left in this turn. Whoever gets none asks again in the next turn, in the order in which they asked. */
-export class HandshakeTurns {
-  readonly #loop: Loop;
-  #turn = -1;
-  #left = 0;
-
-  constructor(loop: Loop) {
-    this.#loop = loop;
-  }
-
-  take(): boolean {
-    if (this.#loop.now !== this.#turn) {
-      this.#turn = this.#loop.now;
-      this.#left = HANDSHAKE_STEPS;
-    }
-    return this.#left-- > 0;
-  }
-}
+const DIAL_MS = 0.15;
 
 /** A stream that leads somewhere once somebody has dialled. */
 export interface Dialler {
@@ -58,12 +38,13 @@ export class DialTurns implements Flushable {
   }
 
   flush(): void {
+    const until = this.#loop.clock() + DIAL_MS;
     let left = DIALS;
     while (left > 0 && this.#lines.size > 0) {
       for (const [tunnel, line] of this.#lines) {
         // To the end, so that the next turn begins with another.
         this.#lines.delete(tunnel);
-        if (this.#next(line)) left--;
+        if (this.#next(line)) left = this.#loop.clock() < until ? left - 1 : 0;
         if (line.at < line.waiting.length) this.#lines.set(tunnel, line);
         if (left === 0) break;
       }

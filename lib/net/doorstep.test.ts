@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Arena } from '#lib/linux/arena.ts';
+import { close, read, send, shutdownWrite } from '#lib/linux/calls.ts';
+import { tcpDial } from '#lib/linux/socket.ts';
+import { Loop } from '#lib/loop/loop.ts';
+import { acceptAll, listenOn, loopback } from '#lib/testkit/relay.ts';
+import { Doorstep, type Vain } from './doorstep.ts';
+import { Workbench } from './workbench.ts';
+
+const arena = Arena.allocate(64);
+
+function fixture() {
+  const clock = { skew: 0 };
+  const loop = new Loop({ spin: false, monotonic: () => performance.now() + clock.skew });
+  const bench = new Workbench(loop);
+  const { fd, endpoint } = listenOn(loopback());
+  const spoke: number[] = [];
+  const doorsteps: Doorstep[] = [];
+  const count = { silent: 0, no_tls: 0 };
+  const owner = {
+    onHello: (one: number) => void spoke.push(one),
+    onVain: (why: Vain) => void count[why]++,
+  };
+  const acceptor = acceptAll(loop, fd, (one) => void doorsteps.push(new Doorstep(bench, one, owner)));
+  const turn = (until: () => boolean): void => {
+    for (const end = performance.now() + 10_000; !until() && performance.now() < end; ) loop.turn(5);
+    assert.ok(until());
+  };
+  const end = (): void => {
+    acceptor.close();
+    for (const one of spoke) close(one);
+    loop.dispose();
+  };
+  return { clock, count, dial: () => tcpDial(endpoint, {}), doorsteps, end, spoke, turn };
+}
+
+test('a connection is handed over with its first byte, which is still to be read', () => {
+  const { count, dial, end, doorsteps, spoke, turn } = fixture();
+  const client = dial();
+  turn(() => doorsteps.length === 1);
+  assert.equal(spoke.length, 0);
+  arena.bytes[0] = 0x16;
+  assert.equal(send(client, arena, 0, 1), 1);
+  turn(() => spoke.length === 1);
+  arena.bytes[0] = 0;
+  assert.equal(read(spoke[0]!, arena, 0, 64), 1);
+  assert.equal(arena.bytes[0], 0x16);
+  assert.equal(count.silent, 0);
+  close(client);
+  end();
+});
+
+test('one that leaves without a byte costs nothing but its descriptor, and is told as silent', () => {
+  const { count, dial, end, spoke, turn } = fixture();
+  const clients = Array.from({ length: 50 }, dial);
+  for (const client of clients) close(client);
+  turn(() => count.silent === 50);
+  assert.equal(spoke.length, 0);
+  end();
+});
+
+test('one that speaks and says at once that nothing follows is heard', () => {
+  const { count, dial, end, doorsteps, spoke, turn } = fixture();
+  const client = dial();
+  arena.bytes[0] = 0x16;
+  turn(() => doorsteps.length === 1);
+  send(client, arena, 0, 1);
+  shutdownWrite(client);
+  turn(() => spoke.length === 1);
+  assert.equal(count.silent, 0);
+  close(client);
+  end();
+});
+
+test('one that stays and says nothing is closed when a handshake would have to be over', () => {
+  const { clock, count, dial, end, doorsteps, turn } = fixture();
+  const client = dial();
+  turn(() => doorsteps.length === 1);
+  clock.skew = 11_000;
+  turn(() => count.silent === 1);
+  assert.equal(read(client, arena, 0, 1), 0, 'the client sees the end');
+  close(client);
+  end();
+});
+
+test('one that speaks, and not TLS, is sent away before anything is made for it', () => {
+  const { count, dial, end, doorsteps, spoke, turn } = fixture();
+  const words = ['GET / HTTP/1.1', '\x16\x16\x16\x16\x16\x16', '\x16\x03\x01\x02\x00\x02'];
+  const clients = words.map((text, k) => {
+    const client = dial();
+    turn(() => doorsteps.length === k + 1);
+    const length = arena.bytes.write(text, 'latin1');
+    send(client, arena, 0, length);
+    return client;
+  });
+  turn(() => count.no_tls === words.length);
+  assert.deepEqual([count.silent, spoke.length], [0, 0]);
+  for (const client of clients) close(client);
+  end();
+});

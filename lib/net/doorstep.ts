@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// An accepted connection before its first bytes. TLS, HTTP/2 and whatever else a tunnel is made of cost a hundred times what it costs to
+// connect, so they are made for those who begin a handshake; who says nothing takes a descriptor and this, who says anything else
+// is sent away.
+import { recv } from '#lib/linux/calls.ts';
+import { EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLRDHUP, MSG_PEEK } from '#lib/linux/constants.ts';
+import type { Pollable, Slot } from '#lib/loop/loop.ts';
+import type { TimerId, TimerTarget } from '#lib/loop/timer-wheel.ts';
+import { type InputOwner, InputPlace, STRANGER_MS } from './input-turns.ts';
+import type { Workbench } from './workbench.ts';
+
+/** Until the first byte must be there: as long as a handshake may take. */
+const SILENCE_MS = 10_000;
+/** Of a TLS record that begins a handshake: its type, the version's first byte, and the message's type behind the length (RFC 8446 section 5.1). */
+const HANDSHAKE_RECORD = 0x16;
+const VERSION = 3;
+const CLIENT_HELLO = 1;
+const CLIENT_HELLO_AT = 5;
+const LEAVING = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+
+/** Why nothing came of a connection: it said nothing, or what is no TLS. */
+export type Vain = 'silent' | 'no_tls';
+
+export interface DoorstepOwner {
+  /** It begins a handshake: the descriptor is the owner's again, with nothing read. */
+  onHello(fd: number): void;
+  /** It left, or was sent away. The descriptor is closed. */
+  onVain(why: Vain): void;
+}
+
+export class Doorstep implements Pollable, InputOwner, TimerTarget {
+  readonly #bench: Workbench;
+  readonly #owner: DoorstepOwner;
+  readonly #slot: Slot;
+  readonly #place: InputPlace;
+  #timer: TimerId;
+  #leaving = false;
+  #over = false;
+
+  /** Takes `fd`, which is connected. */
+  constructor(bench: Workbench, fd: number, owner: DoorstepOwner) {
+    this.#bench = bench;
+    this.#owner = owner;
+    this.#place = new InputPlace(this, bench.loop.now, STRANGER_MS);
+    this.#slot = bench.loop.add(fd, this, EPOLLIN | EPOLLRDHUP | EPOLLET);
+    this.#timer = bench.loop.afterAbout(SILENCE_MS, this);
+  }
+
+  onReady(events: number): void {
+    if ((events & LEAVING) !== 0) this.#leaving = true;
+    this.#bench.inputs.push(this.#place);
+  }
+
+  onInputTurn(): boolean {
+    if (this.#over) return false;
+    const { loop, receive } = this.#bench;
+    const n = recv(this.#slot.fd, receive, 0, CLIENT_HELLO_AT + 1, MSG_PEEK);
+    if (n <= 0) {
+      if (this.#leaving) this.#vain('silent');
+    } else if (!isHello(receive.bytes, n)) this.#vain('no_tls');
+    else {
+      this.#end();
+      this.#owner.onHello(loop.release(this.#slot));
+    }
+    return false;
+  }
+
+  onTimer(): void {
+    this.#timer = 0;
+    this.#vain('silent');
+  }
+
+  /** Closes the connection; nobody is told. */
+  close(): void {
+    if (this.#over) return;
+    this.#end();
+    this.#bench.loop.remove(this.#slot);
+  }
+
+  #vain(why: Vain): void {
+    this.close();
+    this.#owner.onVain(why);
+  }
+
+  #end(): void {
+    this.#over = true;
+    if (this.#timer !== 0) this.#bench.loop.cancel(this.#timer);
+    this.#timer = 0;
+  }
+}
+
+/** Whether those first bytes, maybe too few to tell, are of a ClientHello. */
+function isHello(bytes: Uint8Array, length: number): boolean {
+  if (bytes[0] !== HANDSHAKE_RECORD) return false;
+  if (length > 1 && bytes[1] !== VERSION) return false;
+  return length <= CLIENT_HELLO_AT || bytes[CLIENT_HELLO_AT] === CLIENT_HELLO;
+}

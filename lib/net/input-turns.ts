@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whose input is looked at next, and for how long. What a byte costs us is the sender's choice: 20 octets open a stream or make a
+// handshake sign. So connections with input stand in line; each has a share of time, then the next; and after a turn's time the loop
+// sends, accepts and polls again. Who has taken little lately goes first, so that a peer that asks for a little
+// does not wait behind those that ask for all they can get: their floods then cost them, and nobody else. No line is
+// forgotten: of every few shares one is for each line in turn.
+import type { Loop, Resumable } from '#lib/loop/loop.ts';
+
+/** One connection's share, ms. It may last longer by what one call costs that cannot be cut: a handshake's step. */
+const SHARE_MS = 0.1;
+/** A turn's, ms: of all, and after which those who have taken much wait for the next. Each turn costs 2 µs itself. */
+const TURN_MS = 0.5;
+const HEAVY_TURN_MS = 0.2;
+/** What was taken counts half after so many ms. */
+const HALF_LIFE_MS = 64;
+/** Lines by what their connections took: below 1/8 ms, 1/4, … 8 ms, and above. */
+const LINES = 8;
+/** Lines from this on have taken much. */
+const HEAVY_LINE = 5;
+const FIRST_LINE_MS = 0.125;
+/** Of so many shares one goes to the lines in turn, whoever waits in the first. */
+const ROUND_EVERY = 8;
+
+/** What a connection nobody knows yet is taken to have taken: who comes anew again and again is not always first. */
+export const STRANGER_MS = 4;
+
+/** Has input to look at. */
+export interface InputOwner {
+  /** Looks at its input until there is no more of it, or `InputTurns.over`; true when there may be more. */
+  onInputTurn(): boolean;
+}
+
+/** A connection's place in line. */
+export class InputPlace {
+  /** Owned by the lines. */
+  queued = false;
+  next: InputPlace | null = null;
+  readonly owner: InputOwner;
+  #taken: number;
+  #halvedAt: number;
+
+  /** `taken`: ms that it begins with. */
+  constructor(owner: InputOwner, now: number, taken = 0) {
+    this.owner = owner;
+    this.#taken = taken;
+    this.#halvedAt = Math.floor(now / HALF_LIFE_MS);
+  }
+
+  /** It took `ms` up to `now`. */
+  charge(ms: number, now: number): void {
+    this.#age(now);
+    this.#taken += ms;
+  }
+
+  /** Ms that it took lately. */
+  taken(now: number): number {
+    this.#age(now);
+    return this.#taken;
+  }
+
+  #age(now: number): void {
+    const at = Math.floor(now / HALF_LIFE_MS);
+    const halves = at - this.#halvedAt;
+    if (halves <= 0) return;
+    this.#halvedAt = at;
+    this.#taken = halves > 30 ? 0 : this.#taken / (1 << halves);
+  }
+}
+
+export class InputTurns implements Resumable {
+  resumeQueued = false;
+  readonly #loop: Loop;
+  readonly #heads: (InputPlace | null)[] = new Array(LINES).fill(null);
+  readonly #tails: (InputPlace | null)[] = new Array(LINES).fill(null);
+  #waiting = 0;
+  #shares = 0;
+  /** The line whose turn it is then. */
+  #round = 0;
+  #shareEnds = 0;
+
+  constructor(loop: Loop) {
+    this.#loop = loop;
+  }
+
+  /** Has the owner look at its input, this turn if it can be. Nothing happens to one that stands in line already. */
+  push(place: InputPlace): void {
+    if (place.queued) return;
+    this.#append(place);
+    this.#loop.again(this);
+  }
+
+  /** The share of who is looking at its input now is used up. */
+  over(): boolean {
+    return this.#loop.clock() >= this.#shareEnds;
+  }
+
+  resume(): void {
+    let before = this.#loop.clock();
+    const began = before;
+    while (this.#waiting > 0 && before - began < (this.#light() ? TURN_MS : HEAVY_TURN_MS)) {
+      const place = this.#shift();
+      this.#shareEnds = before + SHARE_MS;
+      const more = place.owner.onInputTurn();
+      const after = this.#loop.clock();
+      place.charge(after - before, after);
+      before = after;
+      if (more && !place.queued) this.#append(place);
+    }
+    if (this.#waiting > 0) this.#loop.again(this);
+  }
+
+  /** Somebody who has taken little waits. */
+  #light(): boolean {
+    for (let line = 0; line < HEAVY_LINE; line++) if (this.#heads[line] !== null) return true;
+    return false;
+  }
+
+  #append(place: InputPlace): void {
+    place.queued = true;
+    place.next = null;
+    const line = lineOf(place.taken(this.#loop.now));
+    const tail = this.#tails[line]!;
+    if (tail === null) this.#heads[line] = place;
+    else tail.next = place;
+    this.#tails[line] = place;
+    this.#waiting++;
+  }
+
+  #shift(): InputPlace {
+    const round = ++this.#shares % ROUND_EVERY === 0;
+    let line = round ? this.#round : 0;
+    while (this.#heads[line] === null) line = (line + 1) % LINES;
+    if (round) this.#round = (line + 1) % LINES;
+    const place = this.#heads[line]!;
+    this.#heads[line] = place.next;
+    if (place.next === null) this.#tails[line] = null;
+    place.next = null;
+    place.queued = false;
+    this.#waiting--;
+    return place;
+  }
+}
+
+function lineOf(taken: number): number {
+  let line = 0;
+  for (let bound = FIRST_LINE_MS; taken >= bound && line < LINES - 1; bound *= 2) line++;
+  return line;
+}
