@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tunnels that come on port 15008. A client must be of the trust domain; what it wants is in each CONNECT: the address that the
 // application dialled. Who it is decides policies: the certificate of the tunnel, and nothing that a header says.
-import { Endpoint } from '#lib/linux/address.ts';
+import type { Endpoint } from '#lib/linux/address.ts';
 import { close as closeFd } from '#lib/linux/calls.ts';
-import { localAddress, peerAddress } from '#lib/linux/socket.ts';
 import type { Identity } from '#lib/mesh/identity.ts';
 import { type Ip, parseIp } from '#lib/mesh/ip.ts';
+import { Doorstep, type DoorstepOwner, type Vain } from '#lib/net/doorstep.ts';
 import { NOBODY } from '#lib/net/http/link.ts';
 import { StreamLink } from '#lib/net/http/stream-link.ts';
 import { Session, type SessionOwner } from '#lib/net/session.ts';
 import { TlsTransport } from '#lib/net/tls-transport.ts';
 import type { Party } from '#lib/proxy/telemetry/party.ts';
+import { NO_TLS } from '#lib/proxy/worker/cut-log.ts';
 import { REVOKED } from '#lib/proxy/worker/revocation-check.ts';
 import { isOfTrustDomain, type PeerIdentity } from '#lib/tls/peer.ts';
 import type { HeaderBlock } from '#lib/wire/h2/headers.ts';
@@ -36,8 +37,6 @@ export class HboneListener {
   readonly #runtime: Runtime;
   readonly #service: ExchangeService;
   readonly #doors: Doors;
-  readonly #peer = new Endpoint();
-  readonly #local = new Endpoint();
 
   constructor(runtime: Runtime, service: ExchangeService, doors: Doors) {
     this.#runtime = runtime;
@@ -45,17 +44,22 @@ export class HboneListener {
     this.#doors = doors;
   }
 
-  onConnection(fd: number): void {
-    const { admission, bench, identities, ips, settings, telemetry } = this.#runtime;
+  onConnection(fd: number, from: Endpoint): void {
+    const peer = this.#runtime.ips.of(from);
+    const text = peer.withPort(from.port);
+    new Knock(this.#runtime, fd, text, () => this.#onHello(fd, peer, text));
+  }
+
+  #onHello(fd: number, peer: Ip, peerText: string): void {
+    const { admission, bench, identities, settings, telemetry } = this.#runtime;
     const context = identities.context(settings.identity);
-    if (context === null || peerAddress(fd, this.#peer) < 0 || localAddress(fd, this.#local) < 0) {
+    if (context === null) {
       closeFd(fd);
       admission.leave();
-      telemetry.count('ambit_tunnels_refused_total', { reason: context === null ? 'no certificate' : 'gone' });
+      telemetry.count('ambit_tunnels_refused_total', { reason: 'no certificate' });
       return;
     }
-    const peer = ips.of(this.#peer);
-    const tunnel = new InboundTunnel(this.#runtime, this.#service, this.#doors, peer, peer.withPort(this.#peer.port));
+    const tunnel = new InboundTunnel(this.#runtime, this.#service, this.#doors, peer, peerText);
     tunnel.session = new Session(
       bench,
       'server',
@@ -65,6 +69,48 @@ export class HboneListener {
     );
     this.#runtime.connections.add(tunnel);
     this.#runtime.inbound.add(tunnel.session);
+  }
+}
+
+/** A connection that has not said anything yet. */
+class Knock implements DoorstepOwner, Live {
+  readonly #runtime: Runtime;
+  readonly #doorstep: Doorstep;
+  readonly onHello: () => void;
+  readonly #peer: string;
+
+  constructor(runtime: Runtime, fd: number, peer: string, onHello: () => void) {
+    this.#runtime = runtime;
+    this.#peer = peer;
+    this.onHello = () => {
+      runtime.connections.delete(this);
+      onHello();
+    };
+    this.#doorstep = new Doorstep(runtime.bench, fd, this);
+    runtime.connections.add(this);
+  }
+
+  onVain(why: Vain): void {
+    const { cuts, telemetry } = this.#runtime;
+    if (cuts.sentAway(why)) telemetry.message('warn', NO_TLS, { address: this.#peer });
+    this.#leave();
+  }
+
+  drain(): void {
+    this.kill();
+  }
+
+  kill(): void {
+    this.#doorstep.close();
+    this.#leave();
+  }
+
+  sweep(): void {}
+
+  #leave(): void {
+    const { admission, connections } = this.#runtime;
+    admission.leave();
+    connections.delete(this);
   }
 }
 
@@ -136,6 +182,7 @@ class InboundTunnel implements SessionOwner, Live {
 
   onSessionEnd(): void {
     this.#runtime.inbound.delete(this.session);
+    this.#runtime.cuts.ended(this.session, this.#peerText);
     this.#runtime.admission.leave();
     this.#runtime.connections.delete(this);
   }

@@ -81,7 +81,7 @@ export class Listeners {
       const acceptor = new Acceptor(
         loop,
         fd,
-        { onConnection: (one) => listener.onConnection(one), onRefused },
+        { onConnection: (one, peer) => listener.onConnection(one, peer), onRefused },
         admission,
       );
       this.#open.set(key, { wanted, acceptor });

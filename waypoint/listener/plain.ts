@@ -2,7 +2,7 @@
 // Connections in clear to one of a gateway's listeners.
 import { Endpoint } from '#lib/linux/address.ts';
 import { close as closeFd } from '#lib/linux/calls.ts';
-import { localAddress, peerAddress } from '#lib/linux/socket.ts';
+import { localAddress } from '#lib/linux/socket.ts';
 import { NOBODY } from '#lib/net/http/link.ts';
 import { SocketLink } from '#lib/net/http/socket-link.ts';
 import { Socket } from '#lib/net/socket.ts';
@@ -18,7 +18,6 @@ export class PlainListener {
   readonly #runtime: Runtime;
   readonly #service: ExchangeService;
   readonly #door: Door;
-  readonly #peer = new Endpoint();
   readonly #local = new Endpoint();
 
   constructor(runtime: Runtime, service: ExchangeService, door: Door) {
@@ -27,20 +26,20 @@ export class PlainListener {
     this.#door = door;
   }
 
-  onConnection(fd: number): void {
+  onConnection(fd: number, peer: Endpoint): void {
     const { admission, bench, ips, loop, memory, mesh, settings, telemetry } = this.#runtime;
-    if (peerAddress(fd, this.#peer) < 0 || localAddress(fd, this.#local) < 0) {
+    if (localAddress(fd, this.#local) < 0) {
       closeFd(fd);
       admission.leave();
       return;
     }
-    const source = ips.of(this.#peer);
+    const source = ips.of(peer);
     const destination = ips.of(this.#local);
     const workload = mesh.workloadByAddress(settings.network, source);
     const origin = new Origin(
       this.#door,
       undefined,
-      { ip: source, text: source.withPort(this.#peer.port) },
+      { ip: source, text: source.withPort(peer.port) },
       { ip: destination, text: destination.withPort(this.#local.port) },
       workload === undefined ? undefined : memory.of(workload).party,
     );

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What HTTP connections are told to do with requests: one exchange each.
 import type { HttpConnection, HttpService, ServerStream, ServerUser } from '#lib/net/http/exchange.ts';
+import { H2Server } from '#lib/net/http/h2-server.ts';
 import { Exchange } from '../path/exchange.ts';
 import { GrpcWebBridge } from '../path/grpc-web.ts';
 import type { Runtime } from '../worker/runtime.ts';
@@ -28,7 +29,10 @@ export class ExchangeService implements HttpService {
   }
 
   onConnectionEnd(connection: HttpConnection): void {
-    this.#runtime.connections.delete(connection);
-    (connection.context as Arrived).onEnd();
+    const { cuts, connections } = this.#runtime;
+    const { onEnd, origin } = connection.context as Arrived;
+    connections.delete(connection);
+    if (connection instanceof H2Server) cuts.ended(connection.session, origin.sourceText);
+    onEnd();
   }
 }

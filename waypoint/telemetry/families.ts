@@ -19,6 +19,10 @@ export const FAMILIES: readonly Family[] = [
   counter('istio_tcp_sent_bytes_total', 'Bytes that servers sent to clients over TCP connections'),
   counter('ambit_bad_requests_total', 'What was no request, by how it was answered and why'),
   counter('ambit_connections_refused_total', 'Connections reset at the door, by what ran out'),
+  counter(
+    'ambit_http2_cut_total',
+    'HTTP/2 connections and tunnels cut off for what the peer did, by the code it was told',
+  ),
   counter('ambit_tunnels_refused_total', 'Tunnels that could not be accepted, by reason'),
   counter('ambit_streams_refused_total', 'Streams that are no HTTP and were refused, by reason'),
   counter('ambit_ext_authz_total', 'Questions to external authorisers, by provider and result'),

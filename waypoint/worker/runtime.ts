@@ -11,6 +11,7 @@ import type { Session } from '#lib/net/session.ts';
 import type { NameResolver } from '#lib/proxy/dns/name-resolver.ts';
 import type { SharedMesh } from '#lib/proxy/state/shared-mesh.ts';
 import type { IpMemory } from '#lib/proxy/worker/address.ts';
+import type { CutLog } from '#lib/proxy/worker/cut-log.ts';
 import type { Identities } from '#lib/proxy/worker/identities.ts';
 import type { LiveInbound } from '#lib/proxy/worker/live-inbound.ts';
 import type { RevocationCheck } from '#lib/proxy/worker/revocation-check.ts';
@@ -48,6 +49,7 @@ export interface Runtime {
   readonly clusters: Clusters;
   readonly authorisers: Authorisers;
   readonly connections: Connections;
+  readonly cuts: CutLog;
   readonly revocations: RevocationCheck;
   /** Streams and switched protocols, which policies judge again when they change. */
   readonly liveInbound: LiveInbound;

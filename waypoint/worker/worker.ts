@@ -17,6 +17,7 @@ import { NameResolver } from '#lib/proxy/dns/name-resolver.ts';
 import { TRY_MS } from '#lib/proxy/dns/resolvers.ts';
 import { SharedMesh } from '#lib/proxy/state/shared-mesh.ts';
 import { IpMemory } from '#lib/proxy/worker/address.ts';
+import { CutLog } from '#lib/proxy/worker/cut-log.ts';
 import { Identities } from '#lib/proxy/worker/identities.ts';
 import { LiveInbound } from '#lib/proxy/worker/live-inbound.ts';
 import { RevocationCheck } from '#lib/proxy/worker/revocation-check.ts';
@@ -229,6 +230,7 @@ export class WaypointWorker implements WorkerProgram {
       liveInbound: new LiveInbound(loop),
       inbound,
       telemetry,
+      cuts: new CutLog(loop, telemetry),
       observers: new Observers({
         accessLog: settings.accessLog,
         facts: { identity: settings.identity, hostname: settings.podName },

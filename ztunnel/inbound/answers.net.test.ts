@@ -108,6 +108,8 @@ test('callers of a pod whose record does not come are given up after a while, an
   await rig.two.addPod(infoOf(late), late.netns);
   const { outside } = await client(rig);
   const knock = App.dial(rig.loop, at(late, 15008), outside.netns);
+  // What a ClientHello begins with.
+  knock.send('\x16\x03\x01\x02\x00\x01');
   await rig.until('it is given up', () => knock.end !== '');
   const whose = /failed to fetch information about local workload: late.shop \(late\)/;
   await rig.until('the log says whose', () => whose.test(JSON.stringify(rig.two.lines)));

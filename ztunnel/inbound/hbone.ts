@@ -4,8 +4,10 @@
 import { Endpoint } from '#lib/linux/address.ts';
 import { close as closeFd } from '#lib/linux/calls.ts';
 import { localAddress } from '#lib/linux/socket.ts';
+import { Doorstep, type DoorstepOwner, type Vain } from '#lib/net/doorstep.ts';
 import { Session, type SessionOwner } from '#lib/net/session.ts';
 import { TlsTransport } from '#lib/net/tls-transport.ts';
+import { NO_TLS } from '#lib/proxy/worker/cut-log.ts';
 import type { IdentityWaiter } from '#lib/proxy/worker/identities.ts';
 import { REVOKED } from '#lib/proxy/worker/revocation-check.ts';
 import type { WorkloadFacts } from '#lib/proxy/worker/workload-facts.ts';
@@ -16,6 +18,7 @@ import { ErrorCode } from '#lib/wire/h2/protocol.ts';
 import type { H2Stream } from '#lib/wire/h2/stream.ts';
 import { connectResponse, HboneStatus } from '#lib/wire/hbone.ts';
 import type { LiveConnection, Pod } from '../inpod/pod.ts';
+import { DRAINED } from '../worker/ledger.ts';
 import type { MeshWait } from '../worker/mesh-waits.ts';
 import type { TunnelEnds } from './connect-request.ts';
 import { InboundStream } from './stream.ts';
@@ -49,10 +52,11 @@ export class HboneServer {
   }
 }
 
-/** A tunnel's connection that waits until the pod's record and certificate are here; then it becomes a session. */
-class Arrival implements LiveConnection, IdentityWaiter {
+/** A tunnel's connection that waits for its first byte, then for the pod's record and certificate; then it becomes a session. */
+class Arrival implements LiveConnection, IdentityWaiter, DoorstepOwner {
   readonly #pod: Pod;
   readonly #fd: number;
+  #doorstep: Doorstep | null = null;
   readonly #ends: TunnelEnds;
   #local: WorkloadFacts | null = null;
   #wait: MeshWait | null = null;
@@ -66,6 +70,11 @@ class Arrival implements LiveConnection, IdentityWaiter {
   }
 
   begin(): void {
+    this.#doorstep = new Doorstep(this.#pod.runtime.bench, this.#fd, this);
+  }
+
+  onHello(): void {
+    this.#doorstep = null;
     const local = this.#pod.local();
     if (local !== undefined) {
       this.#known(local);
@@ -79,6 +88,18 @@ class Arrival implements LiveConnection, IdentityWaiter {
       else return false;
       return true;
     });
+  }
+
+  onVain(why: Vain): void {
+    const { admission, cuts, telemetry } = this.#pod.runtime;
+    admission.leave();
+    if (cuts.sentAway(why)) telemetry.earlyDeny('inbound', this.#ends.peerText, this.#ends.localText, NO_TLS);
+    this.#done();
+  }
+
+  /** Who has said nothing yet may as well dial whoever comes after us. */
+  drain(): void {
+    if (this.#doorstep !== null) this.kill(DRAINED);
   }
 
   onIdentity(context: TlsContext): void {
@@ -103,7 +124,8 @@ class Arrival implements LiveConnection, IdentityWaiter {
 
   kill(error: string): void {
     if (this.#over) return;
-    closeFd(this.#fd);
+    if (this.#doorstep === null) closeFd(this.#fd);
+    else this.#doorstep.close();
     const { admission, telemetry } = this.#pod.runtime;
     admission.leave();
     telemetry.earlyDeny('inbound', this.#ends.peerText, this.#ends.localText, error);
@@ -172,9 +194,10 @@ class InboundTunnel implements SessionOwner {
   onStreamGone(): void {}
 
   onSessionEnd(session: Session, cause: string): void {
-    const { admission, telemetry } = this.#pod.runtime;
+    const { admission, cuts, telemetry } = this.#pod.runtime;
     admission.leave();
     telemetry.tunnel(-1);
+    cuts.ended(session, this.#ends.peerText);
     // A tunnel that never came to be is somebody knocking with the wrong key: that is told.
     if (!this.#usable) telemetry.earlyDeny('inbound', this.#ends.peerText, this.#ends.localText, cause);
     this.#pod.sessionGone(session);

@@ -21,6 +21,8 @@ import type { Runtime } from '../worker/runtime.ts';
 export interface LiveConnection {
   /** Cut it, visibly. */
   kill(error: string): void;
+  /** The pod drains. */
+  drain?(): void;
   /** For the connection list; null before it is classified. */
   info(): ConnectionInfo | null;
 }
@@ -129,6 +131,7 @@ export class Pod {
     this.draining = true;
     this.#doors?.close();
     this.#doors = null;
+    for (const connection of [...this.connections]) connection.drain?.();
     for (const session of [...this.sessions]) session.drain();
     this.pool.drain();
     this.#checkEmpty();

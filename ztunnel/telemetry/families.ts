@@ -37,6 +37,7 @@ export const FAMILIES: readonly Family[] = [
     'DNS questions that needed another resolver or TCP, or were too many to be asked',
   ),
   counter('ambit_connections_refused_total', 'Connections and streams refused at the door, by what ran out'),
+  counter('ambit_http2_cut_total', 'Tunnels cut off for what the peer did with HTTP/2, by the code it was told'),
   counter(
     'ambit_unknown_policy_total',
     'Connections held for a policy that was referenced and not received, by outcome',

@@ -9,6 +9,7 @@ import type { Workbench } from '#lib/net/workbench.ts';
 import type { NameResolver } from '#lib/proxy/dns/name-resolver.ts';
 import type { SharedMesh } from '#lib/proxy/state/shared-mesh.ts';
 import type { IpMemory } from '#lib/proxy/worker/address.ts';
+import type { CutLog } from '#lib/proxy/worker/cut-log.ts';
 import type { Identities } from '#lib/proxy/worker/identities.ts';
 import type { LiveInbound } from '#lib/proxy/worker/live-inbound.ts';
 import type { RevocationCheck } from '#lib/proxy/worker/revocation-check.ts';
@@ -35,6 +36,7 @@ export interface Runtime {
   readonly httpMetrics: HttpMetrics;
   /** Addresses of endpoints known by host name. */
   readonly names: NameResolver;
+  readonly cuts: CutLog;
   readonly recent: RecentConnections;
   readonly waits: MeshWaits;
   readonly liveInbound: LiveInbound;

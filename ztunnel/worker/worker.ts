@@ -17,6 +17,7 @@ import { DnsForwarder, resolverAt } from '#lib/proxy/dns/forwarder.ts';
 import { NameResolver } from '#lib/proxy/dns/name-resolver.ts';
 import { SharedMesh } from '#lib/proxy/state/shared-mesh.ts';
 import { IpMemory } from '#lib/proxy/worker/address.ts';
+import { CutLog } from '#lib/proxy/worker/cut-log.ts';
 import { Identities } from '#lib/proxy/worker/identities.ts';
 import { LiveInbound } from '#lib/proxy/worker/live-inbound.ts';
 import { RevocationCheck } from '#lib/proxy/worker/revocation-check.ts';
@@ -300,6 +301,7 @@ export class DataPlane implements WorkerProgram, PodOwner {
         () => loop.now,
         () => performance.now(),
       ),
+      cuts: new CutLog(loop, telemetry),
       recent: new RecentConnections({ monotonic: () => loop.now, now, proofsPerSecond: settings.proofsPerSecond }),
       names: new NameResolver(loop, resolvers, Math.random),
       waits: new MeshWaits(loop),
