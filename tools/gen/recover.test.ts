@@ -80,7 +80,8 @@ function object(schema: Schema, depth: number): fc.Arbitrary<unknown> {
   return fc.tuple(...chosen).map((pairs) => Object.fromEntries(pairs.filter(([, value]) => value !== undefined)));
 }
 
-for (const entry of KINDS) {
+// Of kinds without a schema there is nothing to recover.
+for (const entry of KINDS.filter(({ open }) => open !== true)) {
   test(`${entry.kind}.${entry.group} is recovered as its package validates it`, async () => {
     const version = entry.versions[0]!;
     const { schema: path } = sourcesOf(root, entry, version);

@@ -108,11 +108,11 @@ export class Http2Watch implements VersionWatch {
   }
 
   request(buffer: Buffer, start: number, end: number): void {
-    if (!this.#over) this.#client.reader.read(buffer, start, end);
+    if (!this.#over) readAll(this.#client.reader, buffer, start, end);
   }
 
   response(buffer: Buffer, start: number, end: number): void {
-    if (!this.#over) this.#server.reader.read(buffer, start, end);
+    if (!this.#over) readAll(this.#server.reader, buffer, start, end);
   }
 
   end(): void {
@@ -154,4 +154,9 @@ export class Http2Watch implements VersionWatch {
     const { decoder } = by === this.#client ? this.#server : this.#client;
     if (octets > DEFAULT_TABLE_SIZE) decoder.setLimit(octets);
   }
+}
+
+/** What passes by is gone afterwards: nothing can be left for a later call. */
+function readAll(reader: FrameReader, buffer: Buffer, start: number, end: number): void {
+  for (let at = start; at < end; ) at = reader.read(buffer, at, end);
 }
