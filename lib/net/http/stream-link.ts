@@ -16,6 +16,7 @@ import { Link, type LinkOwner, NOBODY } from './link.ts';
 const LINGER_MS = 1000;
 /** Handed to the owner at a time of what has waited. */
 const PIECE = 32 * 1024;
+const NOT_WANTED = 'stream reset by peer: it wants no more';
 const OVER_BUDGET = 'memory for stopped readers is used up, this one held most';
 
 export class StreamLink extends Link implements StreamUser, Resumable, TimerTarget {
@@ -32,6 +33,10 @@ export class StreamLink extends Link implements StreamUser, Resumable, TimerTarg
   /** The peer's END_STREAM came; it counts once the inbox is empty. */
   #ended = false;
   #toldEnd = false;
+  /** The peer has said all and takes no more: what is written is dropped. */
+  #unwanted = false;
+  /** The owner waits for a backlog that was dropped. */
+  #dropped = false;
   #closing = false;
   #cause = '';
   #timer: TimerId = 0;
@@ -51,6 +56,11 @@ export class StreamLink extends Link implements StreamUser, Resumable, TimerTarg
 
   transmit(arena: Arena, start: number, length: number): void {
     if (this.closed || this.#cause !== '') return;
+    if (this.#unwanted) {
+      // As on a connection whose other end is closed. Until the owner has heard the peer out it may still do so.
+      if (this.#toldEnd) this.#break(NOT_WANTED);
+      return;
+    }
     this.#outbox ??= new Outbox(this.#bench.blocks, () => this.#break(OVER_BUDGET));
     if (this.backlog === 0) this.progressAt = this.#bench.loop.now;
     if (!this.#outbox.append(arena, start, length)) return;
@@ -67,7 +77,10 @@ export class StreamLink extends Link implements StreamUser, Resumable, TimerTarg
     if (this.#putOff && !this.resumeQueued) {
       this.#putOff = false;
       if (this.#cause !== '') this.#tell();
-      else if (!this.closed && !this.paused) this.#deliver();
+      else {
+        if (this.#dropped) this.#tellDropped();
+        if (!this.closed && !this.paused) this.#deliver();
+      }
     } else if (this.paused) {
       this.paused = false;
       this.#later();
@@ -78,7 +91,8 @@ export class StreamLink extends Link implements StreamUser, Resumable, TimerTarg
     if (this.closed || this.#finishing) return;
     this.#finishing = true;
     this.#bench.cork.flushOf(this);
-    this.session.wantsToSend(this);
+    if (!this.#unwanted) this.session.wantsToSend(this);
+    else if (this.#toldEnd) this.#end();
   }
 
   close(): void {
@@ -87,6 +101,10 @@ export class StreamLink extends Link implements StreamUser, Resumable, TimerTarg
     this.owner = NOBODY;
     this.#closing = true;
     this.#dropInbox();
+    if (this.#unwanted) {
+      this.#end();
+      return;
+    }
     this.finish();
     this.#timer = this.#bench.loop.after(LINGER_MS, this);
   }
@@ -122,8 +140,8 @@ export class StreamLink extends Link implements StreamUser, Resumable, TimerTarg
 
   onReset(code: number): void {
     // The peer has said all and wants no more (RFC 9113 section 8.1).
-    if (code === ErrorCode.noError && this.#ended) return;
-    this.#break(`stream reset by peer: ${errorName(code)}`);
+    if (code === ErrorCode.noError && this.#ended) this.#dropOutput();
+    else this.#break(`stream reset by peer: ${errorName(code)}`);
   }
 
   onSendable(): void {
@@ -135,7 +153,7 @@ export class StreamLink extends Link implements StreamUser, Resumable, TimerTarg
   }
 
   fill(arena: Arena, offset: number, room: number, share: number): number {
-    if (this.closed || this.#finished || this.#cause !== '') return 0;
+    if (this.closed || this.#finished || this.#unwanted || this.#cause !== '') return 0;
     const { h2 } = this.session;
     if (this.#outbox === null) return this.#finishing ? this.#finish(arena, offset) : 0;
     const quota = h2.dataQuota(this.stream);
@@ -174,6 +192,22 @@ export class StreamLink extends Link implements StreamUser, Resumable, TimerTarg
     return FRAME_HEADER;
   }
 
+  #dropOutput(): void {
+    if (this.closed || this.#unwanted || this.#cause !== '') return;
+    this.#unwanted = true;
+    this.#outbox?.clear();
+    this.#outbox = null;
+    this.#dropped = this.backlog > 0;
+    this.backlog = 0;
+    if (this.#closing || (this.#finishing && this.#toldEnd)) this.#end();
+    else if (this.#dropped) this.#later();
+  }
+
+  #tellDropped(): void {
+    this.#dropped = false;
+    if (!this.closed && !this.#closing) this.owner.onDrained(this);
+  }
+
   #later(): void {
     this.#putOff = true;
     this.#bench.loop.again(this);
@@ -205,7 +239,7 @@ export class StreamLink extends Link implements StreamUser, Resumable, TimerTarg
   #tellEnd(): void {
     this.#toldEnd = true;
     this.owner.onFin(this);
-    if (this.#finished) this.#end();
+    if (this.#finished || (this.#unwanted && this.#finishing)) this.#end();
   }
 
   #break(cause: string): void {
