@@ -14,7 +14,7 @@ import { goalsOf } from './goals.ts';
 import { MESH_SERVER } from './hbone.ts';
 import { type IdleFigures, idleCost } from './idle.ts';
 import type { L7Peer, L7Setting } from './peer.ts';
-import { l7Peers, none, pathOf, peerFolder } from './peers.ts';
+import { l7Peers, MOST_PROCESSES, none, pathOf, peerFolder } from './peers.ts';
 
 const env = (name: string, fallback: string): string => process.env[name] || fallback;
 const rounds = Number(env('BENCH_ROUNDS', '3'));
@@ -93,17 +93,21 @@ async function main(): Promise<void> {
   for (const scenario of scenarios) {
     await using own = new AsyncDisposableStack();
     const contestants: Contestant[] = [];
-    for (const [i, peer] of peers.entries()) {
-      // The server by itself speaks HTTP/1.1 only: then there is nothing to compare.
-      if (!peer.takes(scenario.setting) || (scenario.h2 && peer === none)) continue;
-      const folder = peerFolder();
-      own.defer(() => folder.remove());
-      const upstream = servers.get(scenario.bytes)!;
-      const port = peer === none ? upstream : FIRST_PORT + i * 2;
-      const running = peer.start(port, upstream, scenario.setting, folder.path);
-      own.defer(() => running.stop('SIGTERM'));
-      await answers(port, scenario, running);
-      contestants.push({ peer, scenario, port, running });
+    // The first of each, then the second of each: who is compared with whom is measured at the same time.
+    for (let n = 0; n < MOST_PROCESSES; n++) {
+      for (const [i, peer] of peers.entries()) {
+        if (n >= (peer.processes?.(scenario.setting) ?? 1)) continue;
+        // The server by itself speaks HTTP/1.1 only: then there is nothing to compare.
+        if (!peer.takes(scenario.setting) || (scenario.h2 && peer === none)) continue;
+        const folder = peerFolder();
+        own.defer(() => folder.remove());
+        const upstream = servers.get(scenario.bytes)!;
+        const port = peer === none ? upstream : FIRST_PORT + (n * peers.length + i) * 2;
+        const running = peer.start(port, upstream, scenario.setting, folder.path);
+        own.defer(() => running.stop('SIGTERM'));
+        await answers(port, scenario, running);
+        contestants.push({ peer, scenario, port, running });
+      }
     }
     for (const { peer, figures } of await compare(contestants)) {
       table[peer.name] ??= {};

@@ -18,6 +18,8 @@ export interface L7Peer {
   readonly takes: (setting: L7Setting) => boolean;
   /** Starts on that port; HTTP/2 without TLS is served on the next one, where one port cannot serve both. */
   readonly start: (port: number, upstream: number, setting: L7Setting, folder: string) => Background;
+  /** Processes of that setting, whose figures count as one's; 1 if it says nothing. */
+  readonly processes?: (setting: L7Setting) => number;
   /** Port for HTTP/2. */
   readonly h2Port: (port: number) => number;
 }

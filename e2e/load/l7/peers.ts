@@ -27,9 +27,13 @@ export const none: L7Peer = {
   h2Port: (port) => port,
 };
 
+/** What routes cost is less than two processes of one setting differ by, 8 %. */
+export const MOST_PROCESSES = 5;
+
 export const ambit: L7Peer = {
   name: 'ambit',
   takes: () => true,
+  processes: ({ routes: count }) => (count > 1 ? MOST_PROCESSES : 1),
   h2Port: (port) => port,
   start: (port, upstream, setting, folder) => {
     const target = { service: 'default/app.x', port: 80 };
@@ -100,6 +104,7 @@ export const ambit: L7Peer = {
 const oneRoute: L7Peer = {
   name: 'ambit-1-route',
   takes: ({ routes: count }) => count > 1,
+  processes: () => MOST_PROCESSES,
   h2Port: ambit.h2Port,
   start: (port, upstream, setting, folder) =>
     ambit.start(port, upstream, { ...setting, first: setting.routes - 1, routes: 1 }, folder),
