@@ -41,6 +41,8 @@ interface Freed {
 export interface StoreChange {
   readonly key: string;
   readonly value: Uint8Array | undefined;
+  /** It names records that changed, and what was decoded from it holds theirs: a new record, whatever its own value was. */
+  readonly renew?: boolean;
 }
 
 export class StoreWriter {
@@ -76,14 +78,14 @@ export class StoreWriter {
 
   /**
    * Sets a key. The value that is there already stays the record it is, so that nobody decodes it again: a control plane that comes
-   * back sends everything once more. Throws STORE_FULL or STORE_KEY; what was there before then still stands.
+   * back sends everything once more; `renew` as in StoreChange. Throws STORE_FULL or STORE_KEY; what was there before then still stands.
    */
-  put(key: string, value: Uint8Array): void {
+  put(key: string, value: Uint8Array, renew = false): void {
     const bytes = keyBytes(key);
     const hash = hashKey(bytes, bytes.length);
     const slot = this.#find(hash, bytes);
     const old = this.parts.index[slot * 2 + 1]!;
-    if (old !== 0 && this.#holds(old, value)) return;
+    if (old !== 0 && !renew && this.#holds(old, value)) return;
     if (old === 0 && this.records >= this.#maxRecords) throw full(`${this.#maxRecords} records`);
     const place = this.#write(hash, bytes, value);
     this.parts.index[slot * 2] = hash;
@@ -207,9 +209,9 @@ export async function feedStore(
 ): Promise<number> {
   const { budgetMs = 5, monotonic = () => performance.now(), pause = nextImmediate } = options;
   let sliceEnd = monotonic() + budgetMs;
-  for (const { key, value } of changes) {
+  for (const { key, renew, value } of changes) {
     if (value === undefined) writer.delete(key);
-    else writer.put(key, value);
+    else writer.put(key, value, renew);
     if (monotonic() < sliceEnd) continue;
     await pause();
     sliceEnd = monotonic() + budgetMs;

@@ -68,6 +68,8 @@ test('a reader that holds a decoded value learns cheaply that it still holds', (
   writer.put('net/10.0.0.1', Buffer.from('two'));
   assert.equal(reader.get(key, key.length, two), SAME, 'the same value is the same record');
   assert.equal(writer.usedBytes, used);
+  writer.put('net/10.0.0.1', Buffer.from('two'), true);
+  assert.equal(reader.get(key, key.length, two), FOUND, 'unless it stands for others that changed');
   const version = reader.version;
   writer.commit();
   assert.notEqual(reader.version, version);

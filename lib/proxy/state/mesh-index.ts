@@ -121,7 +121,8 @@ export class MeshIndex {
       // Its value is let go of at once: a first snapshot is as large as the store.
       records.set(key, KEPT);
     }
-    for (const key of indexes) yield { key, value: this.#list(key) };
+    // Endpoints are decoded with their workloads in them (SharedMesh), and kept as long as their index is the same record.
+    for (const key of indexes) yield { key, value: this.#list(key), renew: true };
     for (const [key, encode] of records) if (encode === undefined) yield { key, value: undefined };
   }
 

@@ -36,8 +36,9 @@ export class RecordCache<T> {
     const length = this.#key.write(key);
     const outcome = this.#store.get(this.#key, length, entry.recordVersion);
     if (outcome === FOUND) {
-      entry.value = this.#decode(this.#store.value.toString('utf8', 0, this.#store.valueLength));
+      // Before decoding, which may look further records up.
       entry.recordVersion = this.#store.recordVersion;
+      entry.value = this.#decode(this.#store.value.toString('utf8', 0, this.#store.valueLength));
     } else if (outcome === MISSING) {
       entry.value = undefined;
       entry.recordVersion = 0;

@@ -163,6 +163,22 @@ test('a record that does not fit is left out and the others are stored', async (
   assert.equal(shared.workloadByUid('w-29')?.name, 'xxxxxxxxxx');
 });
 
+test('an endpoint that changes changes for its service, too', async () => {
+  const { state, shared } = bench();
+  const put = async (protocol: 'none' | 'hbone'): Promise<string | undefined> => {
+    state.putWorkload({ ...cart, protocol });
+    state.flush();
+    await state.flushed();
+    // Whoever is asked about has been decoded before the endpoints are.
+    assert.equal(shared.workloadByUid(cart.uid)?.protocol, protocol);
+    return shared.endpoints(cartService)[0]?.workload.protocol;
+  };
+  state.putService(cartService);
+  assert.equal(await put('none'), 'none');
+  assert.equal(await put('hbone'), 'hbone', 'enrolled: from now on it is dialled by a tunnel');
+  assert.equal(await put('none'), 'none');
+});
+
 test('any sequence of changes leaves all views with the same answers', async () => {
   const names = ['a', 'b', 'c'];
   const change = fc.record({
@@ -171,6 +187,7 @@ test('any sequence of changes leaves all views with the same answers', async () 
     namespace: fc.constantFrom('n1', 'n2'),
     last: fc.integer({ min: 1, max: 4 }),
     flag: fc.boolean(),
+    hbone: fc.boolean(),
   });
   await fc.assert(
     fc.asyncProperty(fc.array(fc.array(change, { maxLength: 6 }), { minLength: 1, maxLength: 8 }), async (rounds) => {
@@ -178,14 +195,14 @@ test('any sequence of changes leaves all views with the same answers', async () 
       const maps = new MapMesh();
       const targets = [state, maps];
       for (const round of rounds) {
-        for (const { kind, name, namespace, last, flag } of round) {
+        for (const { kind, name, namespace, last, flag, hbone } of round) {
           if (kind === 'workload') {
             const put = workload({
               uid: `c/${flag ? '/Pod' : 'x/WorkloadEntry'}/${namespace}/${name}`,
               name,
               namespace,
               ips: [`10.0.0.${last}`],
-              protocol: flag ? 'hbone' : 'none',
+              protocol: hbone ? 'hbone' : 'none',
               hostname: flag ? `${name}.example` : '',
               serves: { [`${namespace}/s${last}.${namespace}`]: { 80: 8000 + last } },
               hostNetwork: last === 4,
@@ -226,13 +243,12 @@ function compare(mesh: MapMesh, shared: MeshView): void {
     const vip = ip(`10.1.0.${last}`);
     shared.workloadByAddress('', vip);
     for (const namespace of ['n1', '', 'n2', 'other', '', 'n1']) {
-      assert.equal(shared.workloadByAddress('', address)?.uid, mesh.workloadByAddress('', address)?.uid);
+      assert.deepEqual(shared.workloadByAddress('', address), mesh.workloadByAddress('', address));
       assert.equal(shared.serviceByAddress('', vip, namespace)?.key, mesh.serviceByAddress('', vip, namespace)?.key);
       const known = mesh.service(`${namespace}/s${last}.${namespace}`);
       assert.equal(shared.service(`${namespace}/s${last}.${namespace}`)?.key, known?.key);
       if (known !== undefined) {
-        const uids = (view: MeshView): string[] => view.endpoints(known).map((one) => one.workload.uid);
-        assert.deepEqual(uids(shared), uids(mesh));
+        assert.deepEqual(shared.endpoints(known), mesh.endpoints(known));
       }
       const keys = (view: MeshView): string[] =>
         [...view.namespacePolicies(namespace), ...view.globalPolicies()].map(({ key }) => key);
