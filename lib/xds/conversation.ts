@@ -2,8 +2,9 @@
 // What the two variants of the protocol have in common for the server that carries them: requests in, responses out.
 
 import type { DeltaDiscoveryRequest, DiscoveryRequest } from '#lib/proto/gen/discovery_pb.ts';
+import type { TypeStatus } from './dialogue.ts';
 import type { ServerResponse } from './responder.ts';
-import type { Peer, Received, TypeStatus } from './server-stream.ts';
+import type { Peer, Received } from './server-stream.ts';
 
 export type AnyRequest = DeltaDiscoveryRequest | DiscoveryRequest;
 

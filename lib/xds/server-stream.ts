@@ -8,6 +8,7 @@
 import type { JsonObject } from '@bufbuild/protobuf';
 import { own } from '#lib/kit/table.ts';
 import type { DeltaDiscoveryRequest } from '#lib/proto/gen/discovery_pb.ts';
+import { Dialogue, type RequestNote, type TypeStatus } from './dialogue.ts';
 import type { ResourceEntry } from './resource.ts';
 import type { ResourceLog } from './resource-log.ts';
 import type { Responder, Responders, ServerResponse } from './responder.ts';
@@ -44,28 +45,8 @@ export interface Received {
   readonly response: ServerResponse | undefined;
 }
 
-export type RequestNote =
-  | { readonly kind: 'subscribed'; readonly typeUrl: string }
-  | { readonly kind: 'unknown-type'; readonly typeUrl: string }
-  /** A client tells of itself; `error` is what it says is wrong. */
-  | { readonly kind: 'report'; readonly typeUrl: string; readonly error: string | undefined }
-  | { readonly kind: 'acked'; readonly typeUrl: string }
-  | { readonly kind: 'nacked'; readonly typeUrl: string; readonly error: string }
-  | { readonly kind: 'stale'; readonly typeUrl: string };
-
-/** How far one type of one client is, for `syncz`. */
-export interface TypeStatus {
-  readonly typeUrl: string;
-  readonly wildcard: boolean;
-  readonly sentNonce: string;
-  readonly ackedNonce: string;
-  readonly lastError: string;
-  /** All that there is has been sent and acknowledged. */
-  readonly synced: boolean;
-}
-
 interface TypeState {
-  readonly typeUrl: string;
+  readonly dialogue: Dialogue;
   readonly view: ResourceView;
   readonly responder: Responder;
   wildcard: boolean;
@@ -73,11 +54,6 @@ interface TypeState {
   readonly keys: Set<string>;
   /** Names sent to an on-demand client. */
   readonly names: Set<string>;
-  generation: number;
-  sentNonce: string;
-  ackedNonce: string;
-  awaitingAck: boolean;
-  lastError: string;
 }
 
 export interface ServerStreamOptions {
@@ -101,14 +77,7 @@ export class ServerStream {
   }
 
   status(): TypeStatus[] {
-    return [...this.#types.values()].map((state) => ({
-      typeUrl: state.typeUrl,
-      wildcard: state.wildcard,
-      sentNonce: state.sentNonce,
-      ackedNonce: state.ackedNonce,
-      lastError: state.lastError,
-      synced: !state.awaitingAck && state.lastError === '' && state.generation === state.view.log.generation,
-    }));
+    return [...this.#types.values()].map(({ dialogue, wildcard }) => dialogue.status(wildcard));
   }
 
   receive(request: DeltaDiscoveryRequest): Received {
@@ -127,11 +96,12 @@ export class ServerStream {
   push(): ServerResponse[] | 'too-far-behind' {
     const responses: ServerResponse[] = [];
     for (const state of this.#types.values()) {
-      if (state.awaitingAck || state.generation === state.view.log.generation) continue;
-      const response = state.wildcard ? state.responder.since(state.generation) : this.#pushOnDemand(state);
+      const { dialogue, view } = state;
+      if (!dialogue.due) continue;
+      const response = state.wildcard ? state.responder.since(dialogue.generation) : this.#pushOnDemand(state);
       if (response === 'too-far-behind') return response;
-      state.generation = state.view.log.generation;
-      if (response !== undefined) responses.push(this.#sent(state, response));
+      dialogue.generation = view.log.generation;
+      if (response !== undefined) responses.push(dialogue.sent(response));
     }
     return responses;
   }
@@ -141,19 +111,14 @@ export class ServerStream {
     const star = subscribe.delete('*');
     const onDemand = request.resourceNamesUnsubscribe.includes('*');
     const state: TypeState = {
-      typeUrl: request.typeUrl,
+      dialogue: new Dialogue(request.typeUrl, view.log),
       view,
       responder: this.#options.responders.of(request.typeUrl, view.log),
       wildcard: !onDemand && (star || subscribe.size === 0),
       keys: subscribe,
       names: new Set(),
-      generation: 0,
-      sentNonce: '',
-      ackedNonce: '',
-      awaitingAck: false,
-      lastError: '',
     };
-    this.#types.set(state.typeUrl, state);
+    this.#types.set(request.typeUrl, state);
     const held = request.initialResourceVersions;
     if (!state.wildcard) {
       for (const name of Object.keys(held)) state.keys.add(name);
@@ -163,7 +128,7 @@ export class ServerStream {
   }
 
   #later(state: TypeState, request: DeltaDiscoveryRequest): Received {
-    const note = this.#acknowledge(state, request);
+    const note = state.dialogue.hear(request);
     const added = new Set(request.resourceNamesSubscribe);
     const wantsAll = added.delete('*') && !request.resourceNamesUnsubscribe.includes('*');
     for (const key of request.resourceNamesUnsubscribe) {
@@ -181,29 +146,15 @@ export class ServerStream {
     return { note, response: this.#answerOnDemand(state, added, {}) };
   }
 
-  #acknowledge(state: TypeState, request: DeltaDiscoveryRequest): RequestNote {
-    const { typeUrl } = request;
-    if (request.responseNonce === '') return { kind: 'subscribed', typeUrl };
-    if (request.responseNonce !== state.sentNonce) return { kind: 'stale', typeUrl };
-    state.awaitingAck = false;
-    if (request.errorDetail !== undefined) {
-      state.lastError = request.errorDetail.message;
-      return { kind: 'nacked', typeUrl, error: request.errorDetail.message };
-    }
-    state.ackedNonce = request.responseNonce;
-    state.lastError = '';
-    return { kind: 'acked', typeUrl };
-  }
-
   /** Answers with everything that differs from what the client holds. */
   #answerAll(state: TypeState, held: Readonly<Record<string, string>>): ServerResponse {
-    const { responder, view } = state;
+    const { dialogue, responder, view } = state;
     const names = Object.keys(held);
-    state.generation = view.log.generation;
-    if (names.length === 0) return this.#sent(state, responder.all());
+    dialogue.generation = view.log.generation;
+    if (names.length === 0) return dialogue.sent(responder.all());
     const removed = names.filter((name) => view.log.get(name) === undefined);
     const changed = [...view.log.entries()].filter(({ name, version }) => own(held, name) !== version);
-    return this.#sent(state, responder.make(changed, removed));
+    return dialogue.sent(responder.make(changed, removed));
   }
 
   /** Answers with what the keys mean; a key that means nothing is named as removed. */
@@ -223,14 +174,15 @@ export class ServerStream {
       if (own(held, name) !== entry.version) entries.push(entry);
     }
     // A first answer brings the client up to this generation; later ones leave the rest to the next push.
-    if (state.sentNonce === '') state.generation = state.view.log.generation;
-    return this.#sent(state, state.responder.make(entries, removed, !state.wildcard));
+    const { dialogue } = state;
+    if (dialogue.fresh) dialogue.generation = state.view.log.generation;
+    return dialogue.sent(state.responder.make(entries, removed, !state.wildcard));
   }
 
   /** Looks at what changed only, so that it costs the same however much the client has asked for. */
   #pushOnDemand(state: TypeState): ServerResponse | 'too-far-behind' | undefined {
-    const { generation, keys, names, view } = state;
-    const difference = view.log.since(generation);
+    const { dialogue, keys, names, view } = state;
+    const difference = view.log.since(dialogue.generation);
     if (difference === undefined) return 'too-far-behind';
     const { changed, removed } = difference;
     const gone = removed.filter((name) => names.delete(name));
@@ -249,12 +201,6 @@ export class ServerStream {
     for (const name of view.always?.() ?? []) if (!names.has(name)) take(name);
     if (entries.size === 0 && gone.length === 0) return undefined;
     return state.responder.make([...entries.values()], gone, true);
-  }
-
-  #sent(state: TypeState, response: ServerResponse): ServerResponse {
-    state.sentNonce = response.nonce;
-    state.awaitingAck = true;
-    return response;
   }
 
   #unknown({ initialResourceVersions, responseNonce, typeUrl }: DeltaDiscoveryRequest): Received {

@@ -11,9 +11,10 @@ import type { Logger } from '#lib/kit/log.ts';
 import { AggregatedDiscoveryService } from '#lib/proto/gen/discovery_pb.ts';
 import { type GrpcMethod, grpcService } from '#lib/proto/grpc.ts';
 import type { AnyRequest, Conversation } from './conversation.ts';
+import type { RequestNote, TypeStatus } from './dialogue.ts';
 import { FRAME_PREFIX } from './resource.ts';
 import { Responders, type ServerResponse } from './responder.ts';
-import { type Peer, type RequestNote, type ResourceSource, ServerStream, type TypeStatus } from './server-stream.ts';
+import { type Peer, type ResourceSource, ServerStream } from './server-stream.ts';
 import { WorldStream } from './world-stream.ts';
 
 /** How long one turn may send before other work of the process gets its chance. */

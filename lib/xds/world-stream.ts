@@ -4,22 +4,18 @@
 // people's tools; node proxies and waypoints speak the delta variant, where a change costs what has changed.
 
 import type { DiscoveryRequest } from '#lib/proto/gen/discovery_pb.ts';
+import { Dialogue, type RequestNote, type TypeStatus } from './dialogue.ts';
 import { encodeWorld, FRAME_PREFIX, type ResourceEntry } from './resource.ts';
 import type { ResponderOptions, ServerResponse } from './responder.ts';
-import type { Peer, Received, RequestNote, ResourceView, ServerStreamOptions, TypeStatus } from './server-stream.ts';
+import type { Peer, Received, ResourceView, ServerStreamOptions } from './server-stream.ts';
 
 interface TypeState {
-  readonly typeUrl: string;
+  readonly dialogue: Dialogue;
   readonly view: ResourceView;
   /** Undefined for all there are. */
   names: Names;
   /** As last sent. */
   entries: readonly ResourceEntry[];
-  generation: number;
-  sentNonce: string;
-  ackedNonce: string;
-  awaitingAck: boolean;
-  lastError: string;
 }
 
 export interface WorldStreamOptions extends Omit<ServerStreamOptions, 'responders'> {
@@ -39,14 +35,7 @@ export class WorldStream {
   }
 
   status(): TypeStatus[] {
-    return [...this.#types.values()].map((state) => ({
-      typeUrl: state.typeUrl,
-      wildcard: state.names === undefined,
-      sentNonce: state.sentNonce,
-      ackedNonce: state.ackedNonce,
-      lastError: state.lastError,
-      synced: !state.awaitingAck && state.lastError === '' && state.generation === state.view.log.generation,
-    }));
+    return [...this.#types.values()].map(({ dialogue, names }) => dialogue.status(names === undefined));
   }
 
   receive(request: DiscoveryRequest): Received {
@@ -61,11 +50,8 @@ export class WorldStream {
       const note: RequestNote = { kind: 'unknown-type', typeUrl };
       return { note, response: request.responseNonce === '' ? this.#make(typeUrl, [], '0') : undefined };
     }
-    const names = namesOf(request, undefined);
-    const state: TypeState = {
-      ...{ typeUrl, view, names, entries: [], generation: 0 },
-      ...{ sentNonce: '', ackedNonce: '', awaitingAck: false, lastError: '' },
-    };
+    const dialogue = new Dialogue(typeUrl, view.log);
+    const state: TypeState = { dialogue, view, names: namesOf(request, undefined), entries: [] };
     this.#types.set(typeUrl, state);
     return { note: { kind: 'subscribed', typeUrl }, response: this.#answer(state) };
   }
@@ -73,41 +59,29 @@ export class WorldStream {
   push(): ServerResponse[] {
     const responses: ServerResponse[] = [];
     for (const state of this.#types.values()) {
-      if (state.awaitingAck || state.generation === state.view.log.generation) continue;
+      const { dialogue, view } = state;
+      if (!dialogue.due) continue;
       const wanted = entriesOf(state);
-      if (same(wanted, state.entries)) state.generation = state.view.log.generation;
+      if (same(wanted, state.entries)) dialogue.generation = view.log.generation;
       else responses.push(this.#answer(state, wanted));
     }
     return responses;
   }
 
   #later(state: TypeState, request: DiscoveryRequest): Received {
-    const { errorDetail, responseNonce, typeUrl } = request;
-    // An answer to an older response says nothing; the one to the newest is on its way.
-    if (responseNonce !== '' && responseNonce !== state.sentNonce) {
-      return { note: { kind: 'stale', typeUrl }, response: undefined };
-    }
-    let note: RequestNote = { kind: 'subscribed', typeUrl };
-    if (responseNonce !== '') {
-      state.awaitingAck = false;
-      state.lastError = errorDetail?.message ?? '';
-      if (errorDetail === undefined) state.ackedNonce = responseNonce;
-      note =
-        errorDetail === undefined ? { kind: 'acked', typeUrl } : { kind: 'nacked', typeUrl, error: state.lastError };
-    }
+    const note = state.dialogue.hear(request);
+    if (note.kind === 'stale') return { note, response: undefined };
     const names = namesOf(request, state.names);
     const changed = !sameNames(names, state.names);
     state.names = names;
-    return { note, response: changed || responseNonce === '' ? this.#answer(state) : undefined };
+    return { note, response: changed || request.responseNonce === '' ? this.#answer(state) : undefined };
   }
 
   #answer(state: TypeState, entries: readonly ResourceEntry[] = entriesOf(state)): ServerResponse {
+    const { dialogue, view } = state;
     state.entries = entries;
-    state.generation = state.view.log.generation;
-    const response = this.#make(state.typeUrl, entries, String(state.generation));
-    state.sentNonce = response.nonce;
-    state.awaitingAck = true;
-    return response;
+    dialogue.generation = view.log.generation;
+    return dialogue.sent(this.#make(dialogue.typeUrl, entries, String(dialogue.generation)));
   }
 
   #make(typeUrl: string, entries: readonly ResourceEntry[], version: string): ServerResponse {
