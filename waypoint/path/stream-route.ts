@@ -49,6 +49,8 @@ export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live, In
   #dialling: Dialling | null = null;
   #relay: Relay | null = null;
   #inquiry: Inquiry | null = null;
+  /** Why the endpoint tried last was not reached, and which it was. */
+  #cause = '';
   #tried: readonly Member[] = [];
   #first: Buffer | null = null;
   #opened = false;
@@ -124,12 +126,13 @@ export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live, In
     this.#joinedAt = this.#movedAt = this.#runtime.loop.now;
   }
 
-  onNoLink(): void {
+  onNoLink(cause: string): void {
     this.#dialling = null;
     if (this.#over) return;
+    this.#cause = `${this.#member?.address ?? ''}: ${cause}`;
     this.#release();
     if (this.#tried.length < ATTEMPTS) this.#dial();
-    else this.#end('UF');
+    else this.#unreached('UF');
   }
 
   onRelayEnd(error: string, received: number, sent: number): void {
@@ -220,14 +223,23 @@ export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live, In
     const { door } = this.#arrived.origin;
     const member = door.behind.kind === 'workload' ? door.behind.member : this.#pick();
     if (member === undefined || this.#tried.includes(member)) {
-      this.#end('UH');
+      // Who was tried and could not be reached is the reason, not that there is nobody else.
+      if (this.#cause === '') this.#end('UH');
+      else this.#unreached('UF');
       return;
     }
     this.#tried = [...this.#tried, member];
     this.#member = member;
     member.count(1);
-    const dialling = member.dial(this, this.#arrived.origin);
+    const dialling = member.dialStream(this, this.#arrived.origin);
     if (this.#relay === null && !this.#over) this.#dialling = dialling;
+  }
+
+  #unreached(flags: string): void {
+    const { sourceText: source, destinationText: destination } = this.#arrived.origin;
+    const told = { source, destination, cause: this.#cause };
+    this.#runtime.telemetry.message('warn', 'a stream reached no endpoint', told);
+    this.#end(flags);
   }
 
   #pick(): Member | undefined {

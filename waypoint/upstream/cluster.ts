@@ -176,6 +176,7 @@ export class Cluster {
     member.pool = this.settings.pool ?? DEFAULT_POOL;
     member.tls = this.#tls;
     member.proxyProtocol = this.settings.proxyProtocol;
+    member.tunnel = this.settings.tunnel;
   }
 
   #replace(next: Map<Host, Member>): void {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // One endpoint of a cluster: where it is, how it is reached, what is under way to it, and its connections.
 
-import { type ConnectionPool, DEFAULT_POOL } from '#lib/mesh/http/traffic-policy.ts';
+import { type ConnectionPool, DEFAULT_POOL, type EgressTunnel } from '#lib/mesh/http/traffic-policy.ts';
 import type { Host } from '#lib/mesh/upstream/host.ts';
 import type { Workload } from '#lib/mesh/workload.ts';
+import { dialThrough, type ThroughProxy } from '#lib/net/http/dial-through.ts';
 import { HTTP_CLIENT } from '#lib/net/http/h2-client.ts';
 import { type Dialling, type DialOutcome, Upstream, type UpstreamOptions } from '#lib/net/http/upstream.ts';
 import type { Alpn } from '#lib/tls/context.ts';
@@ -14,11 +15,14 @@ import { headerFirst, proxyHeader } from './proxy-header.ts';
 import type { Reach } from './reach.ts';
 
 const TOLD_IDLE_MS = 30_000;
+const NOT_BEGUN: Dialling = Object.freeze({ cancel() {} });
 
 export class Member {
   readonly workload: Workload;
   /** What the balancer knows of it; null for a workload that was addressed itself. */
   readonly host: Host | null;
+  /** It is a proxy, and streams go through it to what this names. */
+  tunnel: EgressTunnel | undefined;
   readonly #runtime: Runtime;
   readonly #reach: Reach;
   #pool: ConnectionPool = DEFAULT_POOL;
@@ -97,7 +101,22 @@ export class Member {
     return this.#h2;
   }
 
-  /** A connection of its own, for streams that are no HTTP; for HTTP, `alpn` says which. */
+  /** A connection for a stream that is no HTTP: to it, or through it. */
+  dialStream(outcome: DialOutcome, origin: Origin): Dialling {
+    const { tunnel } = this;
+    if (tunnel === undefined) return this.dial(outcome, origin);
+    const { host, invalid, port } = tunnel;
+    if (invalid !== '') {
+      outcome.onNoLink(`no tunnel can be asked for: ${invalid}`);
+      return NOT_BEGUN;
+    }
+    const authority = `${host.includes(':') ? `[${host}]` : host}:${port}`;
+    const method = tunnel.protocol === 'POST' ? 'POST' : 'CONNECT';
+    const proxy: ThroughProxy = { method, authority, timeoutMs: this.#pool.connectTimeoutMs };
+    return dialThrough(this.#runtime.bench, (inner) => this.dial(inner, origin, 'http/1.1'), proxy, outcome);
+  }
+
+  /** A connection of its own; for HTTP, `alpn` says which. */
   dial(outcome: DialOutcome, origin?: Origin, alpn: Alpn = ''): Dialling {
     if (this.#tls === null) return this.#connect(outcome, origin);
     return this.#tls.dial((inner) => this.#connect(inner, origin), alpn, this.#pool.connectTimeoutMs, outcome);

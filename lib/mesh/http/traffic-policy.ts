@@ -98,6 +98,17 @@ export interface UpstreamTls {
   readonly invalid: string;
 }
 
+/** The endpoints are HTTP proxies: streams that are no HTTP go through them. */
+export interface EgressTunnel {
+  /** CONNECT or POST. */
+  readonly protocol: string;
+  /** Where the proxy is asked to lead to: a host name or an address. */
+  readonly host: string;
+  readonly port: number;
+  /** Why connections fail: the proxy cannot be asked for what this names. '' when it can. */
+  readonly invalid: string;
+}
+
 export interface RetryBudget {
   readonly percent: number;
   readonly minConcurrency: number;
@@ -113,7 +124,7 @@ export interface Upstream {
   readonly tls: UpstreamTls | undefined;
   /** 0: none; 1, 2. */
   readonly proxyProtocol: number;
-  readonly tunnel: { readonly protocol: string; readonly host: string; readonly port: number } | undefined;
+  readonly tunnel: EgressTunnel | undefined;
   readonly retryBudget: RetryBudget | undefined;
 }
 

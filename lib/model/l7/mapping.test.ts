@@ -202,7 +202,7 @@ const policy: TrafficPolicy = {
         invalid: 'x',
       },
       proxyProtocol: 2,
-      tunnel: { protocol: 'CONNECT', host: 'h', port: 1 },
+      tunnel: { protocol: 'CONNECT', host: 'h', port: 1, invalid: 'x' },
       retryBudget: { percent: 20, minConcurrency: 3, intervalMs: 10 },
     },
   ],

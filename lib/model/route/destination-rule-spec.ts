@@ -78,13 +78,19 @@ export interface TlsSpec {
   readonly insecureSkipVerify?: boolean;
 }
 
+export interface TunnelSpec {
+  readonly protocol?: string;
+  readonly targetHost?: string;
+  readonly targetPort?: number;
+}
+
 export interface PolicySpec {
   readonly loadBalancer?: LoadBalancerSpec;
   readonly connectionPool?: ConnectionPoolSpec;
   readonly outlierDetection?: OutlierSpec;
   readonly tls?: TlsSpec;
   readonly proxyProtocol?: { readonly version?: string };
-  readonly tunnel?: { readonly protocol?: string; readonly targetHost?: string; readonly targetPort?: number };
+  readonly tunnel?: TunnelSpec;
   readonly retryBudget?: {
     readonly percent?: number | { readonly value?: number };
     readonly minRetryConcurrency?: number;

@@ -272,6 +272,7 @@ test('PROXY protocol, tunnels to egress proxies, retry budgets', () => {
     protocol: 'POST',
     host: 'x',
     port: 443,
+    invalid: '',
   });
   const budget = (spec: PolicySpec['retryBudget'] & object) => of({ trafficPolicy: { retryBudget: spec } }).retryBudget;
   assert.deepEqual(budget({}), { percent: 20, minConcurrency: 3, intervalMs: 0 });
@@ -280,6 +281,28 @@ test('PROXY protocol, tunnels to egress proxies, retry budgets', () => {
     minConcurrency: 1,
     intervalMs: 10_000,
   });
+});
+
+test('a tunnel that no proxy can be asked for fails connections and is named', () => {
+  const tunnel = (spec: PolicySpec['tunnel'] & object) => of({ trafficPolicy: { tunnel: spec } }).tunnel;
+  assert.deepEqual(tunnel({ targetHost: '2001:db8::1', targetPort: 443 }), {
+    protocol: 'CONNECT',
+    host: '2001:db8::1',
+    port: 443,
+    invalid: '',
+  });
+  const good = { targetHost: 'db.example.com', targetPort: 5432 };
+  for (const [spec, field, why] of [
+    [{ ...good, protocol: 'PUT' }, 'protocol', /not by PUT/],
+    [{ ...good, targetHost: 'db example' }, 'targetHost', /db example is neither/],
+    [{ ...good, targetHost: 'db\r\nx: y' }, 'targetHost', /is neither/],
+    [{ targetPort: 1 }, 'targetHost', /is neither/],
+    [{ ...good, targetPort: 65_536 }, 'targetPort', /65536 is no port/],
+    [{ targetHost: 'db' }, 'targetPort', /0 is no port/],
+  ] as const) {
+    assert.match(tunnel(spec)?.invalid ?? '', why);
+    assert.deepEqual(problems({ tunnel: spec }), [`spec.trafficPolicy.tunnel.${field}`]);
+  }
 });
 
 test('what cannot be read keeps its default and is named', () => {

@@ -5,14 +5,17 @@
 // the subset's, then the rule's, then the mesh's.
 
 import type { Problem } from '#lib/kit/result.ts';
+import { textOf } from '#lib/kit/text-of.ts';
 import {
   DEFAULT_POOL,
+  type EgressTunnel,
   type RetryBudget,
   type Subset,
   type TrafficPolicy,
   type Upstream,
   type UpstreamTls,
 } from '#lib/mesh/http/traffic-policy.ts';
+import { parseIp } from '#lib/mesh/ip.ts';
 import { keyOf, namespaceOf } from '../object/object.ts';
 import type {
   ConnectionPoolSpec,
@@ -21,6 +24,7 @@ import type {
   OutlierSpec,
   PolicySpec,
   TlsSpec,
+  TunnelSpec,
 } from './destination-rule-spec.ts';
 import { type Complain, loadBalancerOf, outlierOf, poolOf, readDuration } from './dr-load-balancer.ts';
 import { resolveHost } from './resolve-host.ts';
@@ -56,6 +60,7 @@ export function destinationHost(rule: DestinationRule, domain: string): string {
 }
 
 const NONE = new Uint8Array(0);
+const DNS_NAME = /^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]*[a-z0-9])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9])?)*\.?$/i;
 
 /**
  * @param rules all for the service, the one that counts first; later ones of the same host add subsets only
@@ -136,13 +141,30 @@ function upstreamOf(subset: string, port: number, levels: readonly PolicySpec[],
     outlier: outlier === undefined ? undefined : outlierOf(outlier, complain),
     tls: tls === undefined ? undefined : tlsOf(tls, origin, complain),
     proxyProtocol: pick('proxyProtocol') === undefined ? 0 : version === 'V2' ? 2 : 1,
-    tunnel: tunnel && {
-      protocol: tunnel.protocol ?? 'CONNECT',
-      host: tunnel.targetHost ?? '',
-      port: tunnel.targetPort ?? 0,
-    },
+    tunnel: tunnel && tunnelOf(tunnel, complain),
     retryBudget: budgetOf(pick('retryBudget'), complain),
   };
+}
+
+/** What cannot be asked of a proxy fails connections: they must not go another way instead. */
+function tunnelOf(spec: TunnelSpec, complain: Complain): EgressTunnel {
+  const { protocol = 'CONNECT', targetHost: host = '', targetPort: port = 0 } = spec;
+  const refuse = (field: string, why: string): string => {
+    complain(`tunnel.${field}`, `${why}, so connections fail`);
+    return why;
+  };
+  let invalid = '';
+  if (protocol !== 'CONNECT' && protocol !== 'POST') {
+    invalid = refuse('protocol', `a tunnel is asked for by CONNECT or POST, not by ${textOf(protocol)}`);
+  } else if (!isHost(host)) invalid = refuse('targetHost', `${textOf(host)} is neither a host name nor an address`);
+  else if (!Number.isInteger(port) || port < 1 || port > 65_535) {
+    invalid = refuse('targetPort', `${textOf(port)} is no port`);
+  }
+  return { protocol, host, port, invalid };
+}
+
+function isHost(host: string): boolean {
+  return parseIp(host) !== undefined || DNS_NAME.test(host);
 }
 
 function budgetOf(spec: PolicySpec['retryBudget'], complain: Complain): RetryBudget | undefined {
