@@ -2,7 +2,6 @@
 // Who calls, once it is proven, and what may become of proving it.
 
 import type { Identity } from '#lib/mesh/identity.ts';
-import type { Forwarded } from './forwarded.ts';
 
 /** A caller that has proven a service account. */
 export interface Caller {
@@ -17,6 +16,14 @@ export type Authentication =
   | { readonly kind: 'known'; readonly caller: Caller }
   | { readonly kind: 'unknown'; readonly reason: string }
   | { readonly kind: 'unavailable'; readonly reason: string };
+
+/** What a gateway that ended the caller's TLS says of it. */
+export interface Forwarded {
+  /** Value of the header; empty when there is none. */
+  readonly header: string;
+  /** `address:port` of whom the call came from. */
+  readonly remote: string;
+}
 
 /** What a caller shows. */
 export interface Credentials {

@@ -5,16 +5,9 @@
 
 import { BlockList, isIP } from 'node:net';
 import { parseIdentity } from '#lib/mesh/identity.ts';
-import type { Authentication } from './caller.ts';
+import type { Authentication, Forwarded } from './caller.ts';
 
 export const FORWARDED_CERTIFICATE = 'x-forwarded-client-cert';
-
-export interface Forwarded {
-  /** Value of the header; empty when there is none. */
-  readonly header: string;
-  /** `address:port` of whom the call came from. */
-  readonly remote: string;
-}
 
 export class ForwardedCertificates {
   readonly #trusted = new BlockList();

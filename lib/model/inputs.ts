@@ -5,7 +5,7 @@
 
 import type { Collection, Source } from '#lib/collections/collection.ts';
 import type { Graph } from '#lib/collections/graph.ts';
-import type { ListenerSet } from './gateway/other-gateways.ts';
+import type { ListenerSet } from './gateway/listener-set.ts';
 import type { ConfigMap } from './gateway/parameters.ts';
 import type { ProxyConfigObject } from './gateway/proxy-config.ts';
 import type { NamedData } from './l7/named-data.ts';

@@ -20,18 +20,7 @@ import {
   requestedAddresses,
   type StatusCondition,
 } from './gateway-status.ts';
-
-export interface ListenerSet extends CustomObject {
-  readonly spec?: {
-    readonly parentRef?: {
-      readonly group?: string;
-      readonly kind?: string;
-      readonly name?: string;
-      readonly namespace?: string;
-    };
-    readonly listeners?: readonly Listener[];
-  };
-}
+import type { ListenerSet } from './listener-set.ts';
 
 /** What a set of listeners is told. */
 export type ListenerSetStatus = Omit<GatewayStatus, 'addresses'>;
