@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Holds every import against the table in layers.json: the direction of imports is a promise, not a habit.
+// Holds every import against the table in layers.json, and lets no files import each other: the direction of imports is a promise, not
+// a habit.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { importCircles } from './import-circles.ts';
 import { allImports, importsOf } from './imports.ts';
 
 interface Layer {
@@ -44,6 +46,23 @@ test('every import points down the layer table', () => {
     }
   }
   assert.deepEqual(wrong, []);
+});
+
+test('no files import each other, types included', () => {
+  assert.deepEqual(importCircles(allImports(root)), []);
+});
+
+test('a circle of imports is found, and the way into it is not part of it', () => {
+  const files = {
+    'lib/kit/a.ts': `import { b } from './b.ts';`,
+    'lib/kit/b.ts': `import type { C } from './c.ts';\nimport './leaf.ts';`,
+    'lib/kit/c.ts': `export { b } from '#lib/kit/b.ts';`,
+    'lib/kit/self.ts': `import type { Self } from './self.ts';`,
+  };
+  assert.deepEqual(importCircles(Object.entries(files).flatMap(([file, text]) => importsOf(file, text))), [
+    ['lib/kit/b.ts', 'lib/kit/c.ts'],
+    ['lib/kit/self.ts'],
+  ]);
 });
 
 test('the import reader sees static, type, side-effect, re-exported and dynamic imports', () => {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Asks external authorisers: bounded in number, by the connections that requests use too, in the turns of the loop.
+import type { Loop } from '#lib/loop/loop.ts';
 import { type CheckAnswer, readHttpAnswer } from '#lib/mesh/http/external-check.ts';
 import type { Provider } from '#lib/mesh/http/waypoint.ts';
 import { ANY_HOST } from '#lib/mesh/upstream/balancer.ts';
 import { Call, type CallAnswer, type CallOwner } from '#lib/net/http/call.ts';
 import type { Cluster } from '../upstream/cluster.ts';
+import type { Clusters } from '../upstream/clusters.ts';
 import type { Member } from '../upstream/member.ts';
-import type { Runtime } from '../worker/runtime.ts';
 import { grpcQuestion, readGrpcAnswer } from './grpc-check.ts';
 import { httpQuestion } from './http-check.ts';
 import type { Subject } from './subject.ts';
@@ -24,7 +25,10 @@ export interface Asked {
   cancel(): void;
 }
 
-type AskingRuntime = Pick<Runtime, 'bench' | 'clusters' | 'loop'>;
+export interface AskingRuntime {
+  readonly clusters: Clusters;
+  readonly loop: Loop;
+}
 
 export class Authorisers {
   readonly #runtime: AskingRuntime;

@@ -4,11 +4,16 @@
 import type { AccessPolicy } from '#lib/mesh/http/access-policy.ts';
 import { authoriserOf, type CheckAnswer, type CheckDenial } from '#lib/mesh/http/external-check.ts';
 import type { Provider } from '#lib/mesh/http/waypoint.ts';
-import type { Runtime } from '../worker/runtime.ts';
-import type { Asked } from './authorisers.ts';
+import type { Telemetry } from '../worker/telemetry.ts';
+import type { Asked, Authorisers } from './authorisers.ts';
 import type { Subject } from './subject.ts';
 
 export type CheckResult = 'allowed' | 'denied' | 'error' | 'failed-open' | 'unknown';
+
+export interface InquiryRuntime {
+  readonly authorisers: Authorisers;
+  readonly telemetry: Pick<Telemetry, 'count'>;
+}
 
 export interface InquiryOwner {
   /** What `provider` is to be told. */
@@ -24,7 +29,7 @@ export interface InquiryOwner {
 export class Inquiry {
   /** For the log: who said what. '' before anybody has. */
   told = '';
-  readonly #runtime: Pick<Runtime, 'authorisers' | 'telemetry'>;
+  readonly #runtime: InquiryRuntime;
   readonly #providers: readonly Provider[];
   readonly #policies: readonly AccessPolicy[];
   readonly #owner: InquiryOwner;
@@ -33,7 +38,7 @@ export class Inquiry {
 
   /** @param policies those that match, one a provider */
   constructor(
-    runtime: Pick<Runtime, 'authorisers' | 'telemetry'>,
+    runtime: InquiryRuntime,
     providers: readonly Provider[],
     policies: readonly AccessPolicy[],
     owner: InquiryOwner,

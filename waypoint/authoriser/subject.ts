@@ -3,9 +3,8 @@
 import type { RequestView } from '#lib/mesh/http/request.ts';
 import type { HeaderValue } from '#lib/mesh/http/route-table.ts';
 import type { MessageHead } from '#lib/wire/http/message.ts';
-import type { BodyStore } from '../path/body-store.ts';
-import type { Exchange } from '../path/exchange.ts';
-import type { Origin } from '../path/origin.ts';
+import type { ConnectionRecord } from '../record/connection.ts';
+import type { RequestRecord } from '../record/request.ts';
 
 export interface Party {
   readonly ip: string;
@@ -41,10 +40,23 @@ export interface Subject {
   readonly http: HttpSubject | undefined;
 }
 
+/** A request about which an authoriser is asked. */
+export interface AskingRequest extends RequestRecord {
+  /** Its head says that there is no content. */
+  readonly bodyless: boolean;
+  /** What of its content is here. */
+  readonly store: Content | null;
+}
+
+interface Content {
+  readonly bytes: number;
+  readonly chunks: readonly Buffer[];
+}
+
 const NOTHING = Buffer.alloc(0);
 
 /** A connection as it came here. */
-export function streamSubject(origin: Origin, principal: string, timeMs: number): Subject {
+export function streamSubject(origin: ConnectionRecord, principal: string, timeMs: number): Subject {
   const { destinationIp, destinationText, door, identity, sourceIp, sourceText } = origin;
   return {
     source: { ip: sourceIp.text, port: portIn(sourceText), principal: identity?.uri ?? '' },
@@ -55,8 +67,8 @@ export function streamSubject(origin: Origin, principal: string, timeMs: number)
 }
 
 /** @param bodyBytes how much content goes along, at most */
-export function requestSubject(exchange: Exchange, bodyBytes: number): Subject {
-  const { origin, request, requestId, runtime, store, stream } = exchange;
+export function requestSubject(asking: AskingRequest, bodyBytes: number): Subject {
+  const { origin, request, requestId, runtime, store, stream } = asking;
   const content = bodyBytes === 0 ? NOTHING : firstOf(store, bodyBytes);
   return {
     ...streamSubject(origin, runtime.settings.identity, runtime.now()),
@@ -68,7 +80,7 @@ export function requestSubject(exchange: Exchange, bodyBytes: number): Subject {
       scheme: request.scheme,
       protocol: stream.head.protocol,
       fields: fieldsOf(stream.head, request),
-      size: exchange.bodyless ? 0 : stream.head.contentLength,
+      size: asking.bodyless ? 0 : stream.head.contentLength,
       body: content,
       partial: bodyBytes > 0 && (store?.bytes ?? 0) > content.length,
     },
@@ -89,7 +101,7 @@ function fieldsOf(head: MessageHead, request: RequestView): HeaderValue[] {
   return fields;
 }
 
-function firstOf(store: BodyStore | null, bytes: number): Buffer {
+function firstOf(store: Content | null, bytes: number): Buffer {
   return store === null ? NOTHING : Buffer.concat(store.chunks).subarray(0, bytes);
 }
 

@@ -4,7 +4,7 @@ import type { Ip } from '#lib/mesh/ip.ts';
 import type { Workload } from '#lib/mesh/workload.ts';
 import { Door } from '../path/door.ts';
 import { Member } from '../upstream/member.ts';
-import { reachAt } from '../upstream/reach.ts';
+import { reachAt } from '../upstream/ways.ts';
 import type { Runtime } from '../worker/runtime.ts';
 
 /** Beyond this doors are forgotten; connections keep theirs. */

@@ -4,18 +4,12 @@ import { H1Server } from '#lib/net/http/h1-server.ts';
 import { H2Server, HTTP_SERVER } from '#lib/net/http/h2-server.ts';
 import type { Link } from '#lib/net/http/link.ts';
 import { LinkTransport } from '#lib/net/http/link-transport.ts';
-import type { Origin } from '../path/origin.ts';
-import { StreamRoute } from '../path/stream-route.ts';
 import type { Runtime } from '../worker/runtime.ts';
+import type { Arrived } from './arrived.ts';
 import type { Live } from './connections.ts';
 import type { ExchangeService } from './service.ts';
 import { Sniffer, type SniffOwner } from './sniffer.ts';
-
-/** Who a connection is of, and who is told when it is over. The context of HTTP connections. */
-export interface Arrived {
-  readonly origin: Origin;
-  readonly onEnd: () => void;
-}
+import { StreamRoute } from './stream-route.ts';
 
 /** Serves `link`, which nobody owns yet. */
 export function serveLink(runtime: Runtime, service: ExchangeService, link: Link, arrived: Arrived): void {

@@ -5,7 +5,7 @@ import { H2Server } from '#lib/net/http/h2-server.ts';
 import { Exchange } from '../path/exchange.ts';
 import { GrpcWebBridge } from '../path/grpc-web.ts';
 import type { Runtime } from '../worker/runtime.ts';
-import type { Arrived } from './incoming.ts';
+import type { Arrived } from './arrived.ts';
 
 export class ExchangeService implements HttpService {
   readonly #runtime: Runtime;

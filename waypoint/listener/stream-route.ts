@@ -17,12 +17,12 @@ import type { Admitted } from '#lib/proxy/worker/live-inbound.ts';
 import { MAX_HELLO, parseClientHello } from '#lib/wire/client-hello.ts';
 import { Inquiry, type InquiryOwner } from '../authoriser/inquiry.ts';
 import { type Subject, streamSubject } from '../authoriser/subject.ts';
-import type { Live } from '../listener/connections.ts';
-import type { Arrived } from '../listener/incoming.ts';
+import { countSilent } from '../path/policy-filter.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { Member } from '../upstream/member.ts';
 import type { Runtime } from '../worker/runtime.ts';
-import { countSilent } from './policy-filter.ts';
+import type { Arrived } from './arrived.ts';
+import type { Live } from './connections.ts';
 
 /** Endpoints tried for one stream, as long as none has been reached. */
 const ATTEMPTS = 3;

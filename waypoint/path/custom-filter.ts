@@ -16,8 +16,7 @@ import { HeaderBlock } from '#lib/wire/h2/headers.ts';
 import { MessageHead } from '#lib/wire/http/message.ts';
 import { type CheckResult, Inquiry, type InquiryOwner } from '../authoriser/inquiry.ts';
 import { requestSubject, type Subject } from '../authoriser/subject.ts';
-import type { Exchange } from './exchange.ts';
-import { PASS, type Refusal, type RequestFilter, type Ruling, type Waiting } from './filter.ts';
+import { type JudgedRequest, PASS, type Refusal, type RequestFilter, type Ruling, type Waiting } from './filter.ts';
 
 export class CustomFilter implements RequestFilter {
   readonly #policies: readonly AccessPolicy[];
@@ -29,7 +28,7 @@ export class CustomFilter implements RequestFilter {
     this.#providers = providers;
   }
 
-  judge(exchange: Exchange): Ruling {
+  judge(exchange: JudgedRequest): Ruling {
     const asked = customPolicies(this.#policies, requestFlow(exchange.request), NO_PROOF);
     if (asked.length === 0) return PASS;
     return new Checking(exchange, this.#providers, asked).begin();
@@ -51,7 +50,7 @@ function unconditional(option: HeaderOption): HeaderOption {
 /** One request and those it is asked about. */
 class Checking implements Waiting, InquiryOwner {
   readonly kind = 'wait';
-  readonly #exchange: Exchange;
+  readonly #exchange: JudgedRequest;
   readonly #inquiry: Inquiry;
   /** Octets of content that must be here before anybody is asked. */
   readonly #wanted: number;
@@ -61,7 +60,7 @@ class Checking implements Waiting, InquiryOwner {
   #ruling: Ruling | undefined;
   #waits = false;
 
-  constructor(exchange: Exchange, providers: readonly Provider[], asked: readonly AccessPolicy[]) {
+  constructor(exchange: JudgedRequest, providers: readonly Provider[], asked: readonly AccessPolicy[]) {
     this.#exchange = exchange;
     this.#inquiry = new Inquiry(exchange.runtime, providers, asked, this);
     let wanted = 0;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which filters stand at a door, in the order in which requests meet them; none that has nothing to do there.
-
+import type { JwtAuthenticator } from '#lib/mesh/http/authenticate-request.ts';
+import type { PolicySet } from '#lib/mesh/http/authorize-request.ts';
+import type { CompiledTable } from '#lib/mesh/http/compiled-table.ts';
+import type { DoorRecord } from '../record/connection.ts';
 import { CustomFilter } from './custom-filter.ts';
-import type { Door } from './door.ts';
 import { FaultFilter } from './fault-filter.ts';
 import type { RequestFilter } from './filter.ts';
 import { PolicyFilter } from './policy-filter.ts';
@@ -11,13 +13,16 @@ import { TokenFilter } from './token-filter.ts';
 
 const FAULTS = new FaultFilter();
 
-export function filtersOf({
-  access,
-  authenticator,
-  behind,
-  settings,
-  table,
-}: Omit<Door, 'filters'>): readonly RequestFilter[] {
+/** What holds at a door. */
+export interface DoorRules extends Pick<DoorRecord, 'behind' | 'settings'> {
+  /** Undefined for a workload: there are no routes to it. */
+  readonly table: CompiledTable | undefined;
+  readonly access: PolicySet;
+  /** Undefined when no tokens are looked for. */
+  readonly authenticator: JwtAuthenticator | undefined;
+}
+
+export function filtersOf({ access, authenticator, behind, settings, table }: DoorRules): readonly RequestFilter[] {
   const filters: RequestFilter[] = [];
   if (access.custom.http.length > 0) filters.push(new CustomFilter(access.custom.http, settings.providers));
   if (authenticator !== undefined) filters.push(new TokenFilter(authenticator));

@@ -7,20 +7,15 @@ import type { CompiledTable } from '#lib/mesh/http/compiled-table.ts';
 import type { Retry } from '#lib/mesh/http/route-table.ts';
 import { DEFAULT_RETRY, isOpaque } from '#lib/mesh/http/route-table.ts';
 import type { WaypointSettings } from '#lib/mesh/http/waypoint.ts';
-import type { AppProtocol, Service } from '#lib/mesh/service.ts';
+import type { AppProtocol } from '#lib/mesh/service.ts';
 import { portOf } from '#lib/mesh/service.ts';
+import type { Behind, DoorRecord } from '../record/connection.ts';
 import type { DoorObserver } from '../telemetry/observer.ts';
-import type { Member } from '../upstream/member.ts';
 import type { Runtime } from '../worker/runtime.ts';
 import { filtersOf } from './door-filters.ts';
 import type { RequestFilter } from './filter.ts';
 
-export type Behind =
-  | { readonly kind: 'service'; readonly service: Service; readonly port: number }
-  | { readonly kind: 'listener'; readonly table: string; readonly port: number }
-  | { readonly kind: 'workload'; readonly member: Member; readonly port: number };
-
-export class Door {
+export class Door implements DoorRecord {
   readonly behind: Behind;
   /** Undefined for a workload: there are no routes to it. */
   table: CompiledTable | undefined;
@@ -35,10 +30,10 @@ export class Door {
   bridgesGrpcWeb = false;
   /** What requests meet here, in this order. */
   filters: readonly RequestFilter[] = [];
-  readonly #runtime: Runtime;
+  readonly #runtime: Pick<Runtime, 'l7' | 'mesh' | 'observers'>;
   #seenAt = -1;
 
-  constructor(runtime: Runtime, behind: Behind) {
+  constructor(runtime: Pick<Runtime, 'l7' | 'mesh' | 'observers'>, behind: Behind) {
     this.#runtime = runtime;
     this.behind = behind;
     this.refresh();

@@ -14,18 +14,19 @@ import { trailerBlock } from '#lib/net/http/trailers.ts';
 import type { Admitted } from '#lib/proxy/worker/live-inbound.ts';
 import { FieldLine } from '#lib/wire/http/field-line.ts';
 import type { MessageHead } from '#lib/wire/http/message.ts';
+import type { NamedRequest, RequestTrace } from '../tracing/tracer.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { Member } from '../upstream/member.ts';
 import type { Runtime } from '../worker/runtime.ts';
 import { BodyStore } from './body-store.ts';
-import { PASS, type Refusal, type RequestFilter, type Ruling, type Waiting } from './filter.ts';
+import { type JudgedRequest, PASS, type Refusal, type RequestFilter, type Ruling, type Waiting } from './filter.ts';
+import type { ForwardedRequest } from './forwarded-request.ts';
 import { Forwarding } from './forwarding.ts';
 import { GrpcMessages } from './grpc-messages.ts';
 import type { Origin } from './origin.ts';
 import { grpcOf, isGrpc, sendReply } from './reply.ts';
 import { Request } from './request.ts';
 import { replyEdits } from './response-edits.ts';
-import type { RequestTrace } from './trace.ts';
 
 const NO_CHANGES: readonly HeaderChanges[] = [];
 const BAD_PATH: Refusal = {
@@ -35,7 +36,7 @@ const BAD_PATH: Refusal = {
   details: 'path_normalization_failed',
 };
 
-export class Exchange implements ServerUser, Admitted {
+export class Exchange implements ServerUser, Admitted, NamedRequest, JudgedRequest, ForwardedRequest {
   readonly runtime: Runtime;
   readonly origin: Origin;
   readonly stream: ServerStream;
@@ -277,6 +278,11 @@ export class Exchange implements ServerUser, Admitted {
     this.details = denialDetails(verdict);
     this.stream.abort();
     this.finish();
+  }
+
+  /** Of a gRPC request that lasts: its messages so far are seen before its end. */
+  countMessages(): void {
+    this.runtime.telemetry.messagesPassed(this);
   }
 
   // === endings ===

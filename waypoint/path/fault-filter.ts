@@ -2,11 +2,10 @@
 // Faults that a route asks for: a delay, then maybe an answer that is none of the server's.
 import type { TimerId, TimerTarget } from '#lib/loop/timer-wheel.ts';
 import type { FaultVerdict } from '#lib/mesh/http/route-verdict.ts';
-import type { Exchange } from './exchange.ts';
-import { PASS, type RequestFilter, type Ruling, type Waiting } from './filter.ts';
+import { type JudgedRequest, PASS, type RequestFilter, type Ruling, type Waiting } from './filter.ts';
 
 export class FaultFilter implements RequestFilter {
-  judge(exchange: Exchange): Ruling {
+  judge(exchange: JudgedRequest): Ruling {
     const fault = exchange.routed?.fault;
     if (fault === undefined) return PASS;
     if (fault.delayMs === 0) return abort(exchange, fault);
@@ -17,11 +16,11 @@ export class FaultFilter implements RequestFilter {
 
 class Delay implements Waiting, TimerTarget {
   readonly kind = 'wait';
-  readonly #exchange: Exchange;
+  readonly #exchange: JudgedRequest;
   readonly #fault: FaultVerdict;
   readonly #timer: TimerId;
 
-  constructor(exchange: Exchange, fault: FaultVerdict) {
+  constructor(exchange: JudgedRequest, fault: FaultVerdict) {
     this.#exchange = exchange;
     this.#fault = fault;
     this.#timer = exchange.runtime.loop.after(fault.delayMs, this);
@@ -36,7 +35,7 @@ class Delay implements Waiting, TimerTarget {
   }
 }
 
-function abort(exchange: Exchange, { abortGrpc, abortStatus }: FaultVerdict): Ruling {
+function abort(exchange: JudgedRequest, { abortGrpc, abortStatus }: FaultVerdict): Ruling {
   if (abortGrpc === undefined && abortStatus <= 0) return PASS;
   if (abortGrpc !== undefined) exchange.grpc = true;
   const status = abortStatus > 0 ? abortStatus : 200;

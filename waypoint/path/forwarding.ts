@@ -18,7 +18,6 @@ import type { MessageHead } from '#lib/wire/http/message.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { Member } from '../upstream/member.ts';
 import { BodyStore } from './body-store.ts';
-import type { Exchange } from './exchange.ts';
 import {
   BAD_REWRITE,
   flagOfCut,
@@ -31,6 +30,7 @@ import {
   timeout,
 } from './failure.ts';
 import type { Refusal } from './filter.ts';
+import type { ForwardedRequest } from './forwarded-request.ts';
 import { readGrpcStatus } from './grpc-messages.ts';
 import { Mirroring } from './mirror.ts';
 import { canBeWritten, requestEdits, tellAttempt } from './request-edits.ts';
@@ -39,7 +39,7 @@ import { NO_HOSTS, type TriedRequest, Tries } from './tries.ts';
 import { versionFor } from './version.ts';
 
 export class Forwarding implements ClientUser, ClientWaiter, TriedRequest {
-  readonly #exchange: Exchange;
+  readonly #exchange: ForwardedRequest;
   #retry: Retry | null = null;
   #edits: HeadEdits | null = null;
   #client: ClientStream | null = null;
@@ -55,7 +55,7 @@ export class Forwarding implements ClientUser, ClientWaiter, TriedRequest {
   #inCluster = false;
   #mirrors: Mirroring | null = null;
 
-  constructor(exchange: Exchange) {
+  constructor(exchange: ForwardedRequest) {
     this.#exchange = exchange;
   }
 

@@ -1,17 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 // Messages of one gRPC request in both directions. They are counted when it is over, and every few seconds before while they come, so
 // that a long stream is seen while it lasts.
+import type { Loop } from '#lib/loop/loop.ts';
 import { MessageCounter } from '#lib/wire/grpc/message-counter.ts';
-import type { Exchange } from './exchange.ts';
+
+/** A request whose messages are counted, if it is gRPC. */
+export interface MessageRequest {
+  readonly grpc: boolean;
+  /** -1 while there is none. */
+  grpcStatus: number;
+  /** Monotonic, ms. */
+  readonly begunAt: number;
+  readonly runtime: { readonly loop: Pick<Loop, 'now'> };
+  /** Messages that are not counted yet have waited long enough. */
+  countMessages(): void;
+}
 
 /** Istio's reporting interval. */
 const INTERVAL_MS = 5000;
 
 /** Takes the status of a gRPC request from where it may stand: the head of an answer, or its trailers. */
-export function readGrpcStatus(exchange: Exchange, fields: { get(name: string): string | undefined } | null): void {
-  if (!exchange.grpc || fields === null) return;
+export function readGrpcStatus(
+  request: MessageRequest,
+  fields: { get(name: string): string | undefined } | null,
+): void {
+  if (!request.grpc || fields === null) return;
   const text = fields.get('grpc-status');
-  if (text !== undefined) exchange.grpcStatus = Number(text);
+  if (text !== undefined) request.grpcStatus = Number(text);
 }
 
 export class GrpcMessages {
@@ -21,14 +36,14 @@ export class GrpcMessages {
   #responseTold = 0;
   #toldAt = 0;
 
-  requestBytes(exchange: Exchange, bytes: Uint8Array, start: number, end: number): void {
+  requestBytes(request: MessageRequest, bytes: Uint8Array, start: number, end: number): void {
     this.#request.feed(bytes, start, end);
-    this.#maybeTell(exchange);
+    this.#maybeTell(request);
   }
 
-  responseBytes(exchange: Exchange, bytes: Uint8Array, start: number, end: number): void {
+  responseBytes(request: MessageRequest, bytes: Uint8Array, start: number, end: number): void {
     this.#response.feed(bytes, start, end);
-    this.#maybeTell(exchange);
+    this.#maybeTell(request);
   }
 
   /** How many have not been counted yet; they are from now on. */
@@ -46,11 +61,11 @@ export class GrpcMessages {
     return fresh;
   }
 
-  #maybeTell(exchange: Exchange): void {
-    const { now } = exchange.runtime.loop;
-    if (this.#toldAt === 0) this.#toldAt = exchange.begunAt;
+  #maybeTell(request: MessageRequest): void {
+    const { now } = request.runtime.loop;
+    if (this.#toldAt === 0) this.#toldAt = request.begunAt;
     if (now - this.#toldAt < INTERVAL_MS) return;
     this.#toldAt = now;
-    exchange.runtime.telemetry.messagesPassed(exchange);
+    request.countMessages();
   }
 }

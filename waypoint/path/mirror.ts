@@ -9,7 +9,7 @@ import type { HeadEdits } from '#lib/wire/http/edits.ts';
 import type { MessageHead } from '#lib/wire/http/message.ts';
 import type { Member } from '../upstream/member.ts';
 import { BodyStore } from './body-store.ts';
-import type { Exchange } from './exchange.ts';
+import type { ForwardedRequest } from './forwarded-request.ts';
 
 export class Mirroring {
   readonly #copies: Copy[];
@@ -19,7 +19,7 @@ export class Mirroring {
   }
 
   /** Sends copies of the request to each mirror that leads somewhere. Its head must have been kept. */
-  static begin(exchange: Exchange, mirrors: readonly Mirror[], edits: HeadEdits): Mirroring {
+  static begin(exchange: ForwardedRequest, mirrors: readonly Mirror[], edits: HeadEdits): Mirroring {
     const { bodyless, requestEnded, runtime, store, stream, trailers } = exchange;
     const copies: Copy[] = [];
     for (const { backend } of mirrors) {

@@ -4,11 +4,11 @@ import type { Identity } from '#lib/mesh/identity.ts';
 import type { Ip } from '#lib/mesh/ip.ts';
 import type { Party } from '#lib/proxy/telemetry/party.ts';
 import type { Member } from '../upstream/member.ts';
-import type { RequestSeries } from '../worker/telemetry.ts';
+import type { CountedConnection, RequestSeries } from '../worker/telemetry.ts';
 import type { Door } from './door.ts';
 import { LastPath } from './last-path.ts';
 
-export class Origin {
+export class Origin implements CountedConnection {
   readonly door: Door;
   /** Proven by the tunnel's certificate; undefined for plain text. */
   readonly identity: Identity | undefined;

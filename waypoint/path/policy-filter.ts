@@ -4,8 +4,7 @@ import { DENIAL_BODY, DENIAL_STATUS, denialDetails, type RequestAccessVerdict } 
 import { authorizeRequest, type PolicySet, requestFlow } from '#lib/mesh/http/authorize-request.ts';
 import { NO_PROOF } from '#lib/mesh/proof.ts';
 import type { Runtime } from '../worker/runtime.ts';
-import type { Exchange } from './exchange.ts';
-import { PASS, type RequestFilter, type Ruling } from './filter.ts';
+import { type JudgedRequest, PASS, type RequestFilter, type Ruling } from './filter.ts';
 
 /** What has no effect is seen in metrics, and in the log. */
 export function countSilent({ telemetry }: Pick<Runtime, 'telemetry'>, { audit, dryRun }: RequestAccessVerdict): void {
@@ -21,7 +20,7 @@ export class PolicyFilter implements RequestFilter {
     this.#policies = policies;
   }
 
-  judge(exchange: Exchange): Ruling {
+  judge(exchange: JudgedRequest): Ruling {
     const verdict = authorizeRequest(this.#policies, requestFlow(exchange.request), NO_PROOF, true);
     exchange.access = verdict;
     const { audit, dryRun } = verdict;

@@ -3,7 +3,7 @@
 import type { ForwardVerdict } from '#lib/mesh/http/route-verdict.ts';
 import { HeadEdits } from '#lib/wire/http/edits.ts';
 import { FieldKind } from '#lib/wire/http1/field-kind.ts';
-import type { Exchange } from './exchange.ts';
+import type { ForwardedRequest } from './forwarded-request.ts';
 import { applyChanges } from './header-changes.ts';
 import { attemptCount, FORWARDED_HTTP } from './own-lines.ts';
 import type { Request } from './request.ts';
@@ -16,7 +16,7 @@ export function canBeWritten({ authority, path }: ForwardVerdict, own: Request):
 }
 
 /** `verdict` is null for a workload, to which there are no routes. */
-export function requestEdits(exchange: Exchange, verdict: ForwardVerdict | null): HeadEdits {
+export function requestEdits(exchange: ForwardedRequest, verdict: ForwardVerdict | null): HeadEdits {
   const edits = new HeadEdits();
   const { origin, request } = exchange;
   const { head } = exchange.stream;
@@ -45,13 +45,13 @@ export function requestEdits(exchange: Exchange, verdict: ForwardVerdict | null)
 }
 
 /** Tells the server which try this is. */
-export function tellAttempt({ origin }: Exchange, edits: HeadEdits, attempt: number): void {
+export function tellAttempt({ origin }: ForwardedRequest, edits: HeadEdits, attempt: number): void {
   const { headers } = origin.door.settings;
   if (headers?.noAttemptCount !== true && headers?.noDebug !== true) edits.setLine(attemptCount(attempt));
 }
 
 /** Whoever the client says it is to services is what the tunnel proved, or nobody. */
-function clientIdentity({ origin, runtime, stream }: Exchange, edits: HeadEdits): void {
+function clientIdentity({ origin, runtime, stream }: ForwardedRequest, edits: HeadEdits): void {
   const { door, identity } = origin;
   if (door.settings.forwardClientIdentity && identity !== undefined)
     edits.set('x-forwarded-client-cert', `By=${runtime.settings.identity};URI=${identity.uri}`);

@@ -7,7 +7,7 @@ import type { HeaderChanges } from '#lib/mesh/http/route-table.ts';
 import type { Identity } from '#lib/mesh/identity.ts';
 import type { Ip } from '#lib/mesh/ip.ts';
 import type { MessageHead } from '#lib/wire/http/message.ts';
-import type { Origin } from './origin.ts';
+import type { ConnectionRecord } from '../record/connection.ts';
 
 const NO_CHANGES: readonly HeaderChanges[] = [];
 
@@ -21,12 +21,12 @@ export class Request implements RequestView {
   identified: HeaderChanges | undefined;
   /** What authorisers have changed, in the order in which they were asked. */
   authorised: readonly HeaderChanges[] = NO_CHANGES;
-  readonly #origin: Origin;
+  readonly #origin: ConnectionRecord;
   #method = '';
   #authority: string | undefined;
 
   /** `path` is the head's after normalisation. */
-  constructor(head: MessageHead, path: string, origin: Origin) {
+  constructor(head: MessageHead, path: string, origin: ConnectionRecord) {
     this.head = head;
     this.path = path;
     this.#origin = origin;

@@ -3,12 +3,12 @@
 import type { HeaderChanges } from '#lib/mesh/http/route-table.ts';
 import { sessionHeader } from '#lib/mesh/upstream/affinity.ts';
 import { HeadEdits } from '#lib/wire/http/edits.ts';
-import type { Exchange } from './exchange.ts';
+import type { ForwardedRequest } from './forwarded-request.ts';
 import { applyChanges } from './header-changes.ts';
 import { serverLine, upstreamTime } from './own-lines.ts';
 
 /** Of a server's answer. `setCookie`: of consistent hashing, '' for none. */
-export function responseEdits(exchange: Exchange, setCookie: string): HeadEdits {
+export function responseEdits(exchange: ForwardedRequest, setCookie: string): HeadEdits {
   const edits = new HeadEdits();
   const { upstreamMs, verdict } = exchange;
   const { headers } = exchange.origin.door.settings;
@@ -22,7 +22,10 @@ export function responseEdits(exchange: Exchange, setCookie: string): HeadEdits 
 }
 
 /** Of an answer of the proxy itself. */
-export function replyEdits({ origin, responseChanges }: Exchange, changes: readonly HeaderChanges[]): HeadEdits {
+export function replyEdits(
+  { origin, responseChanges }: ForwardedRequest,
+  changes: readonly HeaderChanges[],
+): HeadEdits {
   const edits = new HeadEdits();
   const { headers } = origin.door.settings;
   if (headers?.passServer !== true) edits.addLine(serverLine(headers?.server ?? ''));
@@ -32,7 +35,7 @@ export function replyEdits({ origin, responseChanges }: Exchange, changes: reado
 }
 
 /** The client learns which endpoint its session has. */
-function tellSession({ member, runtime, verdict }: Exchange, edits: HeadEdits): void {
+function tellSession({ member, runtime, verdict }: ForwardedRequest, edits: HeadEdits): void {
   const host = member?.host;
   if (verdict?.rule.session === undefined || host === undefined || host === null) return;
   const known = verdict.session;

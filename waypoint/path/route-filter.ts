@@ -3,8 +3,7 @@
 import type { CompiledTable } from '#lib/mesh/http/compiled-table.ts';
 import { route } from '#lib/mesh/http/route.ts';
 import { NO_PROOF } from '#lib/mesh/proof.ts';
-import type { Exchange } from './exchange.ts';
-import { PASS, type Refusal, type RequestFilter, type Ruling } from './filter.ts';
+import { type JudgedRequest, PASS, type Refusal, type RequestFilter, type Ruling } from './filter.ts';
 
 const NO_ROUTE: Refusal = { kind: 'refuse', reply: { status: 404, body: '' }, flags: 'NR', details: 'route_not_found' };
 
@@ -15,7 +14,7 @@ export class RouteFilter implements RequestFilter {
     this.#table = table;
   }
 
-  judge(exchange: Exchange): Ruling {
+  judge(exchange: JudgedRequest): Ruling {
     const { origin, request, runtime } = exchange;
     const table = this.#table;
     if (!table.byPath) {

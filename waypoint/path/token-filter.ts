@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A token that is there must be good; what it says goes on as the rules word it.
 import { type JwtAuthenticator, refusalDetails } from '#lib/mesh/http/authenticate-request.ts';
-import type { Exchange } from './exchange.ts';
-import { PASS, type RequestFilter, type Ruling } from './filter.ts';
+import { type JudgedRequest, PASS, type RequestFilter, type Ruling } from './filter.ts';
 
 export class TokenFilter implements RequestFilter {
   readonly #authenticator: JwtAuthenticator;
@@ -11,7 +10,7 @@ export class TokenFilter implements RequestFilter {
     this.#authenticator = authenticator;
   }
 
-  judge({ request, runtime }: Exchange): Ruling {
+  judge({ request, runtime }: JudgedRequest): Ruling {
     const verdict = this.#authenticator.authenticate(request, runtime.now() / 1000);
     if (verdict.kind === 'refuse') {
       const headers = [{ name: 'www-authenticate', value: verdict.wwwAuthenticate }];

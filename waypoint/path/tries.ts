@@ -8,7 +8,7 @@ import { LOCAL_FAILURE } from '#lib/mesh/upstream/outlier.ts';
 import { isIdempotent, RetryState, type TryOutcome } from '#lib/mesh/upstream/retry.ts';
 import type { FailureKind } from '#lib/net/http/exchange.ts';
 import { type DeadlineOwner, Deadlines } from './deadlines.ts';
-import type { Exchange } from './exchange.ts';
+import type { ForwardedRequest } from './forwarded-request.ts';
 
 /** A kept connection may end just when it is used again; so often a request moves to another for that alone. */
 const STALE_TRIES = 3;
@@ -33,14 +33,14 @@ export class Tries implements DeadlineOwner {
   /** The last try was the last that the rule allows. */
   exhausted = false;
   readonly #request: TriedRequest;
-  readonly #exchange: Exchange;
+  readonly #exchange: ForwardedRequest;
   readonly #retry: Retry | null;
   readonly #clocks: Deadlines;
   #stale = 0;
   #state: RetryState | null = null;
 
   /** `retry`: null where there is one try. */
-  constructor(request: TriedRequest, exchange: Exchange, retry: Retry | null) {
+  constructor(request: TriedRequest, exchange: ForwardedRequest, retry: Retry | null) {
     this.#request = request;
     this.#exchange = exchange;
     this.#retry = retry;

@@ -3,24 +3,24 @@
 
 import { dryRunText } from '#lib/mesh/reason.ts';
 import type { LogFormat } from '../control.ts';
-import type { Exchange } from '../path/exchange.ts';
-import type { Origin } from '../path/origin.ts';
+import type { ConnectionRecord } from '../record/connection.ts';
+import type { RequestRecord } from '../record/request.ts';
 import { clusterName } from './cluster-name.ts';
 
 /** `now`: wall clock in ms. */
-export function requestLine(exchange: Exchange, origin: Origin, format: LogFormat, now: number): string {
-  return format === 'json' ? jsonLine(exchange, origin, now) : textLine(exchange, origin, now);
+export function requestLine(record: RequestRecord, origin: ConnectionRecord, format: LogFormat, now: number): string {
+  return format === 'json' ? jsonLine(record, origin, now) : textLine(record, origin, now);
 }
 
-function textLine(exchange: Exchange, origin: Origin, now: number): string {
-  const { flags, request, startedAt, stream, upstreamMs } = exchange;
+function textLine(record: RequestRecord, origin: ConnectionRecord, now: number): string {
+  const { flags, request, startedAt, stream, upstreamMs } = record;
   const { head } = stream;
   const duration = Math.max(0, Math.round(now - startedAt));
   const upstreamTime = upstreamMs < 0 ? '-' : String(upstreamMs);
   const agent = dashed(head.get('user-agent') ?? '');
   const forwarded = dashed(head.get('x-forwarded-for') ?? '');
-  let line = `[${isoTime(startedAt)}] "${dashed(request.method)} ${dashed(request.path)} ${head.protocol}" ${exchange.status} ${dashed(flags)} ${dashed(exchange.details)} - "${dashed(exchange.failure)}" ${stream.received} ${stream.sent} ${duration} ${upstreamTime} "${forwarded}" "${agent}" "${dashed(exchange.requestId)}" "${dashed(request.authority)}" "${dashed(exchange.member?.address ?? '')}" ${dashed(clusterName(exchange))} ${dashed(exchange.localAddress)} ${origin.destinationText} ${origin.sourceText} - ${dashed(exchange.verdict?.rule.name ?? '')}`;
-  for (const [key, value] of identityFields(exchange, origin)) line += ` ${key}=${JSON.stringify(value)}`;
+  let line = `[${isoTime(startedAt)}] "${dashed(request.method)} ${dashed(request.path)} ${head.protocol}" ${record.status} ${dashed(flags)} ${dashed(record.details)} - "${dashed(record.failure)}" ${stream.received} ${stream.sent} ${duration} ${upstreamTime} "${forwarded}" "${agent}" "${dashed(record.requestId)}" "${dashed(request.authority)}" "${dashed(record.member?.address ?? '')}" ${dashed(clusterName(record))} ${dashed(record.localAddress)} ${origin.destinationText} ${origin.sourceText} - ${dashed(record.verdict?.rule.name ?? '')}`;
+  for (const [key, value] of identityFields(record, origin)) line += ` ${key}=${JSON.stringify(value)}`;
   return `${line}\n`;
 }
 
@@ -41,36 +41,36 @@ function isoTime(ms: number): string {
   return `${secondText}${String(Math.floor(ms - whole * 1000)).padStart(3, '0')}Z`;
 }
 
-function jsonLine(exchange: Exchange, origin: Origin, now: number): string {
-  const { request, stream } = exchange;
+function jsonLine(record: RequestRecord, origin: ConnectionRecord, now: number): string {
+  const { request, stream } = record;
   const { head } = stream;
   const path = request.path;
   const fields: readonly (readonly [key: string, value: string | number])[] = [
-    ['start_time', isoTime(exchange.startedAt)],
+    ['start_time', isoTime(record.startedAt)],
     ['method', request.method],
     ['path', path],
     ['protocol', head.protocol],
-    ['response_code', exchange.status],
-    ['response_flags', exchange.flags === '' ? '-' : exchange.flags],
-    ['response_code_details', exchange.details],
+    ['response_code', record.status],
+    ['response_flags', record.flags === '' ? '-' : record.flags],
+    ['response_code_details', record.details],
     ['connection_termination_details', ''],
-    ['upstream_transport_failure_reason', exchange.failure],
+    ['upstream_transport_failure_reason', record.failure],
     ['bytes_received', stream.received],
     ['bytes_sent', stream.sent],
-    ['duration', Math.max(0, Math.round(now - exchange.startedAt))],
-    ['upstream_service_time', exchange.upstreamMs < 0 ? '' : String(exchange.upstreamMs)],
+    ['duration', Math.max(0, Math.round(now - record.startedAt))],
+    ['upstream_service_time', record.upstreamMs < 0 ? '' : String(record.upstreamMs)],
     ['x_forwarded_for', head.get('x-forwarded-for') ?? ''],
     ['user_agent', head.get('user-agent') ?? ''],
-    ['request_id', exchange.requestId],
+    ['request_id', record.requestId],
     ['authority', request.authority],
-    ['upstream_host', exchange.member?.address ?? ''],
-    ['upstream_cluster', clusterName(exchange)],
-    ['upstream_local_address', exchange.localAddress],
+    ['upstream_host', record.member?.address ?? ''],
+    ['upstream_cluster', clusterName(record)],
+    ['upstream_local_address', record.localAddress],
     ['downstream_local_address', origin.destinationText],
     ['downstream_remote_address', origin.sourceText],
     ['requested_server_name', ''],
-    ['route_name', exchange.verdict?.rule.name ?? ''],
-    ...identityFields(exchange, origin),
+    ['route_name', record.verdict?.rule.name ?? ''],
+    ...identityFields(record, origin),
   ];
   let line = '{';
   for (let i = 0; i < fields.length; i++) {
@@ -81,10 +81,10 @@ function jsonLine(exchange: Exchange, origin: Origin, now: number): string {
 }
 
 /** What Istio's own log does not tell: who asked, and which policy decided. */
-function identityFields(exchange: Exchange, origin: Origin): readonly (readonly [string, string])[] {
+function identityFields(record: RequestRecord, origin: ConnectionRecord): readonly (readonly [string, string])[] {
   const out: (readonly [string, string])[] = [];
   if (origin.identity !== undefined) out.push(['src.identity', origin.identity.uri]);
-  const { access, checked } = exchange;
+  const { access, checked } = record;
   if (access !== null && !access.allow) {
     out.push(['policy', access.policy]);
     if (access.rule >= 0) out.push(['rule', String(access.rule + 1)]);

@@ -4,7 +4,7 @@ import type { AccessLogging } from '#lib/mesh/http/telemetry.ts';
 import type { Provider } from '#lib/mesh/http/waypoint.ts';
 import type { LogFormat } from '../control.ts';
 import type { Attribute } from '../export/record.ts';
-import type { Exchange } from '../path/exchange.ts';
+import type { RequestRecord } from '../record/request.ts';
 import { requestLine } from './access-line.ts';
 import { compileCel, holds } from './cel.ts';
 import { compileFormat, type LogFacts, type LogField, type LogSubject } from './log-fields.ts';
@@ -14,11 +14,11 @@ export interface AccessLogger {
   readonly to: string;
   /** Headers of answers that its lines tell. */
   readonly responseHeaders: readonly string[];
-  wants(exchange: Exchange): boolean;
+  wants(record: RequestRecord): boolean;
   /** With its newline, unless it is for a collector. */
-  line(exchange: Exchange, now: number): string;
+  line(record: RequestRecord, now: number): string;
   /** What else is told to a collector. */
-  attributes(exchange: Exchange, now: number): readonly Attribute[];
+  attributes(record: RequestRecord, now: number): readonly Attribute[];
 }
 
 const STANDARD_OUTPUT = '/dev/stdout';
@@ -31,7 +31,7 @@ export function standardLogger(format: LogFormat): AccessLogger {
     to: '',
     responseHeaders: NO_HEADERS,
     wants: () => true,
-    line: (exchange, now) => requestLine(exchange, exchange.origin, format, now),
+    line: (record, now) => requestLine(record, record.origin, format, now),
     attributes: () => NO_ATTRIBUTES,
   };
 }
@@ -51,7 +51,7 @@ export function loggerOf(
   const writer = isFile ? fileWriter(provider, facts) : recordWriter(provider, facts);
   return {
     to: isFile && (provider.path === '' || provider.path === STANDARD_OUTPUT) ? '' : provider.name,
-    wants: expression === undefined ? () => true : (exchange) => holds(expression, exchange),
+    wants: expression === undefined ? () => true : (record) => holds(expression, record),
     ...writer,
   };
 }
@@ -63,7 +63,7 @@ function fileWriter({ format, json, jsonFields }: Provider, facts: LogFacts): Wr
     const { responseHeaders, values } = compileFields(jsonFields, facts);
     return {
       responseHeaders,
-      line: (exchange, now) => `${JSON.stringify(Object.fromEntries(values({ exchange, now })))}\n`,
+      line: (record, now) => `${JSON.stringify(Object.fromEntries(values({ record, now })))}\n`,
       attributes: () => NO_ATTRIBUTES,
     };
   }
@@ -71,7 +71,7 @@ function fileWriter({ format, json, jsonFields }: Provider, facts: LogFacts): Wr
   const { fields, responseHeaders } = compileFormat(format.endsWith('\n') ? format : `${format}\n`, facts);
   return {
     responseHeaders,
-    line: (exchange, now) => textOf(fields, { exchange, now }),
+    line: (record, now) => textOf(fields, { record, now }),
     attributes: () => NO_ATTRIBUTES,
   };
 }
@@ -81,11 +81,11 @@ function recordWriter({ format, jsonFields }: Provider, facts: LogFacts): Writer
   const { responseHeaders, values } = compileFields(jsonFields, facts);
   return {
     responseHeaders: [...responseHeaders, ...(text?.responseHeaders ?? NO_HEADERS)],
-    line: (exchange, now) =>
+    line: (record, now) =>
       text === undefined
-        ? requestLine(exchange, exchange.origin, 'text', now).trimEnd()
-        : textOf(text.fields, { exchange, now }),
-    attributes: (exchange, now) => values({ exchange, now }).map(([key, value]): Attribute => [key, value ?? '']),
+        ? requestLine(record, record.origin, 'text', now).trimEnd()
+        : textOf(text.fields, { record, now }),
+    attributes: (record, now) => values({ record, now }).map(([key, value]): Attribute => [key, value ?? '']),
   };
 }
 

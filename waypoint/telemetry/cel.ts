@@ -7,11 +7,11 @@ import { describeError } from '#lib/kit/error.ts';
 import { fail, ok, type Result } from '#lib/kit/result.ts';
 import { pathOf } from '#lib/mesh/http/request.ts';
 import { partyOf } from '#lib/proxy/telemetry/party.ts';
-import type { Exchange } from '../path/exchange.ts';
+import type { RequestRecord } from '../record/request.ts';
 import { clusterName } from './cluster-name.ts';
 
 /** Gives undefined where it fails: something that it asks for is not there. */
-export type CelExpression = (exchange: Exchange) => unknown;
+export type CelExpression = (record: RequestRecord) => unknown;
 
 const env = celEnv({ funcs: [...strings] });
 
@@ -22,29 +22,29 @@ export function compileCel(text: string): Result<CelExpression> {
   } catch (error) {
     return fail({ field: 'expression', message: `"${text}" is no expression of CEL: ${describeError(error)}` });
   }
-  return ok((exchange) => {
-    const value = run(new RequestAttributes(exchange) as unknown as Record<string, CelInput>);
+  return ok((record) => {
+    const value = run(new RequestAttributes(record) as unknown as Record<string, CelInput>);
     return isCelError(value) ? undefined : value;
   });
 }
 
 /** An expression that fails, or is not about truth, holds not. */
-export function holds(expression: CelExpression, exchange: Exchange): boolean {
-  return expression(exchange) === true;
+export function holds(expression: CelExpression, record: RequestRecord): boolean {
+  return expression(record) === true;
 }
 
 type Attributes = Map<string, CelInput>;
 
 /** Variables of expressions, made when they are asked for. */
 class RequestAttributes {
-  readonly #exchange: Exchange;
+  readonly #record: RequestRecord;
 
-  constructor(exchange: Exchange) {
-    this.#exchange = exchange;
+  constructor(record: RequestRecord) {
+    this.#record = record;
   }
 
   get request(): Attributes {
-    const { origin, request, requestId, runtime, stream, begunAt } = this.#exchange;
+    const { origin, request, requestId, runtime, stream, begunAt } = this.#record;
     const { head } = stream;
     const headers: Attributes = new Map();
     for (let i = 0; i < head.count; i++) {
@@ -74,7 +74,7 @@ class RequestAttributes {
   }
 
   get response(): Attributes {
-    const { details, flags, grpc, grpcStatus, status, stream } = this.#exchange;
+    const { details, flags, grpc, grpcStatus, status, stream } = this.#record;
     const all: Attributes = new Map<string, CelInput>([
       ['code', BigInt(status)],
       ['code_details', details],
@@ -87,17 +87,17 @@ class RequestAttributes {
   }
 
   get connection(): Attributes {
-    const { identity } = this.#exchange.origin;
+    const { identity } = this.#record.origin;
     return new Map<string, CelInput>([
       ['mtls', identity !== undefined],
       ['uri_san_peer_certificate', identity?.uri ?? ''],
-      ['uri_san_local_certificate', this.#exchange.runtime.settings.identity],
+      ['uri_san_local_certificate', this.#record.runtime.settings.identity],
       ['requested_server_name', ''],
     ]);
   }
 
   get source(): Attributes {
-    const { identity, party, sourceIp, sourceText } = this.#exchange.origin;
+    const { identity, party, sourceIp, sourceText } = this.#record.origin;
     return new Map<string, CelInput>([
       ['address', sourceText],
       ['ip', sourceIp.toString()],
@@ -109,7 +109,7 @@ class RequestAttributes {
   }
 
   get destination(): Attributes {
-    const { origin } = this.#exchange;
+    const { origin } = this.#record;
     return new Map<string, CelInput>([
       ['address', origin.destinationText],
       ['port', BigInt(origin.door.port)],
@@ -118,7 +118,7 @@ class RequestAttributes {
   }
 
   get upstream(): Attributes {
-    const { attempts, failure, localAddress, member } = this.#exchange;
+    const { attempts, failure, localAddress, member } = this.#record;
     const party = member === null ? undefined : partyOf(member.workload);
     return new Map<string, CelInput>([
       ['address', member?.address ?? ''],
@@ -130,9 +130,9 @@ class RequestAttributes {
   }
 
   get xds(): Attributes {
-    const { verdict } = this.#exchange;
+    const { verdict } = this.#record;
     return new Map<string, CelInput>([
-      ['cluster_name', clusterName(this.#exchange)],
+      ['cluster_name', clusterName(this.#record)],
       ['route_name', verdict?.rule.name ?? ''],
     ]);
   }

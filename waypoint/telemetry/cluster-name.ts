@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The name that logs and spans give to where a request went, as Istio's proxies have it.
-import type { Exchange } from '../path/exchange.ts';
+import type { RequestRecord } from '../record/request.ts';
 
 /** '' when it went nowhere. */
-export function clusterName({ cluster, origin }: Pick<Exchange, 'cluster' | 'origin'>): string {
+export function clusterName({ cluster, origin }: Pick<RequestRecord, 'cluster' | 'origin'>): string {
   if (cluster === null) return '';
   const { port, service, subset } = cluster.target;
   const own = origin.door.service === service;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The labels of Istio's metrics as a waypoint fills them in, in their order. A label without a value is `unknown`.
 import { type Party, partyOf } from '#lib/proxy/telemetry/party.ts';
-import type { Exchange } from '../path/exchange.ts';
-import type { Origin } from '../path/origin.ts';
+import type { ConnectionRecord } from '../record/connection.ts';
+import type { RequestRecord } from '../record/request.ts';
 import type { Member } from '../upstream/member.ts';
 
 export type Labels = Readonly<Record<string, string>>;
@@ -10,11 +10,11 @@ export type Labels = Readonly<Record<string, string>>;
 const orUnknown = (value: string | undefined): string => (value === undefined || value === '' ? 'unknown' : value);
 
 /** Labels of a request that is over. */
-export function requestLabels(exchange: Exchange, destination: Party | undefined, clusterId: string): Labels {
-  const { origin, member, grpc, grpcStatus, status, flags } = exchange;
+export function requestLabels(record: RequestRecord, destination: Party | undefined, clusterId: string): Labels {
+  const { origin, member, grpc, grpcStatus, status, flags } = record;
   return {
     ...partyLabels(origin, destination, member, clusterId),
-    ...serviceLabels(origin, exchange.cluster?.target.service ?? ''),
+    ...serviceLabels(origin, record.cluster?.target.service ?? ''),
     request_protocol: grpc ? 'grpc' : 'http',
     response_code: String(status),
     grpc_response_status: grpc && grpcStatus >= 0 ? String(grpcStatus) : '',
@@ -24,7 +24,12 @@ export function requestLabels(exchange: Exchange, destination: Party | undefined
 }
 
 /** Labels of a stream that is no HTTP. */
-export function streamLabels(origin: Origin, member: Member | null, flags: string, clusterId: string): Labels {
+export function streamLabels(
+  origin: ConnectionRecord,
+  member: Member | null,
+  flags: string,
+  clusterId: string,
+): Labels {
   return {
     ...partyLabels(origin, member === null ? undefined : partyOf(member.workload), member, clusterId),
     ...serviceLabels(origin, ''),
@@ -35,7 +40,7 @@ export function streamLabels(origin: Origin, member: Member | null, flags: strin
 }
 
 function partyLabels(
-  origin: Origin,
+  origin: ConnectionRecord,
   destination: Party | undefined,
   member: Member | null,
   clusterId: string,
@@ -63,7 +68,7 @@ function partyLabels(
 }
 
 /** The service that was asked for, or the one that the route led to when it is a gateway's. */
-function serviceLabels({ door }: Origin, routed: string): Record<string, string> {
+function serviceLabels({ door }: ConnectionRecord, routed: string): Record<string, string> {
   const { behind } = door;
   const key = behind.kind === 'service' ? behind.service.key : routed;
   const slash = key.indexOf('/');
@@ -75,7 +80,7 @@ function serviceLabels({ door }: Origin, routed: string): Record<string, string>
   };
 }
 
-function security({ identity }: Origin, member: Member | null): string {
+function security({ identity }: ConnectionRecord, member: Member | null): string {
   if (identity === undefined) return 'none';
   return member === null || member.tunnelled ? 'mutual_tls' : 'none';
 }

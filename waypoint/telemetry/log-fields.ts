@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // What each command of an access log's format writes. A format is compiled once; a line is made of functions and texts.
 import { headersOfArgument, type LogCommand, type LogPart, parseLogFormat } from '#lib/mesh/http/log-format.ts';
-import type { Exchange } from '../path/exchange.ts';
+import type { RequestRecord } from '../record/request.ts';
 import { clusterName } from './cluster-name.ts';
 
 /** Of one request that is over. */
 export interface LogSubject {
-  readonly exchange: Exchange;
+  readonly record: RequestRecord;
   /** Wall clock, ms. */
   readonly now: number;
 }
@@ -42,34 +42,34 @@ const GRPC_NAMES = [
 
 /** Commands without an argument. */
 const FIELDS: Readonly<Record<string, LogField>> = {
-  PROTOCOL: ({ exchange }) => exchange.stream.head.protocol,
-  RESPONSE_CODE: ({ exchange }) => exchange.status,
-  RESPONSE_FLAGS: ({ exchange }) => exchange.flags,
-  RESPONSE_CODE_DETAILS: ({ exchange }) => exchange.details,
+  PROTOCOL: ({ record }) => record.stream.head.protocol,
+  RESPONSE_CODE: ({ record }) => record.status,
+  RESPONSE_FLAGS: ({ record }) => record.flags,
+  RESPONSE_CODE_DETAILS: ({ record }) => record.details,
   CONNECTION_TERMINATION_DETAILS: () => '',
-  UPSTREAM_TRANSPORT_FAILURE_REASON: ({ exchange }) => exchange.failure,
-  BYTES_RECEIVED: ({ exchange }) => exchange.stream.received,
-  BYTES_SENT: ({ exchange }) => exchange.stream.sent,
-  DURATION: ({ exchange, now }) => Math.max(0, Math.round(now - exchange.startedAt)),
-  RESPONSE_DURATION: ({ exchange }) => (exchange.upstreamMs < 0 ? '' : exchange.upstreamMs),
-  UPSTREAM_HOST: ({ exchange }) => exchange.member?.address ?? '',
-  UPSTREAM_CLUSTER: ({ exchange }) => clusterName(exchange),
-  UPSTREAM_CLUSTER_RAW: ({ exchange }) => clusterName(exchange),
-  UPSTREAM_LOCAL_ADDRESS: ({ exchange }) => exchange.localAddress,
-  UPSTREAM_REQUEST_ATTEMPT_COUNT: ({ exchange }) => exchange.attempts,
-  UPSTREAM_PEER_URI_SAN: ({ exchange: { member } }) => member?.principal ?? '',
-  DOWNSTREAM_LOCAL_ADDRESS: ({ exchange }) => exchange.origin.destinationText,
-  DOWNSTREAM_PEER_URI_SAN: ({ exchange }) => exchange.origin.identity?.uri ?? '',
-  DOWNSTREAM_REMOTE_ADDRESS: ({ exchange }) => exchange.origin.sourceText,
-  DOWNSTREAM_DIRECT_REMOTE_ADDRESS: ({ exchange }) => exchange.origin.sourceText,
-  DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: ({ exchange }) => exchange.origin.sourceIp.toString(),
+  UPSTREAM_TRANSPORT_FAILURE_REASON: ({ record }) => record.failure,
+  BYTES_RECEIVED: ({ record }) => record.stream.received,
+  BYTES_SENT: ({ record }) => record.stream.sent,
+  DURATION: ({ record, now }) => Math.max(0, Math.round(now - record.startedAt)),
+  RESPONSE_DURATION: ({ record }) => (record.upstreamMs < 0 ? '' : record.upstreamMs),
+  UPSTREAM_HOST: ({ record }) => record.member?.address ?? '',
+  UPSTREAM_CLUSTER: ({ record }) => clusterName(record),
+  UPSTREAM_CLUSTER_RAW: ({ record }) => clusterName(record),
+  UPSTREAM_LOCAL_ADDRESS: ({ record }) => record.localAddress,
+  UPSTREAM_REQUEST_ATTEMPT_COUNT: ({ record }) => record.attempts,
+  UPSTREAM_PEER_URI_SAN: ({ record: { member } }) => member?.principal ?? '',
+  DOWNSTREAM_LOCAL_ADDRESS: ({ record }) => record.origin.destinationText,
+  DOWNSTREAM_PEER_URI_SAN: ({ record }) => record.origin.identity?.uri ?? '',
+  DOWNSTREAM_REMOTE_ADDRESS: ({ record }) => record.origin.sourceText,
+  DOWNSTREAM_DIRECT_REMOTE_ADDRESS: ({ record }) => record.origin.sourceText,
+  DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: ({ record }) => record.origin.sourceIp.toString(),
   REQUESTED_SERVER_NAME: () => '',
-  ROUTE_NAME: ({ exchange }) => exchange.verdict?.rule.name ?? '',
-  GRPC_STATUS: ({ exchange: { grpc, grpcStatus } }) =>
+  ROUTE_NAME: ({ record }) => record.verdict?.rule.name ?? '',
+  GRPC_STATUS: ({ record: { grpc, grpcStatus } }) =>
     !grpc || grpcStatus < 0 ? '' : (GRPC_NAMES[grpcStatus] ?? grpcStatus),
-  GRPC_STATUS_NUMBER: ({ exchange: { grpc, grpcStatus } }) => (!grpc || grpcStatus < 0 ? '' : grpcStatus),
-  TRACE_ID: ({ exchange }) => exchange.trace?.traceId ?? '',
-  SPAN_ID: ({ exchange }) => exchange.trace?.spanId ?? '',
+  GRPC_STATUS_NUMBER: ({ record: { grpc, grpcStatus } }) => (!grpc || grpcStatus < 0 ? '' : grpcStatus),
+  TRACE_ID: ({ record }) => record.trace?.traceId ?? '',
+  SPAN_ID: ({ record }) => record.trace?.spanId ?? '',
 };
 
 export interface CompiledFormat {
@@ -102,14 +102,14 @@ function fieldOf({ argument, name }: LogCommand, facts: LogFacts): LogField {
     case 'REQ_WITHOUT_QUERY': {
       const names = headersOfArgument(argument);
       const bare = name === 'REQ_WITHOUT_QUERY';
-      return ({ exchange }) => {
-        const value = requestHeader(exchange, names);
+      return ({ record }) => {
+        const value = requestHeader(record, names);
         return bare ? (value.split('?', 1)[0] ?? '') : value;
       };
     }
     case 'RESP': {
       const names = headersOfArgument(argument);
-      return ({ exchange }) => responseHeader(exchange, names);
+      return ({ record }) => responseHeader(record, names);
     }
     case 'DOWNSTREAM_LOCAL_URI_SAN':
       return () => facts.identity;
@@ -120,8 +120,8 @@ function fieldOf({ argument, name }: LogCommand, facts: LogFacts): LogField {
   }
 }
 
-function requestHeader(exchange: Exchange, names: readonly string[]): string {
-  const { request, requestId, verdict } = exchange;
+function requestHeader(record: RequestRecord, names: readonly string[]): string {
+  const { request, requestId, verdict } = record;
   for (const name of names) {
     switch (name) {
       case ':method':
@@ -149,7 +149,7 @@ function requestHeader(exchange: Exchange, names: readonly string[]): string {
   return '';
 }
 
-function responseHeader({ answer, status, upstreamMs }: Exchange, names: readonly string[]): string {
+function responseHeader({ answer, status, upstreamMs }: RequestRecord, names: readonly string[]): string {
   for (const name of names) {
     if (name === ':status') return String(status);
     if (name === 'x-envoy-upstream-service-time' && upstreamMs >= 0) return String(upstreamMs);
@@ -161,9 +161,9 @@ function responseHeader({ answer, status, upstreamMs }: Exchange, names: readonl
 
 /** `%Y-%m-%dT%H:%M:%S.%3fZ` and its like, in UTC; '' is that. `%f`, `%3f`, `%6f`: fractions of a second. */
 function timeField(format: string): LogField {
-  if (format === '') return ({ exchange }) => new Date(exchange.startedAt).toISOString();
-  return ({ exchange }) => {
-    const at = new Date(exchange.startedAt);
+  if (format === '') return ({ record }) => new Date(record.startedAt).toISOString();
+  return ({ record }) => {
+    const at = new Date(record.startedAt);
     const iso = at.toISOString();
     return format.replace(/%(\d?)([a-zA-Z%])/g, (all, digits: string, letter: string) => {
       switch (letter) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which metrics are counted at a door and what their labels are, where telemetry settings change either.
 import type { MetricOverride, MetricSettings } from '#lib/mesh/http/telemetry.ts';
-import type { Exchange } from '../path/exchange.ts';
+import type { RequestRecord } from '../record/request.ts';
 import { type CelExpression, compileCel } from './cel.ts';
 import type { Labels } from './labels.ts';
 
@@ -31,10 +31,10 @@ export class MetricPlan {
   }
 
   /** What a request gives to labels, in a fixed order; null where it gives nothing to any. */
-  valuesOf(exchange: Exchange): readonly string[] | null {
+  valuesOf(record: RequestRecord): readonly string[] | null {
     if (this.#expressions.size === 0) return null;
     return [...this.#expressions.values()].map((expression) => {
-      const value = expression(exchange);
+      const value = expression(record);
       return value === undefined || value === null || value === '' ? 'unknown' : String(value).slice(0, MOST);
     });
   }

@@ -4,8 +4,9 @@
 import type { Telemetry as TelemetrySettings } from '#lib/mesh/http/telemetry.ts';
 import type { Provider, WaypointSettings } from '#lib/mesh/http/waypoint.ts';
 import type { WorkerSettings } from '../control.ts';
-import type { Tracer } from '../path/trace.ts';
-import { DoorTracer, type TracingMeans } from '../tracing/door-tracer.ts';
+import { DoorTracer } from '../tracing/door-tracer.ts';
+import type { TracingMeans } from '../tracing/means.ts';
+import type { Tracer } from '../tracing/tracer.ts';
 import { type AccessLogger, loggerOf, standardLogger } from './access-logger.ts';
 import type { LogFacts } from './log-fields.ts';
 import { MetricPlan } from './metric-plan.ts';

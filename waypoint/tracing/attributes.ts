@@ -3,7 +3,7 @@
 import type { CustomTag } from '#lib/mesh/http/telemetry.ts';
 import { type Party, partyOf } from '#lib/proxy/telemetry/party.ts';
 import type { Attribute } from '../export/record.ts';
-import type { Exchange } from '../path/exchange.ts';
+import type { RequestRecord } from '../record/request.ts';
 import { clusterName } from '../telemetry/cluster-name.ts';
 
 /** What is the same in all spans of this proxy. */
@@ -30,14 +30,14 @@ export function proxyTags({ clusterId, gateway, meshId }: ProxyTags): readonly A
 }
 
 /** Tags of the request and its answer. `maxUrl`: characters of the URL's path. */
-export function requestTags(exchange: Exchange, { nodeId }: ProxyTags, maxUrl: number): Attribute[] {
-  const { cluster, flags, grpc, grpcStatus, member, origin, request, requestId, status, stream } = exchange;
+export function requestTags(record: RequestRecord, { nodeId }: ProxyTags, maxUrl: number): Attribute[] {
+  const { cluster, flags, grpc, grpcStatus, member, origin, request, requestId, status, stream } = record;
   const { head } = stream;
-  const upstream = cluster === null ? NONE : clusterName(exchange);
+  const upstream = cluster === null ? NONE : clusterName(record);
   const tags: Attribute[] = [
     ['component', 'proxy'],
     ['node_id', nodeId],
-    ['zone', exchange.runtime.self().locality.zone],
+    ['zone', record.runtime.self().locality.zone],
     ['http.method', request.method],
     ['http.url', `${request.scheme}://${request.authority}${request.path.slice(0, maxUrl)}`],
     ['http.protocol', head.protocol],
@@ -57,16 +57,16 @@ export function requestTags(exchange: Exchange, { nodeId }: ProxyTags, maxUrl: n
     tags.push(['grpc.path', request.path.slice(0, CUT)], ['grpc.authority', request.authority]);
     if (grpcStatus >= 0) tags.push(['grpc.status_code', String(grpcStatus)]);
   }
-  if (isError(exchange)) tags.push(['error', 'true']);
+  if (isError(record)) tags.push(['error', 'true']);
   return tags;
 }
 
-export function isError({ grpc, grpcStatus, status }: Exchange): boolean {
+export function isError({ grpc, grpcStatus, status }: RequestRecord): boolean {
   return status === 0 || status >= 500 || (grpc && grpcStatus > 0);
 }
 
 /** Tags of the mesh: who asked, who answered, and what dry-run policies would have done. */
-export function meshTags({ access, member, origin }: Exchange): Attribute[] {
+export function meshTags({ access, member, origin }: RequestRecord): Attribute[] {
   const tags: Attribute[] = [];
   const { identity, party } = origin;
   const source = identity?.namespace ?? party?.namespace ?? '';
@@ -98,7 +98,7 @@ function partyTags(prefix: string, party: Party | undefined, namespace: string, 
 }
 
 /** Tags that configuration asks for; variables of the environment are texts by now. */
-export function customTags(tags: readonly CustomTag[], { request }: Exchange): Attribute[] {
+export function customTags(tags: readonly CustomTag[], { request }: RequestRecord): Attribute[] {
   return tags.flatMap(({ defaultValue, kind, name, value }): Attribute[] => {
     const text = kind === 'header' ? (request.header(value) ?? defaultValue) : value;
     return text === '' ? [] : [[name, text.slice(0, CUT)]];

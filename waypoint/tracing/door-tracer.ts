@@ -5,26 +5,14 @@ import type { Tracing } from '#lib/mesh/http/telemetry.ts';
 import type { Provider } from '#lib/mesh/http/waypoint.ts';
 import type { HeadEdits } from '#lib/wire/http/edits.ts';
 import type { FieldLine } from '#lib/wire/http/field-line.ts';
-import type { ExportRecord } from '../export/record.ts';
-import type { Exchange } from '../path/exchange.ts';
-import type { RequestTrace, Tracer } from '../path/trace.ts';
-import type { ProxyTags } from './attributes.ts';
+import type { RequestRecord } from '../record/request.ts';
 import { type DecisionInputs, decide, type Mark, markedId, UUID_MARK } from './decision.ts';
 import { FollowedRequest } from './followed-request.ts';
-import type { TraceIds } from './ids.ts';
+import type { Following, TracingMeans } from './means.ts';
 import { type Formats, type Incoming, readIncoming, writeContext } from './propagation.ts';
+import type { NamedRequest, RequestTrace, Tracer } from './tracer.ts';
 
-/** What tracers of one process share. */
-export interface TracingMeans {
-  readonly ids: TraceIds;
-  readonly tags: ProxyTags;
-  readonly random: () => number;
-  /** Each try is a span of its own under the request's. */
-  readonly spansOfTries: boolean;
-  readonly send: (record: ExportRecord) => void;
-}
-
-export class DoorTracer implements Tracer, RequestTrace {
+export class DoorTracer implements Tracer, RequestTrace, Following {
   readonly tracing: Tracing;
   readonly provider: Provider;
   readonly means: TracingMeans;
@@ -41,8 +29,8 @@ export class DoorTracer implements Tracer, RequestTrace {
     this.#formats = { w3c: !zipkin || provider.w3cToo, b3Single: false, b3Multi: zipkin };
   }
 
-  begin(exchange: Exchange): RequestTrace | null {
-    const { head } = exchange.stream;
+  begin(record: NamedRequest): RequestTrace | null {
+    const { head } = record.stream;
     const header = (name: string): string | undefined => head.get(name);
     const incoming = readIncoming(header);
     const { disablePropagation, share, useRequestId } = this.tracing;
@@ -58,19 +46,18 @@ export class DoorTracer implements Tracer, RequestTrace {
     // What it came with says all there is to say.
     if (mark === UUID_MARK.none)
       return disablePropagation || (incoming.traceId !== '' && incoming.sampled === false) ? null : this;
-    const id = useRequestId ? this.#idFor(exchange, requestId, mark) : null;
-    return new FollowedRequest(this, exchange, incoming, requestId === undefined ? null : id);
+    const id = useRequestId ? this.#idFor(record, requestId, mark) : null;
+    return new FollowedRequest(this, record, incoming, requestId === undefined ? null : id);
   }
 
   /** The request's id with the decision in it; null when it stays as it is, or there is none. */
-  #idFor(exchange: Exchange, given: string | undefined, mark: Mark): FieldLine | null {
-    if (given === undefined && exchange.origin.door.settings.headers?.noRequestId === true) return null;
-    const id = given ?? exchange.nameIt().value;
+  #idFor(record: NamedRequest, given: string | undefined, mark: Mark): FieldLine | null {
+    if (given === undefined && record.origin.door.settings.headers?.noRequestId === true) return null;
+    const id = given ?? record.nameIt().value;
     const marked = markedId(id, mark);
-    return marked === id ? null : exchange.rename(marked);
+    return marked === id ? null : record.rename(marked);
   }
 
-  /** Of what goes to a server. */
   formatsFor({ formats }: Incoming): Formats {
     const own = this.#formats;
     return {
@@ -82,9 +69,9 @@ export class DoorTracer implements Tracer, RequestTrace {
 
   // === RequestTrace, of those that are left out and that nobody has decided about before
 
-  tryBegins(exchange: Exchange, edits: HeadEdits): void {
-    if (exchange.attempts > 1) return;
-    const { head } = exchange.stream;
+  tryBegins(record: RequestRecord, edits: HeadEdits): void {
+    if (record.attempts > 1) return;
+    const { head } = record.stream;
     const incoming = readIncoming((name) => head.get(name));
     const { ids } = this.means;
     const traceId = incoming.traceId === '' ? ids.traceId() : incoming.traceId;

@@ -4,13 +4,13 @@ import type { HeadEdits } from '#lib/wire/http/edits.ts';
 import type { FieldLine } from '#lib/wire/http/field-line.ts';
 import type { TraceContext } from '#lib/wire/trace/context.ts';
 import type { Attribute, SpanRecord } from '../export/record.ts';
-import type { Exchange } from '../path/exchange.ts';
-import type { RequestTrace } from '../path/trace.ts';
+import type { RequestRecord } from '../record/request.ts';
 import { clusterName } from '../telemetry/cluster-name.ts';
 import { customTags, isError, meshTags, proxyTags, requestTags } from './attributes.ts';
-import type { DoorTracer } from './door-tracer.ts';
+import type { Following } from './means.ts';
 import { operationOf } from './operation.ts';
 import { type Incoming, writeContext } from './propagation.ts';
+import type { RequestTrace } from './tracer.ts';
 
 /** Envoy's default for the path in `http.url`. */
 const MAX_URL = 256;
@@ -29,26 +29,26 @@ interface Try {
 export class FollowedRequest implements RequestTrace {
   readonly traceId: string;
   readonly spanId: string;
-  readonly #tracer: DoorTracer;
+  readonly #following: Following;
   readonly #incoming: Incoming;
   /** What the client called the request, with the decision in it. */
   readonly #id: FieldLine | null;
   readonly #start: number;
   #try: Try | null = null;
 
-  constructor(tracer: DoorTracer, exchange: Exchange, incoming: Incoming, id: FieldLine | null) {
-    const { ids } = tracer.means;
-    this.#tracer = tracer;
+  constructor(following: Following, record: RequestRecord, incoming: Incoming, id: FieldLine | null) {
+    const { ids } = following.means;
+    this.#following = following;
     this.#incoming = incoming;
     this.#id = id;
     this.traceId = incoming.traceId === '' ? ids.traceId() : incoming.traceId;
     this.spanId = ids.spanId();
-    this.#start = exchange.startedAt;
+    this.#start = record.startedAt;
   }
 
-  tryBegins(exchange: Exchange, edits: HeadEdits): void {
-    const { means, tracing } = this.#tracer;
-    this.#endTry(exchange);
+  tryBegins(record: RequestRecord, edits: HeadEdits): void {
+    const { means, tracing } = this.#following;
+    this.#endTry(record);
     if (this.#id !== null) edits.setLine(this.#id);
     let context: TraceContext = { traceId: this.traceId, spanId: this.spanId, sampled: true };
     let parentId = this.#incoming.spanId;
@@ -56,47 +56,47 @@ export class FollowedRequest implements RequestTrace {
       const spanId = means.ids.spanId();
       this.#try = {
         spanId,
-        start: exchange.runtime.now(),
-        number: exchange.attempts,
-        address: exchange.member?.address ?? '',
-        cluster: exchange.cluster === null ? '' : clusterName(exchange),
+        start: record.runtime.now(),
+        number: record.attempts,
+        address: record.member?.address ?? '',
+        cluster: record.cluster === null ? '' : clusterName(record),
         status: 0,
         cause: '',
       };
       parentId = this.spanId;
       context = { ...context, spanId };
     }
-    if (!tracing.disablePropagation) writeContext(edits, context, parentId, this.#tracer.formatsFor(this.#incoming));
+    if (!tracing.disablePropagation) writeContext(edits, context, parentId, this.#following.formatsFor(this.#incoming));
   }
 
-  tryEnds(_exchange: Exchange, cause: string, status: number): void {
+  tryEnds(_record: RequestRecord, cause: string, status: number): void {
     if (this.#try === null) return;
     this.#try.status = status;
     this.#try.cause = cause;
   }
 
-  ends(exchange: Exchange): void {
-    this.#endTry(exchange);
-    const { means, provider, tracing } = this.#tracer;
+  ends(record: RequestRecord): void {
+    this.#endTry(record);
+    const { means, provider, tracing } = this.#following;
     if (tracing.disabled) return;
     const maxUrl = provider.maxTagLength === 0 ? MAX_URL : provider.maxTagLength;
     const attributes = [
-      ...requestTags(exchange, means.tags, maxUrl),
-      ...customTags(tracing.tags, exchange),
-      ...(tracing.meshTags ? [...proxyTags(means.tags), ...meshTags(exchange)] : []),
+      ...requestTags(record, means.tags, maxUrl),
+      ...customTags(tracing.tags, record),
+      ...(tracing.meshTags ? [...proxyTags(means.tags), ...meshTags(record)] : []),
     ];
     means.send({
-      ...this.#span(exchange, this.spanId, this.#incoming.spanId, this.#start),
+      ...this.#span(record, this.spanId, this.#incoming.spanId, this.#start),
       role: 'server',
-      name: operationOf(exchange),
-      error: isError(exchange),
+      name: operationOf(record),
+      error: isError(record),
       attributes,
     });
   }
 
-  #endTry(exchange: Exchange): void {
+  #endTry(record: RequestRecord): void {
     const one = this.#try;
-    const { means, tracing } = this.#tracer;
+    const { means, tracing } = this.#following;
     this.#try = null;
     if (one === null || tracing.disabled) return;
     const error = one.status === 0 || one.status >= 500;
@@ -105,14 +105,14 @@ export class FollowedRequest implements RequestTrace {
       ['upstream_cluster', one.cluster],
       ['upstream_cluster.name', one.cluster],
       ['upstream_address', one.address],
-      ['http.protocol', exchange.stream.head.protocol],
+      ['http.protocol', record.stream.head.protocol],
       ['http.status_code', String(one.status)],
       ['retry.count', String(one.number - 1)],
     ];
     if (one.cause !== '') attributes.push(['error.cause', one.cause]);
     if (error) attributes.push(['error', 'true']);
     means.send({
-      ...this.#span(exchange, one.spanId, this.spanId, one.start),
+      ...this.#span(record, one.spanId, this.spanId, one.start),
       role: 'client',
       name: `router ${one.cluster} egress`,
       error,
@@ -121,7 +121,7 @@ export class FollowedRequest implements RequestTrace {
   }
 
   #span(
-    { runtime }: Exchange,
+    { runtime }: RequestRecord,
     spanId: string,
     parentId: string,
     start: number,
@@ -130,7 +130,7 @@ export class FollowedRequest implements RequestTrace {
     const { state } = this.#incoming;
     return {
       kind: 'span',
-      to: this.#tracer.provider.name,
+      to: this.#following.provider.name,
       traceId,
       spanId,
       parentId,

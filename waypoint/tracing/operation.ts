@@ -2,9 +2,9 @@
 // What a span is called: the destination, its port, and what of the path the route looked at, so that requests of one route share a
 // name.
 import type { PathMatch } from '#lib/mesh/http/route-table.ts';
-import type { Exchange } from '../path/exchange.ts';
+import type { RequestRecord } from '../record/request.ts';
 
-export function operationOf({ origin, verdict }: Exchange): string {
+export function operationOf({ origin, verdict }: RequestRecord): string {
   const { door } = origin;
   if (verdict === null) {
     const { behind } = door;

@@ -10,9 +10,9 @@ import type { Service } from '#lib/mesh/service.ts';
 import type { Workload } from '#lib/mesh/workload.ts';
 import type { Dialling, DialOutcome } from '#lib/net/http/upstream.ts';
 import { endpointOf } from '#lib/proxy/worker/address.ts';
-import type { Runtime } from '../worker/runtime.ts';
 import { dialNamed } from './dial-named.ts';
 import type { Place, Reach } from './reach.ts';
+import type { UpstreamRuntime } from './runtime.ts';
 
 const NOT_BEGUN: Dialling = Object.freeze({ cancel() {} });
 /** Nobody's address: of a gateway that has several, any will do. */
@@ -26,7 +26,7 @@ interface Far {
 }
 
 /** undefined where no service is meant: other networks know workloads by nothing that is known here. */
-export function reachAcross(runtime: Runtime, { service, servicePort, workload }: Place): Reach | undefined {
+export function reachAcross(runtime: UpstreamRuntime, { service, servicePort, workload }: Place): Reach | undefined {
   if (service === null) return undefined;
   const address = `${service.hostname}:${servicePort}`;
   return {
@@ -39,7 +39,7 @@ export function reachAcross(runtime: Runtime, { service, servicePort, workload }
   };
 }
 
-function connect(runtime: Runtime, far: Far, timeoutMs: number, outcome: DialOutcome): Dialling {
+function connect(runtime: UpstreamRuntime, far: Far, timeoutMs: number, outcome: DialOutcome): Dialling {
   const { mesh, random, self, settings, tunnels } = runtime;
   const { port, service, workload } = far;
   const flow = { source: self(), ip: parseIp(settings.ip) ?? ANY, port, tried: [], waited: true };

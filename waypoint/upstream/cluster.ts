@@ -18,13 +18,13 @@ import { CircuitBreaker } from '#lib/mesh/upstream/breaker.ts';
 import type { Host } from '#lib/mesh/upstream/host.ts';
 import type { HostResult } from '#lib/mesh/upstream/outlier.ts';
 import { RetryBudget } from '#lib/mesh/upstream/retry.ts';
-import type { Runtime } from '../worker/runtime.ts';
 import { ownFamily } from './dial-named.ts';
 import { Member } from './member.ts';
 import { NamedEndpoints } from './named-endpoints.ts';
 import { NamedHosts } from './named-hosts.ts';
 import type { TlsOrigination } from './origination.ts';
-import { reachOf } from './reach.ts';
+import type { UpstreamRuntime } from './runtime.ts';
+import { reachOf } from './ways.ts';
 
 const NO_LABELS: Readonly<Record<string, string>> = {};
 
@@ -37,7 +37,7 @@ export class Cluster {
   missing = true;
   /** Its service's port speaks HTTP/2. */
   speaksH2 = false;
-  readonly #runtime: Runtime;
+  readonly #runtime: UpstreamRuntime;
   #balancer: Balancer | null = null;
   #members = new Map<Host, Member>();
   #seenAt = -1;
@@ -48,7 +48,7 @@ export class Cluster {
   readonly #named: NamedEndpoints;
   #hosts: NamedHosts | null = null;
 
-  constructor(runtime: Runtime, target: Target) {
+  constructor(runtime: UpstreamRuntime, target: Target) {
     this.#runtime = runtime;
     this.target = target;
     this.#named = new NamedEndpoints(runtime.loop, runtime.names, ownFamily(runtime), () => {

@@ -3,18 +3,18 @@
 
 import type { TimerTarget } from '#lib/loop/timer-wheel.ts';
 import type { Target } from '#lib/mesh/http/route-table.ts';
-import type { Runtime } from '../worker/runtime.ts';
 import { Cluster } from './cluster.ts';
+import type { UpstreamRuntime } from './runtime.ts';
 
 const SWEEP_MS = 5000;
 
 export class Clusters implements TimerTarget {
-  readonly #runtime: Runtime;
+  readonly #runtime: UpstreamRuntime;
   /** By the very object that routes refer to, for those that stay; by name for all. */
   readonly #byTarget = new WeakMap<Target, Cluster>();
   readonly #byName = new Map<string, Cluster>();
 
-  constructor(runtime: Runtime) {
+  constructor(runtime: UpstreamRuntime) {
     this.#runtime = runtime;
     runtime.loop.after(SWEEP_MS, this);
   }

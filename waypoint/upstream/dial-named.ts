@@ -3,10 +3,10 @@
 import type { Ip } from '#lib/mesh/ip.ts';
 import type { Dialling, DialOutcome } from '#lib/net/http/upstream.ts';
 import type { NameWait } from '#lib/proxy/dns/name-resolver.ts';
-import type { Runtime } from '../worker/runtime.ts';
+import type { UpstreamRuntime } from './runtime.ts';
 
 export function dialNamed(
-  runtime: Runtime,
+  runtime: UpstreamRuntime,
   hostname: string,
   dial: (ip: Ip, outcome: DialOutcome) => Dialling,
   outcome: DialOutcome,
@@ -32,6 +32,6 @@ export function dialNamed(
 }
 
 /** Of this proxy: servers that have addresses of both families are reached by it. */
-export function ownFamily({ settings }: Pick<Runtime, 'settings'>): 4 | 6 {
+export function ownFamily({ settings }: Pick<UpstreamRuntime, 'settings'>): 4 | 6 {
   return settings.ip.includes(':') ? 6 : 4;
 }

@@ -8,11 +8,10 @@ import { dialThrough, type ThroughProxy } from '#lib/net/http/dial-through.ts';
 import { HTTP_CLIENT } from '#lib/net/http/h2-client.ts';
 import { type Dialling, type DialOutcome, Upstream, type UpstreamOptions } from '#lib/net/http/upstream.ts';
 import type { Alpn } from '#lib/tls/context.ts';
-import type { Origin } from '../path/origin.ts';
-import type { Runtime } from '../worker/runtime.ts';
 import type { TlsOrigination } from './origination.ts';
-import { headerFirst, proxyHeader } from './proxy-header.ts';
+import { type ClientConnection, headerFirst, proxyHeader } from './proxy-header.ts';
 import type { Reach } from './reach.ts';
+import type { UpstreamRuntime } from './runtime.ts';
 
 const TOLD_IDLE_MS = 30_000;
 const NOT_BEGUN: Dialling = Object.freeze({ cancel() {} });
@@ -23,7 +22,7 @@ export class Member {
   readonly host: Host | null;
   /** It is a proxy, and streams go through it to what this names. */
   tunnel: EgressTunnel | undefined;
-  readonly #runtime: Runtime;
+  readonly #runtime: UpstreamRuntime;
   readonly #reach: Reach;
   #pool: ConnectionPool = DEFAULT_POOL;
   #tls: TlsOrigination | null = null;
@@ -34,7 +33,7 @@ export class Member {
   #h1: Upstream | null = null;
   #h2: Upstream | null = null;
 
-  constructor(runtime: Runtime, workload: Workload, reach: Reach, host: Host | null = null) {
+  constructor(runtime: UpstreamRuntime, workload: Workload, reach: Reach, host: Host | null = null) {
     this.#runtime = runtime;
     this.workload = workload;
     this.#reach = reach;
@@ -91,7 +90,7 @@ export class Member {
   }
 
   /** `origin`: whose request it is; undefined for the proxy's own. */
-  upstream(version: 'h1' | 'h2', origin?: Origin): Upstream {
+  upstream(version: 'h1' | 'h2', origin?: ClientConnection): Upstream {
     if (this.#proxy !== 0) return this.#telling(version, origin);
     if (version === 'h1') {
       this.#h1 ??= new Upstream(this.#runtime.bench, this.#options('h1'));
@@ -102,7 +101,7 @@ export class Member {
   }
 
   /** A connection for a stream that is no HTTP: to it, or through it. */
-  dialStream(outcome: DialOutcome, origin: Origin): Dialling {
+  dialStream(outcome: DialOutcome, origin: ClientConnection): Dialling {
     const { tunnel } = this;
     if (tunnel === undefined) return this.dial(outcome, origin);
     const { host, invalid, port } = tunnel;
@@ -117,12 +116,12 @@ export class Member {
   }
 
   /** A connection of its own; for HTTP, `alpn` says which. */
-  dial(outcome: DialOutcome, origin?: Origin, alpn: Alpn = ''): Dialling {
+  dial(outcome: DialOutcome, origin?: ClientConnection, alpn: Alpn = ''): Dialling {
     if (this.#tls === null) return this.#connect(outcome, origin);
     return this.#tls.dial((inner) => this.#connect(inner, origin), alpn, this.#pool.connectTimeoutMs, outcome);
   }
 
-  #telling(version: 'h1' | 'h2', origin: Origin | undefined): Upstream {
+  #telling(version: 'h1' | 'h2', origin: ClientConnection | undefined): Upstream {
     this.#told ??= new Map();
     const key = `${version} ${origin?.sourceText ?? ''} ${origin?.destinationText ?? ''}`;
     let upstream = this.#told.get(key);
@@ -133,7 +132,7 @@ export class Member {
     return upstream;
   }
 
-  #connect(wanted: DialOutcome, origin: Origin | undefined): Dialling {
+  #connect(wanted: DialOutcome, origin: ClientConnection | undefined): Dialling {
     const outcome =
       this.#proxy === 0 ? wanted : headerFirst(this.#runtime.bench, proxyHeader(this.#proxy, origin), wanted);
     return this.#reach.connect(this.#pool, outcome);
@@ -157,7 +156,7 @@ export class Member {
     for (const upstream of this.#told?.values() ?? []) upstream.close();
   }
 
-  #options(version: 'h1' | 'h2', origin?: Origin): UpstreamOptions {
+  #options(version: 'h1' | 'h2', origin?: ClientConnection): UpstreamOptions {
     const pool = this.#pool;
     return {
       version,

@@ -3,18 +3,18 @@
 // is an endpoint, as long as it is among those that were asked for last.
 import type { Service } from '#lib/mesh/service.ts';
 import { NO_LOCALITY, type Workload } from '#lib/mesh/workload.ts';
-import type { Runtime } from '../worker/runtime.ts';
 import { Member } from './member.ts';
-import { reachOf } from './reach.ts';
+import type { UpstreamRuntime } from './runtime.ts';
+import { reachOf } from './ways.ts';
 
 /** Hosts with connections of their own; beyond it the first that came is forgotten. */
 const MAX_HOSTS = 1024;
 
 export class NamedHosts {
-  readonly #runtime: Runtime;
+  readonly #runtime: UpstreamRuntime;
   readonly #members = new Map<string, Member>();
 
-  constructor(runtime: Runtime) {
+  constructor(runtime: UpstreamRuntime) {
     this.#runtime = runtime;
   }
 

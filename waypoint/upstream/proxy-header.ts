@@ -1,14 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 // The PROXY protocol towards servers (haproxy.org, proxy-protocol.txt): who the client is, said before anything else on a connection,
 // inside the tunnel and before TLS. A connection that tells of one client carries requests of no other.
+import type { Ip } from '#lib/mesh/ip.ts';
 import type { HttpBench } from '#lib/net/http/bench.ts';
 import type { Link } from '#lib/net/http/link.ts';
 import type { DialOutcome } from '#lib/net/http/upstream.ts';
 import { type Endpoint, encodeProxyV2 } from '#lib/wire/proxy-v2.ts';
-import type { Origin } from '../path/origin.ts';
+
+/** Both ends of a client's connection. */
+export interface ClientConnection {
+  readonly sourceIp: Ip;
+  /** `ip:port`, as of all texts here. */
+  readonly sourceText: string;
+  readonly destinationIp: Ip;
+  readonly destinationText: string;
+}
 
 /** 1 or 2 of the protocol. `origin` is undefined for what the proxy asks by itself. */
-export function proxyHeader(version: number, origin: Origin | undefined): Buffer {
+export function proxyHeader(version: number, origin: ClientConnection | undefined): Buffer {
   if (origin === undefined)
     return version === 1 ? Buffer.from('PROXY UNKNOWN\r\n') : encodeProxyV2({ addresses: null, tlvs: [] });
   const source = { ip: origin.sourceIp.text, port: portIn(origin.sourceText) };

@@ -1,43 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // The ways to an endpoint: a plain connection, a tunnel to its node, either to whatever address its host name has when a connection
-// is wanted; to another network through its gateway. What is spoken on the connection, TLS to the server among it, is the
-// member's business.
+// is wanted; to another network through its gateway.
 import type { KeepAlive } from '#lib/linux/socket.ts';
 import { HBONE_PORT } from '#lib/mesh/gateway-address.ts';
 import type { ConnectionPool, Keepalive } from '#lib/mesh/http/traffic-policy.ts';
 import type { Ip } from '#lib/mesh/ip.ts';
-import type { Service } from '#lib/mesh/service.ts';
-import { identityOf, type Workload } from '#lib/mesh/workload.ts';
+import { identityOf } from '#lib/mesh/workload.ts';
 import { dialTcp } from '#lib/net/http/dial-tcp.ts';
 import type { Dialling, DialOutcome } from '#lib/net/http/upstream.ts';
 import { endpointOf } from '#lib/proxy/worker/address.ts';
-import type { Runtime } from '../worker/runtime.ts';
 import { reachAcross } from './across.ts';
 import { dialNamed } from './dial-named.ts';
-
-export interface Reach {
-  /** Ways of equal keys are one way: connections made by the one serve the other. */
-  readonly key: string;
-  /** `ip:port`, or `name:port` while only the name is known. */
-  readonly address: string;
-  /** By a tunnel, so that the other end proves who it is. */
-  readonly tunnelled: boolean;
-  /** Who is expected there; '' where nobody proves anything, or any of several may. */
-  readonly principal: string;
-  connect(pool: ConnectionPool, outcome: DialOutcome): Dialling;
-}
-
-/** What is to be reached. */
-export interface Place {
-  readonly workload: Workload;
-  readonly port: number;
-  /** The service that it is an endpoint of, and the service's port; null for a workload that was addressed itself. */
-  readonly service: Service | null;
-  readonly servicePort: number;
-}
+import type { Place, Reach } from './reach.ts';
+import type { UpstreamRuntime } from './runtime.ts';
 
 /** undefined for a workload to which there is no way. */
-export function reachOf(runtime: Runtime, place: Place): Reach | undefined {
+export function reachOf(runtime: UpstreamRuntime, place: Place): Reach | undefined {
   const { addresses, hostname, network } = place.workload;
   const ip = addresses[0];
   if (network !== runtime.self().network) return reachAcross(runtime, place);
@@ -45,7 +23,7 @@ export function reachOf(runtime: Runtime, place: Place): Reach | undefined {
   return hostname === '' ? undefined : reachByName(runtime, place, hostname);
 }
 
-export function reachAt(runtime: Runtime, { port, service, workload }: Place, ip: Ip): Reach {
+export function reachAt(runtime: UpstreamRuntime, { port, service, workload }: Place, ip: Ip): Reach {
   const address = ip.withPort(port);
   if (workload.protocol !== 'hbone') {
     const { bench, dialOptions } = runtime;
@@ -66,7 +44,7 @@ export function reachAt(runtime: Runtime, { port, service, workload }: Place, ip
 }
 
 /** Any of the addresses that the name has by then. */
-function reachByName(runtime: Runtime, place: Place, hostname: string): Reach {
+function reachByName(runtime: UpstreamRuntime, place: Place, hostname: string): Reach {
   const { port, workload } = place;
   const tunnelled = workload.protocol === 'hbone';
   const address = `${hostname}:${port}`;

@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What every part of one data-plane process shares. Built once in worker.ts and handed on; nothing here is global.
+// What the parts of one data-plane process share, those that lead to servers (upstream/runtime.ts) less than others. Built once in
+// worker.ts and handed on; nothing here is global.
 import type { DialOptions } from '#lib/linux/socket.ts';
 import type { Admission } from '#lib/loop/acceptor.ts';
-import type { Loop } from '#lib/loop/loop.ts';
-import type { Random } from '#lib/mesh/balance.ts';
-import type { Workload } from '#lib/mesh/workload.ts';
-import type { HttpBench } from '#lib/net/http/bench.ts';
 import type { ServerTimeouts } from '#lib/net/http/exchange.ts';
 import type { Session } from '#lib/net/session.ts';
-import type { NameResolver } from '#lib/proxy/dns/name-resolver.ts';
-import type { SharedMesh } from '#lib/proxy/state/shared-mesh.ts';
 import type { IpMemory } from '#lib/proxy/worker/address.ts';
 import type { CutLog } from '#lib/proxy/worker/cut-log.ts';
 import type { Identities } from '#lib/proxy/worker/identities.ts';
@@ -21,31 +16,21 @@ import type { WorkerSettings } from '../control.ts';
 import type { Connections } from '../listener/connections.ts';
 import type { Observers } from '../telemetry/observer.ts';
 import type { Clusters } from '../upstream/clusters.ts';
-import type { TlsOriginations } from '../upstream/origination.ts';
-import type { Tunnels } from '../upstream/tunnels.ts';
+import type { UpstreamRuntime } from '../upstream/runtime.ts';
 import type { L7View } from './l7-view.ts';
 import type { RequestIds } from './request-ids.ts';
 import type { Telemetry } from './telemetry.ts';
 
-export interface Runtime {
+export interface Runtime extends UpstreamRuntime {
   readonly settings: WorkerSettings;
-  readonly loop: Loop;
-  readonly bench: HttpBench;
-  readonly mesh: SharedMesh;
   readonly l7: L7View;
   readonly identities: Identities;
   readonly memory: WorkloadMemory;
   readonly ips: IpMemory;
   readonly admission: Admission;
-  readonly random: Random;
   readonly ids: RequestIds;
   readonly timeouts: ServerTimeouts;
-  readonly dialOptions: DialOptions;
   readonly tunnelOptions: DialOptions;
-  readonly tunnels: Tunnels;
-  /** Addresses of endpoints that have host names only. */
-  readonly names: NameResolver;
-  readonly originations: TlsOriginations;
   readonly clusters: Clusters;
   readonly authorisers: Authorisers;
   readonly connections: Connections;
@@ -57,8 +42,6 @@ export interface Runtime {
   readonly inbound: Set<Session>;
   readonly telemetry: Telemetry;
   readonly observers: Observers;
-  /** This proxy as a workload: where it is decides what is near. */
-  readonly self: () => Workload;
   /** Wall clock, ms with fractions. */
   readonly now: () => number;
 }

@@ -7,13 +7,28 @@ import type { Vitals } from '#lib/loop/shared/vitals.ts';
 import { partyOf } from '#lib/proxy/telemetry/party.ts';
 import type { ToMain } from '../control.ts';
 import { type ExportRecord, encodeRecord } from '../export/record.ts';
-import type { Exchange } from '../path/exchange.ts';
-import type { Origin } from '../path/origin.ts';
+import type { GrpcMessages } from '../path/grpc-messages.ts';
+import type { ConnectionRecord, DoorRecord } from '../record/connection.ts';
+import type { RequestRecord } from '../record/request.ts';
 import type { AccessLogger } from '../telemetry/access-logger.ts';
 import { type Labels, requestLabels, streamLabels } from '../telemetry/labels.ts';
 import type { MetricPlan } from '../telemetry/metric-plan.ts';
+import type { DoorObserver } from '../telemetry/observer.ts';
 import { BUCKETS, HISTOGRAM_SLOTS, MESSAGE_SLOT, REQUEST_METRICS, REQUEST_SLOTS } from '../telemetry/request-slots.ts';
 import type { Member } from '../upstream/member.ts';
+
+/** A connection whose requests are counted. */
+export interface CountedConnection extends ConnectionRecord {
+  readonly door: DoorRecord & { readonly observer: DoorObserver };
+  /** Series of requests from here, by where they went. */
+  readonly series: Map<Member | null, Map<string, RequestSeries>>;
+}
+
+export interface CountedRequest extends RequestRecord {
+  readonly origin: CountedConnection;
+  /** null unless it is gRPC. */
+  readonly messages: Pick<GrpcMessages, 'takeRequests' | 'takeResponses'> | null;
+}
 
 /** Where requests with one set of labels are counted. */
 export interface RequestSeries {
@@ -80,54 +95,54 @@ export class Telemetry {
   }
 
   /** A request is over: counts it and writes it down. */
-  requestEnded(exchange: Exchange): void {
-    const { messages, origin, stream } = exchange;
-    const { slot } = this.#seriesOf(exchange);
+  requestEnded(record: CountedRequest): void {
+    const { messages, origin, stream } = record;
+    const { slot } = this.#seriesOf(record);
     if (slot >= 0) {
       const { counters } = this.#options;
       counters.add(slot, 1);
-      observe(counters, slot + 1, Math.max(0, exchange.runtime.loop.now - exchange.begunAt));
+      observe(counters, slot + 1, Math.max(0, record.runtime.loop.now - record.begunAt));
       observe(counters, slot + 1 + HISTOGRAM_SLOTS, stream.received);
       observe(counters, slot + 1 + 2 * HISTOGRAM_SLOTS, stream.sent);
     }
-    if (messages !== null) this.messagesPassed(exchange);
-    for (const logger of origin.door.observer.loggers) this.#log(logger, exchange);
+    if (messages !== null) this.messagesPassed(record);
+    for (const logger of origin.door.observer.loggers) this.#log(logger, record);
   }
 
   /** Counts the messages of a gRPC request that are not counted yet. */
-  messagesPassed(exchange: Exchange): void {
-    const { slot } = this.#seriesOf(exchange);
-    const { messages } = exchange;
+  messagesPassed(record: CountedRequest): void {
+    const { slot } = this.#seriesOf(record);
+    const { messages } = record;
     if (slot < 0 || messages === null) return;
     const { counters } = this.#options;
     counters.add(slot + MESSAGE_SLOT, messages.takeRequests());
     counters.add(slot + MESSAGE_SLOT + 1, messages.takeResponses());
   }
 
-  #log(logger: AccessLogger, exchange: Exchange): void {
-    if (!logger.wants(exchange)) return;
+  #log(logger: AccessLogger, record: CountedRequest): void {
+    if (!logger.wants(record)) return;
     const { log } = this.#options;
     const now = this.#options.now();
-    const text = logger.line(exchange, now);
+    const text = logger.line(record, now);
     if (logger.to === '') {
-      log.write(exchange.access?.allow === false ? LINE_KINDS.deny : LINE_KINDS.access, text);
+      log.write(record.access?.allow === false ? LINE_KINDS.deny : LINE_KINDS.access, text);
       return;
     }
-    const { trace } = exchange;
+    const { trace } = record;
     this.export({
       kind: 'log',
       to: logger.to,
-      time: exchange.startedAt,
+      time: record.startedAt,
       text,
       traceId: trace?.traceId ?? '',
       spanId: trace?.spanId ?? '',
-      attributes: logger.attributes(exchange, now),
+      attributes: logger.attributes(record, now),
     });
   }
 
   /** A stream that is no HTTP was opened, or is over. */
   stream(
-    origin: Origin,
+    origin: CountedConnection,
     member: Member | null,
     event: 'opened' | 'closed',
     received: number,
@@ -143,14 +158,14 @@ export class Telemetry {
     }
   }
 
-  #countStream({ door }: Origin, name: string, labels: Labels, n: number): void {
+  #countStream({ door }: CountedConnection, name: string, labels: Labels, n: number): void {
     const { metrics } = door.observer;
     const changed = metrics === null ? labels : metrics.labelsOf(name, labels, null);
     if (changed !== null) this.count(name, changed, n);
   }
 
-  #seriesOf(exchange: Exchange): RequestSeries {
-    const { origin, member, status, flags, grpc, grpcStatus } = exchange;
+  #seriesOf(record: CountedRequest): RequestSeries {
+    const { origin, member, status, flags, grpc, grpcStatus } = record;
     let byMember = origin.series.get(member);
     if (byMember === undefined) {
       if (origin.series.size >= MAX_PER_ORIGIN) origin.series.clear();
@@ -158,22 +173,22 @@ export class Telemetry {
       origin.series.set(member, byMember);
     }
     const plan = origin.door.observer.metrics;
-    const values = plan === null ? null : plan.valuesOf(exchange);
+    const values = plan === null ? null : plan.valuesOf(record);
     const plain = grpc ? `${status} ${flags} ${grpcStatus}` : flags === '' ? statusKey(status) : `${status} ${flags}`;
     const outcome = plan === null ? plain : `${plain}|${plan.id}|${values === null ? '' : values.join('|')}`;
     let series = byMember.get(outcome);
     if (series === undefined) {
       if (byMember.size >= MAX_PER_ORIGIN) byMember.clear();
-      series = this.#resolve(exchange, plan, values);
+      series = this.#resolve(record, plan, values);
       byMember.set(outcome, series);
     }
     return series;
   }
 
-  #resolve(exchange: Exchange, plan: MetricPlan | null, values: readonly string[] | null): RequestSeries {
-    const { grpc, member } = exchange;
+  #resolve(record: CountedRequest, plan: MetricPlan | null, values: readonly string[] | null): RequestSeries {
+    const { grpc, member } = record;
     const destination = member === null ? undefined : partyOf(member.workload);
-    const labels = requestLabels(exchange, destination, this.#options.clusterId);
+    const labels = requestLabels(record, destination, this.#options.clusterId);
     const plain = Object.values(labels).join('|');
     const key = plan === null ? plain : `${plain}|${plan.id}|${values?.join('|') ?? ''}`;
     let series = this.#all.get(key);
