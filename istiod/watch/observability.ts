@@ -2,9 +2,9 @@
 // What the mesh's settings say of access logs, traces and proxies: the defaults that Telemetry and ProxyConfig objects refine.
 import { parseLogFormat } from '#lib/mesh/http/log-format.ts';
 import { readProxyValues } from '#lib/model/gateway/proxy-config.ts';
+import { readProxyHeaders } from '#lib/model/gateway/proxy-headers.ts';
 import type { MeshSettings } from '#lib/model/mesh-settings.ts';
 import type { CustomTagSpec } from '#lib/model/telemetry/telemetry-spec.ts';
-import { readProxyHeaders } from './proxy-headers.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 type Complain = (field: string, message: string, fix: string) => void;
@@ -19,7 +19,9 @@ export function readObservability(settings: Fields, defaults: Observability, com
     defaultProviders: readDefaultProviders(settings['defaultProviders'], complain),
     tracing: readTracing(mapOf(defaultConfig['tracing']), defaults.tracing, complain),
     proxy: readProxyValues(defaultConfig),
-    proxyHeaders: readProxyHeaders(defaultConfig['proxyHeaders'], complain),
+    proxyHeaders: readProxyHeaders(defaultConfig['proxyHeaders'], (field, message, fix) =>
+      complain(`defaultConfig.${field}`, message, fix),
+    ),
   };
 }
 

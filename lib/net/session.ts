@@ -24,9 +24,15 @@ import { MIN_SEND_ROOM, type Sender, SendQueue } from './send-queue.ts';
 import type { Transport, TransportOwner } from './transport.ts';
 import type { Workbench } from './workbench.ts';
 
-/** Between PINGs, and how long a PONG may take. */
-export const PING_EVERY_MS = 10_000;
-export const PONG_WITHIN_MS = 20_000;
+/** How a silent peer is found dead, milliseconds. */
+export interface PingTimes {
+  /** Between PINGs. */
+  readonly everyMs: number;
+  /** How long a PONG may take. */
+  readonly pongWithinMs: number;
+}
+
+export const PING_TIMES: PingTimes = Object.freeze({ everyMs: 10_000, pongWithinMs: 20_000 });
 const TICK_MS = 5_000;
 /** Until the peer's SETTINGS must be there, once TLS is. */
 const SETTLE_MS = 10_000;
@@ -82,6 +88,8 @@ export class Session implements H2Handler, TransportOwner, Flushable, TimerTarge
   readonly #owner: SessionOwner;
   readonly #control: ControlOutput;
   readonly #queue = new SendQueue();
+  readonly #pings: PingTimes;
+  readonly #tickMs: number;
   #timer: TimerId;
   #pingSentAt = 0;
   #pongAt: number;
@@ -94,14 +102,18 @@ export class Session implements H2Handler, TransportOwner, Flushable, TimerTarge
     settings: H2Settings,
     owner: SessionOwner,
     transport: (owner: TransportOwner) => Transport,
+    pings: PingTimes = PING_TIMES,
   ) {
     this.bench = bench;
+    this.#pings = pings;
+    // Twice in each of its times, so that none is missed by more than half.
+    this.#tickMs = Math.min(TICK_MS, Math.ceil(Math.min(pings.everyMs, pings.pongWithinMs) / 2));
     this.role = role;
     this.#owner = owner;
     this.#control = new ControlOutput(() => bench.loop.markDirty(this));
     this.h2 = new H2Connection(role, settings, this, this.#control);
     this.idleSince = this.#pongAt = bench.loop.now;
-    this.#timer = bench.loop.afterAbout(TICK_MS, this);
+    this.#timer = bench.loop.afterAbout(this.#tickMs, this);
     this.h2.start();
     this.#transport = transport(this);
   }
@@ -288,19 +300,19 @@ export class Session implements H2Handler, TransportOwner, Flushable, TimerTarge
   onTimer(): void {
     if (this.state === 'closed') return;
     const now = this.bench.loop.now;
-    this.#timer = this.bench.loop.afterAbout(TICK_MS, this);
+    this.#timer = this.bench.loop.afterAbout(this.#tickMs, this);
     this.h2.tick(now);
     if (this.state === 'opening' || (this.state as SessionState) === 'closed') return;
     if (this.state === 'settling' && now - this.idleSince >= SETTLE_MS) {
       this.drop('HTTP/2 handshake timed out: no SETTINGS came');
       return;
     }
-    if (this.#pingSentAt !== 0 && now - this.#pingSentAt >= PONG_WITHIN_MS) {
+    if (this.#pingSentAt !== 0 && now - this.#pingSentAt >= this.#pings.pongWithinMs) {
       if (this.role === 'server') this.abort('peer does not answer PING');
       else this.drop('peer does not answer PING');
       return;
     }
-    if (this.#pingSentAt === 0 && now - this.#pongAt >= PING_EVERY_MS) {
+    if (this.#pingSentAt === 0 && now - this.#pongAt >= this.#pings.everyMs) {
       this.#pingSentAt = now;
       this.h2.ping(1);
     }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // One endpoint of a cluster: where it is, how it is reached, what is under way to it, and its connections.
 
-import { type ConnectionPool, DEFAULT_POOL, type EgressTunnel } from '#lib/mesh/http/traffic-policy.ts';
+import { type ConnectionPool, DEFAULT_POOL, type EgressTunnel, type Keepalive } from '#lib/mesh/http/traffic-policy.ts';
 import type { Host } from '#lib/mesh/upstream/host.ts';
 import type { Workload } from '#lib/mesh/workload.ts';
 import { dialThrough, type ThroughProxy } from '#lib/net/http/dial-through.ts';
 import { HTTP_CLIENT } from '#lib/net/http/h2-client.ts';
 import { type Dialling, type DialOutcome, Upstream, type UpstreamOptions } from '#lib/net/http/upstream.ts';
+import { PING_TIMES, type PingTimes } from '#lib/net/session.ts';
 import type { Alpn } from '#lib/tls/context.ts';
 import type { TlsOrigination } from './origination.ts';
 import { type ClientConnection, headerFirst, proxyHeader } from './proxy-header.ts';
@@ -171,6 +172,14 @@ export class Member {
       // Who the client is changes with each of its connections: such a one is kept no longer than it is likely to be used.
       idleMs: this.#proxy === 0 ? pool.httpIdleTimeoutMs : Math.min(pool.httpIdleTimeoutMs, TOLD_IDLE_MS),
       connectTimeoutMs: pool.connectTimeoutMs,
+      pings: pingTimes(pool.h2Keepalive),
     };
   }
+}
+
+/** Where a rule says nothing: the mesh's own, for a silent server must be found dead. */
+function pingTimes(keepalive: Keepalive | undefined): PingTimes {
+  if (keepalive === undefined) return PING_TIMES;
+  const { intervalMs, timeMs } = keepalive;
+  return { everyMs: timeMs || PING_TIMES.everyMs, pongWithinMs: intervalMs || PING_TIMES.pongWithinMs };
 }

@@ -5,8 +5,12 @@
 import { deepEqual, match } from 'node:assert/strict';
 import { test } from 'node:test';
 import { namespace, testModel, waypointGateway } from '#lib/testkit/model.ts';
+import { waypointSettings } from '../l7/settings.ts';
 import { DEFAULT_SETTINGS } from '../mesh-settings.ts';
 import type { KubeObject } from '../object/object.ts';
+import { checkMetadata } from '../validate/metadata.ts';
+import { PROXY_CONFIG } from './proxy-config.ts';
+import { readProxyHeaders } from './proxy-headers.ts';
 
 const WORLD = [namespace('shop'), namespace('istio-system')];
 
@@ -75,6 +79,31 @@ test('no concurrency, or 0, is a process for each processor; a pod says itself w
 test('an annotation that cannot be read says nothing', () => {
   deepEqual(variables([], '{'), ['9', 'mesh', 'yes']);
   deepEqual(variables([], 'just text'), ['9', 'mesh', 'yes']);
+});
+
+test('headers: an annotation changes those of the mesh that it speaks of', () => {
+  const mesh = readProxyHeaders({ requestId: { disabled: true }, server: { value: 'front' } }, () => {});
+  const headers = (text?: string) => {
+    const gateway = waypointGateway('w', { annotations: text === undefined ? {} : { [PROXY_CONFIG]: text } });
+    return waypointSettings(gateway, { ...DEFAULT_SETTINGS, proxyHeaders: mesh }).headers;
+  };
+  deepEqual(headers(), mesh);
+  deepEqual(headers('concurrency: 2'), mesh);
+  const own = 'proxyHeaders: {requestId: {disabled: false}, xForwardedPort: {enabled: true}}';
+  deepEqual(headers(own), { ...mesh, noRequestId: false, forwardedPort: true });
+  deepEqual(headers('proxyHeaders: {server: {disabled: true}}'), { ...mesh, passServer: true });
+  deepEqual(headers('proxyHeaders: [1]'), mesh);
+});
+
+test('the author of an annotation is told what is wrong with it', () => {
+  const told = (text: string) =>
+    checkMetadata(waypointGateway('w', { annotations: { [PROXY_CONFIG]: text } })).map(({ message }) => message);
+  deepEqual(told('proxyHeaders: {server: {value: front}}'), []);
+  deepEqual(told('just text'), ['just text is no map']);
+  match(told('{').join(), /^is no YAML: /);
+  deepEqual(told('proxyHeaders: {requestId: {disabled: 7}}'), [
+    'proxyHeaders.requestId.disabled is neither true nor false',
+  ]);
 });
 
 test('the author of a ProxyConfig is told what is wrong with it', () => {

@@ -4,6 +4,7 @@
 
 import { DEFAULT_RETRY } from '#lib/mesh/http/route-table.ts';
 import type { Provider, WaypointSettings } from '#lib/mesh/http/waypoint.ts';
+import { annotatedHeaders } from '../gateway/proxy-config.ts';
 import type { MeshSettings } from '../mesh-settings.ts';
 import { annotation, keyOf } from '../object/object.ts';
 import type { Gateway } from '../waypoint/gateway.ts';
@@ -29,7 +30,7 @@ export function waypointSettings(
     })),
     pathNormalisation,
     defaultRetry: DEFAULT_RETRY,
-    headers: proxyHeaders,
+    headers: annotatedHeaders(gateway, proxyHeaders),
     providers,
     forwardClientIdentity: annotation(gateway, FORWARD_CLIENT) === 'true',
     trustedProxies: 0,

@@ -4,6 +4,8 @@
 // none, which is how a namespace stays out of the mesh unnoticed; so it is told.
 
 import { table } from '#lib/kit/table.ts';
+import { PROXY_CONFIG, readAnnotation } from '../gateway/proxy-config.ts';
+import { readProxyHeaders } from '../gateway/proxy-headers.ts';
 import * as names from '../object/names.ts';
 import type { KubeObject } from '../object/object.ts';
 import { annotationField, labelField, nearest, type ObjectProblem, ProblemList } from './problem.ts';
@@ -49,9 +51,23 @@ export function checkMetadata(object: KubeObject): ObjectProblem[] {
   for (const [name, value] of Object.entries(object.metadata.annotations ?? {})) {
     const rule = ANNOTATION_VALUES[name];
     if (rule !== undefined) checkValue(list, rule, kind, name, value, annotationField(name), 'annotation');
+    if (name === PROXY_CONFIG && kind === 'Gateway') checkProxyConfig(list, value);
   }
   if (WAYPOINT_USERS.includes(kind)) checkWaypointLabels(list, object);
   return list.problems;
+}
+
+/** Of a Gateway, where what cannot be read has no effect. */
+function checkProxyConfig(list: ProblemList, text: string): void {
+  const at = annotationField(PROXY_CONFIG);
+  const read = readAnnotation(text);
+  if (read.ok) {
+    const complain = (field: string, message: string, fix: string): void =>
+      list.warning('InvalidValue', at, `${field} ${message}`, fix);
+    readProxyHeaders(read.value['proxyHeaders'], complain);
+    return;
+  }
+  for (const { fix = '', message } of read.problems) list.warning('InvalidValue', at, message, fix);
 }
 
 function checkValue(

@@ -3,7 +3,8 @@
 // made while the request waits, and whatever comes free first serves it. HTTP/2 shares connections between requests.
 import type { TimerId, TimerTarget } from '#lib/loop/timer-wheel.ts';
 import type { H2Settings } from '#lib/wire/h2/settings.ts';
-import { Session, type SessionOwner } from '../session.ts';
+import { type PingTimes, Session, type SessionOwner } from '../session.ts';
+import type { Transport, TransportOwner } from '../transport.ts';
 import type { HttpBench } from './bench.ts';
 import type { ClientStream, FailureKind } from './exchange.ts';
 import { H1Client, type H1Home } from './h1-client.ts';
@@ -51,6 +52,8 @@ export interface UpstreamOptions {
   readonly idleMs: number;
   /** Until an HTTP/2 connection must be usable. */
   readonly connectTimeoutMs: number;
+  /** Of HTTP/2 connections. */
+  readonly pings: PingTimes;
 }
 
 export class Upstream implements H1Home {
@@ -269,10 +272,12 @@ class SharedConnection implements SessionOwner, TimerTarget {
     this.#bornAt = bench.loop.now;
     this.#timer = bench.loop.after(upstream.options.connectTimeoutMs, this);
     let transport: LinkTransport | undefined;
-    this.session = new Session(bench, 'client', upstream.options.h2, this, (owner) => {
+    const { h2, pings } = upstream.options;
+    const begin = (owner: TransportOwner): Transport => {
       transport = new LinkTransport(bench, link, owner);
       return transport;
-    });
+    };
+    this.session = new Session(bench, 'client', h2, this, begin, pings);
     transport!.begin(null);
   }
 
