@@ -2,6 +2,7 @@
 // What the waypoint's main process tells its data-plane processes and hears from them: settings, commits of the store, listeners
 // that opened, and the metrics of requests.
 import { join } from 'node:path';
+import type { Counters } from '#lib/loop/shared/counters.ts';
 import type { WorkerProcess } from '#lib/loop/workers.ts';
 import type { CommonToMain } from '#lib/proxy/control.ts';
 import type { Exposition } from '#lib/proxy/telemetry/exposition.ts';
@@ -67,7 +68,7 @@ export class DataPlane implements PoolProgram<ToMain> {
   onMessage(worker: WorkerProcess, message: Exclude<ToMain, CommonToMain>): void {
     switch (message.kind) {
       case 'request-series':
-        exposeRequests(this.#options.exposition, worker, message);
+        exposeRequests(this.#options.exposition, worker.counters, message);
         break;
       case 'listening':
         this.#listens(message.listener, message.port);
@@ -83,9 +84,10 @@ export class DataPlane implements PoolProgram<ToMain> {
   }
 }
 
-function exposeRequests(
+/** Has a scrape tell what is counted in these slots. */
+export function exposeRequests(
   exposition: Exposition,
-  { counters }: WorkerProcess,
+  counters: Counters,
   { grpc, labels, own = {}, slot }: Extract<ToMain, { kind: 'request-series' }>,
 ): void {
   const labelsOf = (name: string) => (own[name] === undefined ? labels : own[name]);

@@ -9,6 +9,8 @@
 //            ◀─────────────────────── ready
 //            ◀─────────────────────── identity-wanted    a connection waits for a certificate
 //   identity | identity-failed ─────▶
+//            ◀─────────────────────── series | series-gone
+//   slots-free ─────────────────────▶                   what was counted there is kept; the slots may mean something else
 //            ◀─────────────────────── drained            nothing is left; main may end the worker
 
 /** PEM texts: chain is leaf first without root. A later message for the same identity replaces it (rotation). */
@@ -20,9 +22,14 @@ export type IdentityMessage = {
   readonly roots: string;
 };
 
+/** Counter slots that follow each other: the first, and how many. */
+export type SlotRun = readonly [first: number, count: number];
+
 export type CommonToWorker =
   | IdentityMessage
-  | { readonly kind: 'identity-failed'; readonly identity: string; readonly reason: string };
+  | { readonly kind: 'identity-failed'; readonly identity: string; readonly reason: string }
+  /** Nobody reads these any more. */
+  | { readonly kind: 'slots-free'; readonly runs: readonly SlotRun[] };
 
 export type CommonToMain =
   | { readonly kind: 'ready' }
@@ -34,4 +41,6 @@ export type CommonToMain =
       readonly name: string;
       readonly labels: Readonly<Record<string, string>>;
     }
+  /** Nothing was counted for long in the series behind these slots, and nothing will be: they are forgotten. */
+  | { readonly kind: 'series-gone'; readonly runs: readonly SlotRun[] }
   | { readonly kind: 'drained' };

@@ -153,6 +153,12 @@ export class WorkerPool<In extends { readonly kind: string }, Out extends { read
       case 'series':
         this.#options.exposition.slot(worker.counters, message.slot, message.name, message.labels);
         break;
+      case 'series-gone': {
+        const { runs } = message;
+        for (const [first, count] of runs) this.#options.exposition.forget(worker.counters, first, count);
+        worker.sendJson({ kind: 'slots-free', runs } satisfies CommonToWorker);
+        break;
+      }
       case 'drained':
         break;
     }
@@ -169,7 +175,13 @@ export class WorkerPool<In extends { readonly kind: string }, Out extends { read
   }
 }
 
-const COMMON: ReadonlySet<string> = new Set<CommonToMain['kind']>(['ready', 'identity-wanted', 'series', 'drained']);
+const COMMON: ReadonlySet<string> = new Set<CommonToMain['kind']>([
+  'ready',
+  'identity-wanted',
+  'series',
+  'series-gone',
+  'drained',
+]);
 
 function isCommon(message: { readonly kind: string }): message is CommonToMain {
   return COMMON.has(message.kind);

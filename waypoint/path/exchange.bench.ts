@@ -137,6 +137,7 @@ const half: object = {
     toMain: () => {},
     now: () => performance.timeOrigin + loop.now,
     clusterId: 'Kubernetes',
+    isGone: () => false,
   }),
 };
 const runtime = half as Runtime;

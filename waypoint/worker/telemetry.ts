@@ -4,7 +4,11 @@
 import type { Counters } from '#lib/loop/shared/counters.ts';
 import { LINE_KINDS, type LogProducer } from '#lib/loop/shared/log-ring.ts';
 import type { Vitals } from '#lib/loop/shared/vitals.ts';
+import type { WorkloadUid } from '#lib/mesh/workload.ts';
+import type { SlotRun } from '#lib/proxy/control.ts';
 import { partyOf } from '#lib/proxy/telemetry/party.ts';
+import { type Fader, Fading } from '#lib/proxy/worker/fading.ts';
+import { SlotRoom } from '#lib/proxy/worker/slot-room.ts';
 import type { ToMain } from '../control.ts';
 import { type ExportRecord, encodeRecord } from '../export/record.ts';
 import type { GrpcMessages } from '../path/grpc-messages.ts';
@@ -30,10 +34,24 @@ export interface CountedRequest extends RequestRecord {
   readonly messages: Pick<GrpcMessages, 'takeRequests' | 'takeResponses'> | null;
 }
 
-/** Where requests with one set of labels are counted. */
-export interface RequestSeries {
-  /** First of REQUEST_SLOTS, -1 when there was no room. */
+/** Where requests, or streams, with one set of labels are counted. */
+export class RequestSeries extends Fading {
+  /** First of REQUEST_SLOTS, or the one of a metric of streams; -1 when there was no room. */
   readonly slot: number;
+  /** Whom its labels tell of, '' being nobody known: of all who share them, those who were looked up last. */
+  source: WorkloadUid = '';
+  destination: WorkloadUid = '';
+
+  constructor(slot: number) {
+    super();
+    this.slot = slot;
+  }
+
+  between(origin: ConnectionRecord, member: Member | null): this {
+    this.source = origin.party?.uid ?? '';
+    this.destination = member?.workload.uid ?? '';
+    return this;
+  }
 }
 
 export interface TelemetryOptions {
@@ -44,20 +62,26 @@ export interface TelemetryOptions {
   /** Wall clock, ms. */
   readonly now: () => number;
   readonly clusterId: string;
+  /** Whether a workload's record is gone; '' is of nobody known. */
+  readonly isGone: (uid: WorkloadUid) => boolean;
 }
 
 /** Series resolved for one origin; beyond it the map is emptied, which costs look-ups and no slot. */
 const MAX_PER_ORIGIN = 256;
 const MAX_SERIES = 20_000;
 
-export class Telemetry {
+export class Telemetry implements Fader {
   readonly #options: TelemetryOptions;
-  readonly #all = new Map<string, RequestSeries>();
+  readonly #room: SlotRoom;
+  readonly #requests = new Map<string, RequestSeries>();
+  /** Of streams: one metric each. */
+  readonly #streams = new Map<string, RequestSeries>();
   readonly #named = new Map<string, number>();
   #connections = 0;
 
   constructor(options: TelemetryOptions) {
     this.#options = options;
+    this.#room = new SlotRoom(options.counters, options.toMain);
   }
 
   /** A client's connection was accepted (+1) or is over (-1). */
@@ -71,9 +95,7 @@ export class Telemetry {
     const key = `${name}|${Object.values(labels).join('|')}`;
     let slot = this.#named.get(key);
     if (slot === undefined) {
-      const { counters, toMain } = this.#options;
-      slot = counters.allocate();
-      if (slot >= 0) toMain({ kind: 'series', slot, name, labels });
+      slot = this.#room.take(name, labels);
       this.#named.set(key, slot);
     }
     if (slot >= 0) this.#options.counters.add(slot, n);
@@ -150,18 +172,57 @@ export class Telemetry {
     flags: string,
   ): void {
     const labels = streamLabels(origin, member, flags === '' ? '-' : flags, this.#options.clusterId);
-    if (event === 'opened') this.#countStream(origin, 'istio_tcp_connections_opened_total', labels, 1);
+    const count = (name: string, n: number): void => {
+      const { metrics } = origin.door.observer;
+      const own = metrics === null ? labels : metrics.labelsOf(name, labels, null);
+      if (own === null) return;
+      const { slot } = this.#seriesOfStream(name, own).between(origin, member);
+      if (slot >= 0) this.#options.counters.add(slot, n);
+    };
+    if (event === 'opened') count('istio_tcp_connections_opened_total', 1);
     else {
-      this.#countStream(origin, 'istio_tcp_connections_closed_total', labels, 1);
-      this.#countStream(origin, 'istio_tcp_received_bytes_total', labels, received);
-      this.#countStream(origin, 'istio_tcp_sent_bytes_total', labels, sent);
+      count('istio_tcp_connections_closed_total', 1);
+      count('istio_tcp_received_bytes_total', received);
+      count('istio_tcp_sent_bytes_total', sent);
     }
   }
 
-  #countStream({ door }: CountedConnection, name: string, labels: Labels, n: number): void {
-    const { metrics } = door.observer;
-    const changed = metrics === null ? labels : metrics.labelsOf(name, labels, null);
-    if (changed !== null) this.count(name, changed, n);
+  /** The main process has read these slots for the last time. */
+  freed(runs: readonly SlotRun[]): void {
+    this.#room.freed(runs);
+  }
+
+  // === Fader ===
+
+  fade(now: number): void {
+    this.#fade(this.#requests, REQUEST_SLOTS, now);
+    this.#fade(this.#streams, 1, now);
+    this.#room.flush();
+  }
+
+  #fade(all: Map<string, RequestSeries>, slots: number, now: number): void {
+    const { counters, isGone } = this.#options;
+    for (const [key, series] of all) {
+      const { destination, slot, source } = series;
+      // The first counts whatever is counted, but for messages of a gRPC request that is under way.
+      let counted = counters.get(slot);
+      if (slots > MESSAGE_SLOT) counted += counters.get(slot + MESSAGE_SLOT) + counters.get(slot + MESSAGE_SLOT + 1);
+      if (!series.idle(counted, now) || !(isGone(source) || isGone(destination))) continue;
+      series.forgotten = true;
+      all.delete(key);
+      this.#room.leave(slot, slots);
+    }
+  }
+
+  #seriesOfStream(name: string, labels: Labels): RequestSeries {
+    const key = `${name}|${Object.values(labels).join('|')}`;
+    let series = this.#streams.get(key);
+    if (series === undefined) {
+      if (this.#streams.size >= MAX_SERIES) return new RequestSeries(-1);
+      series = new RequestSeries(this.#room.take(name, labels));
+      this.#streams.set(key, series);
+    }
+    return series;
   }
 
   #seriesOf(record: CountedRequest): RequestSeries {
@@ -177,7 +238,7 @@ export class Telemetry {
     const plain = grpc ? `${status} ${flags} ${grpcStatus}` : flags === '' ? statusKey(status) : `${status} ${flags}`;
     const outcome = plan === null ? plain : `${plain}|${plan.id}|${values === null ? '' : values.join('|')}`;
     let series = byMember.get(outcome);
-    if (series === undefined) {
+    if (series === undefined || series.forgotten) {
       if (byMember.size >= MAX_PER_ORIGIN) byMember.clear();
       series = this.#resolve(record, plan, values);
       byMember.set(outcome, series);
@@ -186,24 +247,24 @@ export class Telemetry {
   }
 
   #resolve(record: CountedRequest, plan: MetricPlan | null, values: readonly string[] | null): RequestSeries {
-    const { grpc, member } = record;
+    const { grpc, member, origin } = record;
     const destination = member === null ? undefined : partyOf(member.workload);
     const labels = requestLabels(record, destination, this.#options.clusterId);
     const plain = Object.values(labels).join('|');
     const key = plan === null ? plain : `${plain}|${plan.id}|${values?.join('|') ?? ''}`;
-    let series = this.#all.get(key);
+    let series = this.#requests.get(key);
     if (series === undefined) {
-      if (this.#all.size >= MAX_SERIES) return { slot: -1 };
+      if (this.#requests.size >= MAX_SERIES) return new RequestSeries(-1);
       const { counters, toMain } = this.#options;
       const slot = counters.allocateRun(REQUEST_SLOTS);
       if (slot >= 0) {
         const own = plan === null ? {} : { own: ownLabels(plan, labels, values) };
         toMain({ kind: 'request-series', slot, labels, grpc, ...own });
       }
-      series = { slot };
-      this.#all.set(key, series);
+      series = new RequestSeries(slot);
+      this.#requests.set(key, series);
     }
-    return series;
+    return series.between(origin, member);
   }
 }
 

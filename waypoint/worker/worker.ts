@@ -18,6 +18,7 @@ import { TRY_MS } from '#lib/proxy/dns/resolvers.ts';
 import { SharedMesh } from '#lib/proxy/state/shared-mesh.ts';
 import { IpMemory } from '#lib/proxy/worker/address.ts';
 import { CutLog } from '#lib/proxy/worker/cut-log.ts';
+import { FadeLooks } from '#lib/proxy/worker/fading.ts';
 import { Identities } from '#lib/proxy/worker/identities.ts';
 import { LiveInbound } from '#lib/proxy/worker/live-inbound.ts';
 import { RevocationCheck } from '#lib/proxy/worker/revocation-check.ts';
@@ -112,6 +113,9 @@ export class WaypointWorker implements WorkerProgram {
       case 'identity':
         this.#identity(runtime, message);
         return;
+      case 'slots-free':
+        runtime.telemetry.freed(message.runs);
+        return;
       case 'revocations':
         runtime.revocations.put(message.lists.map((list) => Buffer.from(list, 'base64')));
         this.#judge?.revocationsChanged();
@@ -195,7 +199,9 @@ export class WaypointWorker implements WorkerProgram {
       toMain: (message) => this.#send(message),
       now,
       clusterId: settings.clusterId,
+      isGone: (uid) => uid !== '' && !mesh.knowsWorkload(uid),
     });
+    new FadeLooks(loop, [telemetry]);
     const half: Omit<Runtime, 'authorisers' | 'clusters'> = {
       settings,
       loop,

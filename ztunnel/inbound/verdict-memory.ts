@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Verdicts on the connections of clients that came a moment ago. A verdict follows from the mesh and the flow alone, so it holds for an equal
 // flow for as long as the mesh has not changed at all; clients open many equal ones.
+import { AgingMap } from '#lib/kit/aging-map.ts';
 import type { InboundFlow } from '#lib/mesh/flow.ts';
 import type { Ip } from '#lib/mesh/ip.ts';
 import type { AccessVerdict } from '#lib/mesh/verdict.ts';
@@ -13,11 +14,11 @@ interface Known {
   readonly verdict: AccessVerdict;
 }
 
-/** Clients remembered, each with its last verdict; beyond it all are forgotten. */
+/** Clients remembered, each with its last verdict, of a generation. */
 const MAX_CLIENTS = 1024;
 
 export class VerdictMemory {
-  readonly #known = new Map<Ip, Known>();
+  readonly #known = new AgingMap<Ip, Known>({ most: MAX_CLIENTS });
 
   /** The verdict on that flow to `local`, if it was given by the mesh of that version. */
   find(version: number, local: Workload, flow: InboundFlow): AccessVerdict | undefined {
@@ -28,7 +29,6 @@ export class VerdictMemory {
 
   /** `version`: of the mesh, from before the flow was judged. */
   put(version: number, local: Workload, flow: InboundFlow, verdict: AccessVerdict): void {
-    if (this.#known.size >= MAX_CLIENTS) this.#known.clear();
     this.#known.set(flow.sourceIp, { version, local, flow, verdict });
   }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whom a pod's tunnels lead to, put together once: most connections go where one before them went.
+import { AgingMap } from '#lib/kit/aging-map.ts';
 import type { Ip } from '#lib/mesh/ip.ts';
 import { endpointOf } from '#lib/proxy/worker/address.ts';
 import { type PeerTarget, peerTarget } from './tunnel.ts';
@@ -10,12 +11,12 @@ interface Known {
   readonly address: string;
 }
 
-/** Addresses remembered; beyond it all are forgotten. */
+/** Addresses remembered, of a generation. */
 const MAX_KNOWN = 1024;
 
 export class PeerTargets {
   /** The address is one value for as long as its workload's record stands. */
-  readonly #known = new Map<Ip, Known>();
+  readonly #known = new AgingMap<Ip, Known>({ most: MAX_KNOWN });
 
   /** The peer at `ip:port` that must prove one of `expected` to a client of that identity. */
   of(identity: string, expected: readonly string[], ip: Ip, port: number): Known {
@@ -23,7 +24,6 @@ export class PeerTargets {
     if (known !== undefined && isThat(known.target, identity, expected, port)) return known;
     const target = peerTarget(identity, expected, endpointOf(ip, port));
     const made = { target, address: target.endpoint.toString() };
-    if (this.#known.size >= MAX_KNOWN) this.#known.clear();
     this.#known.set(ip, made);
     return made;
   }

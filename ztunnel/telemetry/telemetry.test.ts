@@ -175,6 +175,40 @@ test('a scrape adds up all processes, and counts outlive the process that made t
   assert.ok(exposition.text().endsWith('# EOF\n'));
 });
 
+test('a series is told for as long as any process counts in it, and never falls meanwhile', () => {
+  const exposition = new Exposition(FAMILIES);
+  const [one, two] = [Counters.create(8), Counters.create(8)];
+  const name = 'istio_tcp_connections_opened_total';
+  for (const counters of [one, two]) {
+    exposition.slot(counters, 3, name, { reporter: 'source' });
+    exposition.slot(counters, 4, name, { reporter: 'destination' });
+    counters.add(3, 5);
+    counters.add(4, 1);
+  }
+  exposition.forget(one, 3, 1);
+  one.release(3, 1);
+  assert.ok(exposition.text().includes(`${name}{reporter="source"} 10\n`));
+  exposition.forget(two, 3, 1);
+  assert.ok(!exposition.text().includes('reporter="source"'));
+  assert.ok(exposition.text().includes(`${name}{reporter="destination"} 2\n`));
+  exposition.slot(one, 3, name, { reporter: 'source' });
+  assert.ok(exposition.text().includes(`${name}{reporter="source"} 0\n`));
+});
+
+test('a histogram is forgotten with all its samples, by the run of its slots', () => {
+  const exposition = new Exposition(FAMILIES);
+  const counters = Counters.create(16);
+  const name = 'istio_dns_upstream_request_duration_seconds';
+  for (const [slot, kind] of [
+    [0, 'a'],
+    [5, 'b'],
+  ] as const)
+    exposition.histogram(counters, slot, name, { kind }, [1, 2]);
+  exposition.forget(counters, 0, 4);
+  assert.ok(!exposition.text().includes('kind="a"'));
+  assert.equal(exposition.text().match(/kind="b"/g)?.length, 5);
+});
+
 test('the samples of a histogram stand under one family', () => {
   const exposition = new Exposition(FAMILIES);
   const counters = Counters.create(8);

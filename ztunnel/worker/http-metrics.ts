@@ -3,6 +3,7 @@
 // (docs/guide/http-metrics.md). It never touches the bytes: a connection that is no HTTP, cannot be read, or
 // comes when the processor time set aside is used up is given up for good, which is counted.
 import type { ByteTap } from '#lib/net/tap.ts';
+import { type Fader, Fading } from '#lib/proxy/worker/fading.ts';
 import { HttpWatch } from '#lib/wire/watch/http-watch.ts';
 import type { GaveUp, HttpListener } from '#lib/wire/watch/outcome.ts';
 import type { WorkerSettings } from '../control.ts';
@@ -11,19 +12,28 @@ import { DURATION_BUCKETS, httpLabels, methodOf, statusClass } from '../telemetr
 import { CpuBudget } from './cpu-budget.ts';
 import type { Telemetry } from './telemetry.ts';
 
-/** Pairs of parties remembered; beyond it they are resolved anew, which costs slots. */
+/** Pairs of parties; beyond it what is new is not counted until others are forgotten. */
 const MAX_PAIRS = 1000;
 
 /** Slots of requests between two parties. */
-interface Pair {
+class Pair extends Fading {
   readonly labels: Readonly<Record<string, string>>;
   /** By version, method and class of status. */
-  readonly requests: Map<string, number>;
+  readonly requests = new Map<string, number>();
   /** A slot for each bucket, the last of which has all; then the sum, then the count. */
   readonly durations: readonly number[];
+  /** What they were last asked for by. */
+  latest: ConnectionRecord;
+
+  constructor(labels: Readonly<Record<string, string>>, durations: readonly number[], latest: ConnectionRecord) {
+    super();
+    this.labels = labels;
+    this.durations = durations;
+    this.latest = latest;
+  }
 }
 
-export class HttpMetrics {
+export class HttpMetrics implements Fader {
   readonly #settings: WorkerSettings['httpMetrics'];
   readonly #telemetry: Telemetry;
   readonly #now: () => number;
@@ -74,6 +84,7 @@ export class HttpMetrics {
 
   exchange(record: ConnectionRecord, version: 1 | 2, method: string, status: number, startedAt: number): void {
     const pair = this.#pairOf(record);
+    if (pair === undefined) return;
     const telemetry = this.#telemetry;
     const key = `${version} ${methodOf(method)} ${statusClass(status)}`;
     let slot = pair.requests.get(key);
@@ -96,20 +107,33 @@ export class HttpMetrics {
     telemetry.add(durations[last + 2]!, 1);
   }
 
-  #pairOf(record: ConnectionRecord): Pair {
+  // === Fader ===
+
+  /** Called before the telemetry is, which tells main. */
+  fade(now: number): void {
+    for (const [key, pair] of this.#pairs) {
+      const requests = this.#telemetry.counted(pair.durations.at(-1)!);
+      if (!pair.idle(requests, now) || !this.#telemetry.isGone(pair.latest)) continue;
+      this.#pairs.delete(key);
+      for (const slot of pair.durations) this.#telemetry.leave(slot);
+      for (const slot of pair.requests.values()) this.#telemetry.leave(slot);
+    }
+  }
+
+  #pairOf(record: ConnectionRecord): Pair | undefined {
     const labels = httpLabels(record);
     const key = Object.values(labels).join('|');
     let pair = this.#pairs.get(key);
     if (pair === undefined) {
-      if (this.#pairs.size >= MAX_PAIRS) this.#pairs.clear();
+      if (this.#pairs.size >= MAX_PAIRS) return undefined;
       const family = 'ambit_http_request_duration_seconds';
       const durations = [...DURATION_BUCKETS.map(String), '+Inf'].map((le) =>
         this.#telemetry.slot(`${family}_bucket`, { ...labels, le }),
       );
       durations.push(this.#telemetry.slot(`${family}_sum`, labels), this.#telemetry.slot(`${family}_count`, labels));
-      pair = { labels, requests: new Map(), durations };
+      pair = new Pair(labels, durations, record);
       this.#pairs.set(key, pair);
-    }
+    } else pair.latest = record;
     return pair;
   }
 }

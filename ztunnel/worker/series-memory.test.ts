@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { partyOf } from '#lib/proxy/telemetry/party.ts';
 import { workload } from '#lib/testkit/mesh.ts';
 import type { ConnectionRecord } from '../telemetry/connection.ts';
-import { Series } from './series.ts';
+import { Series, SeriesSlots } from './series.ts';
 import { SeriesMemory } from './series-memory.ts';
 
 const record: ConnectionRecord = {
@@ -21,11 +21,11 @@ const record: ConnectionRecord = {
   service: { name: 'orders', namespace: 'shop', hostname: 'orders.shop.svc.cluster.local' },
 };
 
-const slots = { opened: 1, received: 2, sent: 3, closed: new Map(), failed: new Map() };
+const slotsOf = (of: ConnectionRecord): SeriesSlots => new SeriesSlots(of, 1, 2, 3);
 
 test('a series is found by its parties; whatever makes other labels makes another series', () => {
   const memory = new SeriesMemory();
-  const series = new Series(record, slots);
+  const series = new Series(record, slotsOf(record));
   memory.put(series);
   assert.equal(memory.find({ ...record, traceId: 'x', sourceAddress: '10.0.0.1:41001' }), series);
   const others: Partial<ConnectionRecord>[] = [
@@ -41,9 +41,20 @@ test('a series is found by its parties; whatever makes other labels makes anothe
   for (const other of others) {
     const different: ConnectionRecord = { ...record, ...other };
     assert.equal(memory.find(different), undefined);
-    const own = new Series(different, slots);
+    const own = new Series(different, slotsOf(different));
     memory.put(own);
     assert.equal(memory.find(different), own);
   }
   assert.equal(memory.find(record), series);
+});
+
+test('a series that was forgotten is not found any more, and another takes its place', () => {
+  const memory = new SeriesMemory();
+  const series = new Series(record, slotsOf(record));
+  memory.put(series);
+  series.slots.forgotten = true;
+  assert.equal(memory.find(record), undefined);
+  const next = new Series(record, slotsOf(record));
+  memory.put(next);
+  assert.equal(memory.find(record), next);
 });

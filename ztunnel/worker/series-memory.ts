@@ -16,11 +16,14 @@ type End = Party | undefined;
 export class SeriesMemory {
   readonly #known = new AgingMap<End, AgingMap<End, Series[]>>({ most: MAX_SOURCES });
 
-  /** The series of a record like this one, if it was put here. */
+  /** The series of a record like this one, if it was put here and has not been forgotten since. */
   find(record: ConnectionRecord): Series | undefined {
     const list = this.#known.get(record.source)?.get(record.destination);
     if (list === undefined) return undefined;
-    for (let i = 0; i < list.length; i++) if (isBetween(list[i]!.sample, record)) return list[i];
+    for (let i = 0; i < list.length; i++) {
+      const series = list[i]!;
+      if (!series.slots.forgotten && isBetween(series.sample, record)) return series;
+    }
     return undefined;
   }
 

@@ -5,12 +5,15 @@
 import type { Counters } from '#lib/loop/shared/counters.ts';
 import { LINE_KINDS, type LogProducer } from '#lib/loop/shared/log-ring.ts';
 import type { Vitals } from '#lib/loop/shared/vitals.ts';
+import type { SlotRun } from '#lib/proxy/control.ts';
 import type { Party } from '#lib/proxy/telemetry/party.ts';
+import type { Fader } from '#lib/proxy/worker/fading.ts';
+import { SlotRoom } from '#lib/proxy/worker/slot-room.ts';
 import type { ToMain } from '../control.ts';
 import { closedLine, earlyDenyLine, endTexts, type LogFormat, openedLine } from '../telemetry/access-line.ts';
 import type { ConnectionEnd, ConnectionRecord, ResponseFlag } from '../telemetry/connection.ts';
 import { type Labels, trafficLabels } from '../telemetry/labels.ts';
-import { Series } from './series.ts';
+import { Series, SeriesSlots } from './series.ts';
 import { isBetween, SeriesMemory } from './series-memory.ts';
 
 export interface TelemetryOptions {
@@ -25,25 +28,30 @@ export interface TelemetryOptions {
   readonly openedLog: boolean;
   /** Tell of every DNS question. */
   readonly dnsLog: boolean;
+  /** Whether a workload's record is gone. */
+  readonly isGone: (party: Party) => boolean;
 }
 
-/** Sets of labels resolved; beyond it the map is emptied and refilled, which costs slots but no memory for ever. */
+/** Sets of labels; beyond it what is new is not counted until others are forgotten. */
 const MAX_SERIES = 20_000;
 
-export class Telemetry {
+export class Telemetry implements Fader {
   accessLog: boolean;
   openedLog: boolean;
   dnsLog: boolean;
   readonly #options: TelemetryOptions;
-  readonly #series = new Map<string, Series>();
+  /** What is counted, by labels. */
+  readonly #slots = new Map<string, SeriesSlots>();
   readonly #memory = new SeriesMemory();
   readonly #named = new Map<string, number>();
+  readonly #room: SlotRoom;
   readonly #gauges: { readonly inbound: number; readonly outbound: number };
   #connections = 0;
   #tunnels = 0;
 
   constructor(options: TelemetryOptions) {
     this.#options = options;
+    this.#room = new SlotRoom(options.counters, options.toMain);
     this.accessLog = options.accessLog;
     this.openedLog = options.openedLog;
     this.dnsLog = options.dnsLog;
@@ -97,7 +105,7 @@ export class Telemetry {
   /** The connection is classified: counts it as opened and tells. */
   opened(record: ConnectionRecord): Series {
     const series = this.#seriesOf(record);
-    this.add(series.opened, 1);
+    this.add(series.slots.opened, 1);
     if (this.accessLog && this.openedLog) {
       const { log, format, now } = this.#options;
       series.ends ??= endTexts(record, format);
@@ -108,9 +116,10 @@ export class Telemetry {
 
   /** The connection ended: counts it as closed, as failed if it did, and logs it. */
   closed(record: ConnectionRecord, series: Series, end: ConnectionEnd): void {
-    this.add(this.#flagged(series.closed, 'istio_tcp_connections_closed_total', series.sample, end.flag), 1);
+    const { sample, slots } = series;
+    this.add(this.#flagged(slots, slots.closed, 'istio_tcp_connections_closed_total', sample, end.flag), 1);
     if (end.flag !== '-') {
-      this.add(this.#flagged(series.failed, 'istio_tcp_connections_failed_total', series.sample, end.flag), 1);
+      this.add(this.#flagged(slots, slots.failed, 'istio_tcp_connections_failed_total', sample, end.flag), 1);
     }
     if (!this.accessLog) return;
     const { log, format, now } = this.#options;
@@ -146,32 +155,39 @@ export class Telemetry {
   #seriesOf(record: ConnectionRecord): Series {
     const known = this.#memory.find(record);
     if (known !== undefined) return known;
-    const alike = this.#seriesByLabels(record);
-    const series = isBetween(alike.sample, record) ? alike : new Series(record, alike);
+    const series = new Series(record, this.#slotsOf(record));
     this.#memory.put(series);
     return series;
   }
 
-  #seriesByLabels(record: ConnectionRecord): Series {
+  #slotsOf(record: ConnectionRecord): SeriesSlots {
     const { service } = record;
     const key = `${record.direction}|${partyKey(record.source)}|${record.sourceIdentity}|${partyKey(record.destination)}|${record.destinationIdentity}|${service === undefined ? '' : `${service.namespace}/${service.hostname}`}|${record.security}`;
-    let series = this.#series.get(key);
-    if (series === undefined) {
-      if (this.#series.size >= MAX_SERIES) this.#series.clear();
-      const labels = trafficLabels(record, '-');
-      series = new Series(record, {
-        opened: this.slot('istio_tcp_connections_opened_total', labels),
-        received: this.slot('istio_tcp_received_bytes_total', labels),
-        sent: this.slot('istio_tcp_sent_bytes_total', labels),
-        closed: new Map(),
-        failed: new Map(),
-      });
-      this.#series.set(key, series);
+    let slots = this.#slots.get(key);
+    if (slots !== undefined) {
+      slots.latest = record;
+      return slots;
     }
-    return series;
+    if (this.#slots.size >= MAX_SERIES) return new SeriesSlots(record, -1, -1, -1);
+    const labels = trafficLabels(record, '-');
+    slots = new SeriesSlots(
+      record,
+      this.slot('istio_tcp_connections_opened_total', labels),
+      this.slot('istio_tcp_received_bytes_total', labels),
+      this.slot('istio_tcp_sent_bytes_total', labels),
+    );
+    this.#slots.set(key, slots);
+    return slots;
   }
 
-  #flagged(slots: Map<ResponseFlag, number>, name: string, sample: ConnectionRecord, flag: ResponseFlag): number {
+  #flagged(
+    { opened }: SeriesSlots,
+    slots: Map<ResponseFlag, number>,
+    name: string,
+    sample: ConnectionRecord,
+    flag: ResponseFlag,
+  ): number {
+    if (opened < 0) return -1;
     let slot = slots.get(flag);
     if (slot === undefined) {
       slot = this.slot(name, trafficLabels(sample, flag));
@@ -182,9 +198,51 @@ export class Telemetry {
 
   /** A slot of its own for a series; -1 when there is no room. */
   slot(name: string, labels: Labels): number {
-    const slot = this.#options.counters.allocate();
-    if (slot >= 0) this.#options.toMain({ kind: 'series', slot, name, labels });
-    return slot;
+    return this.#room.take(name, labels);
+  }
+
+  /** What a slot has counted. */
+  counted(slot: number): number {
+    return this.#options.counters.get(slot);
+  }
+
+  /** The series behind that slot is over; told at the end of the next look. */
+  leave(slot: number): void {
+    this.#room.leave(slot);
+  }
+
+  /** The main process has read these slots for the last time. */
+  freed(runs: readonly SlotRun[]): void {
+    this.#room.freed(runs);
+  }
+
+  /** Whether either end's record is gone. */
+  isGone({ destination, source }: ConnectionRecord): boolean {
+    const { isGone } = this.#options;
+    return (source !== undefined && isGone(source)) || (destination !== undefined && isGone(destination));
+  }
+
+  // === Fader ===
+
+  fade(now: number): void {
+    for (const [key, slots] of this.#slots) {
+      if (!this.#isIdle(slots, now) || !this.isGone(slots.latest)) continue;
+      slots.forgotten = true;
+      this.#slots.delete(key);
+      for (const slot of [slots.opened, slots.received, slots.sent, ...slots.closed.values(), ...slots.failed.values()])
+        this.leave(slot);
+    }
+    this.#room.flush();
+  }
+
+  /** Nothing is counted, and every connection that was opened has been closed. */
+  #isIdle(slots: SeriesSlots, now: number): boolean {
+    const { counters } = this.#options;
+    const opened = counters.get(slots.opened);
+    let closed = 0;
+    for (const slot of slots.closed.values()) closed += counters.get(slot);
+    const idle = slots.idle(opened + closed + counters.get(slots.received) + counters.get(slots.sent), now);
+    return idle && opened <= closed;
   }
 }
 

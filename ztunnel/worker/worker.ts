@@ -18,6 +18,7 @@ import { NameResolver } from '#lib/proxy/dns/name-resolver.ts';
 import { SharedMesh } from '#lib/proxy/state/shared-mesh.ts';
 import { IpMemory } from '#lib/proxy/worker/address.ts';
 import { CutLog } from '#lib/proxy/worker/cut-log.ts';
+import { FadeLooks } from '#lib/proxy/worker/fading.ts';
 import { Identities } from '#lib/proxy/worker/identities.ts';
 import { LiveInbound } from '#lib/proxy/worker/live-inbound.ts';
 import { RevocationCheck } from '#lib/proxy/worker/revocation-check.ts';
@@ -94,6 +95,9 @@ export class DataPlane implements WorkerProgram, PodOwner {
         return;
       case 'identity-gone':
         runtime.identities.forget(message.identity);
+        return;
+      case 'slots-free':
+        runtime.telemetry.freed(message.runs);
         return;
       case 'revocations':
         runtime.revocations.put(message.lists.map((list) => Buffer.from(list, 'base64')));
@@ -259,7 +263,16 @@ export class DataPlane implements WorkerProgram, PodOwner {
     const telemetry = new Telemetry({
       ...{ counters, log, vitals, toMain, now, format },
       ...{ accessLog: enabled, openedLog: opened, dnsLog: dns },
+      isGone: ({ uid }) => uid !== '' && !mesh.knowsWorkload(uid),
     });
+    const httpMetrics = new HttpMetrics(
+      settings.httpMetrics,
+      telemetry,
+      () => loop.now,
+      () => performance.now(),
+    );
+    // Telemetry last: it tells main of what both have left.
+    new FadeLooks(loop, [httpMetrics, telemetry]);
     this.#judge = new TunnelJudge({
       loop,
       groups: () => this.#pods.values(),
@@ -295,12 +308,7 @@ export class DataPlane implements WorkerProgram, PodOwner {
       memory: new WorkloadMemory(),
       ips: new IpMemory(),
       telemetry,
-      httpMetrics: new HttpMetrics(
-        settings.httpMetrics,
-        telemetry,
-        () => loop.now,
-        () => performance.now(),
-      ),
+      httpMetrics,
       cuts: new CutLog(loop, telemetry),
       recent: new RecentConnections({ monotonic: () => loop.now, now, proofsPerSecond: settings.proofsPerSecond }),
       names: new NameResolver(loop, resolvers, Math.random),

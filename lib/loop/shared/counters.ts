@@ -9,6 +9,8 @@ export class Counters {
   readonly capacity: number;
   readonly #values: Float64Array;
   #allocated = 0;
+  /** First slots of runs that were released, by their length. */
+  readonly #released = new Map<number, number[]>();
 
   private constructor(region: Region) {
     this.fd = region.fd;
@@ -27,15 +29,25 @@ export class Counters {
 
   /** The writer takes a new slot, starting at 0; -1 when all are taken (count into a shared overflow slot then). */
   allocate(): number {
-    return this.#allocated < this.capacity ? this.#allocated++ : -1;
+    return this.allocateRun(1);
   }
 
   /** The same for `count` slots that follow each other: the first of them, or -1. */
   allocateRun(count: number): number {
+    const again = this.#released.get(count)?.pop();
+    if (again !== undefined) return again;
     if (this.#allocated + count > this.capacity) return -1;
     const first = this.#allocated;
     this.#allocated += count;
     return first;
+  }
+
+  /** The writer gives back what it allocated as one, once no reader looks at it any more; whoever takes it next starts at 0. */
+  release(first: number, count: number): void {
+    this.#values.fill(0, first, first + count);
+    const runs = this.#released.get(count);
+    if (runs === undefined) this.#released.set(count, [first]);
+    else runs.push(first);
   }
 
   /** Adds to a slot. Hot. */

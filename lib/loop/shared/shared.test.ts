@@ -24,6 +24,22 @@ test('a counter region is seen by its reader, and is not taken for another kind'
   assert.equal(writer.allocate(), -1);
 });
 
+test('counters that were given back are taken again from 0, runs by their length', () => {
+  const counters = Counters.create(6);
+  const pair = counters.allocateRun(2);
+  const one = counters.allocate();
+  counters.add(pair + 1, 7);
+  counters.add(one, 1);
+  counters.release(pair, 2);
+  counters.release(one, 1);
+  assert.equal(counters.allocateRun(2), pair);
+  assert.deepEqual([counters.get(pair), counters.get(pair + 1)], [0, 0]);
+  assert.equal(counters.allocate(), one);
+  for (let n = 0; n < 1000; n++) counters.release(counters.allocateRun(3), 3);
+  assert.equal(counters.allocateRun(3), 3);
+  assert.equal(counters.allocate(), -1);
+});
+
 test('a descriptor that is no region is refused', () => {
   const region = createRegion('log', 4096);
   region.arena.view.setUint32(8, 99, true);

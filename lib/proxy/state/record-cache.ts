@@ -26,6 +26,11 @@ export class RecordCache<T> {
     this.#decode = decode;
   }
 
+  /** Whether the store has it: nothing is decoded or kept. */
+  has(key: string): boolean {
+    return this.#store.get(this.#key, this.#key.write(key)) !== MISSING;
+  }
+
   get(key: string): T | undefined {
     const version = this.#store.version;
     let entry = this.#entries.get(key);

@@ -85,6 +85,11 @@ export class SharedMesh implements MeshView {
     return this.#workloads.get(workloadKey(uid));
   }
 
+  /** Whether there is a record of it, without keeping what it says. */
+  knowsWorkload(uid: WorkloadUid): boolean {
+    return this.#workloads.has(workloadKey(uid));
+  }
+
   workloadByHostname(namespace: string, hostname: string): Workload | undefined {
     const uid = this.#names.get(ownHostnameKey(namespace, hostname))?.[0];
     return uid === undefined ? undefined : this.workloadByUid(uid);

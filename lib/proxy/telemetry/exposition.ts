@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // All of a proxy's metrics as OpenMetrics text. Data-plane processes count in shared memory and say once what a slot means; a
-// scrape adds up the slots of all processes, and what a process had counted stays when it is gone.
+// scrape adds up the slots of all processes, and what a process had counted stays when it is gone. A series that no process counts in
+// any more is forgotten, as the processes decide (lib/proxy/worker/fading.ts).
 import type { Counters } from '#lib/loop/shared/counters.ts';
 
 export type MetricType = 'counter' | 'gauge' | 'histogram';
@@ -19,6 +20,8 @@ interface Series {
   readonly key: string;
   /** What processes that are gone had counted. */
   retired: number;
+  /** Slots, and sums of slots, that are counted in for it now. */
+  holders: number;
 }
 
 /** Slots that add up to one sample. */
@@ -37,7 +40,8 @@ export class Exposition {
   readonly #series = new Map<string, Map<string, Series>>();
   readonly #slots = new Map<Counters, Map<number, { readonly family: string; readonly series: Series }>>();
 
-  readonly #ranges = new Map<Counters, Range[]>();
+  /** By the first slot of their histogram. */
+  readonly #ranges = new Map<Counters, Map<number, readonly Range[]>>();
 
   constructor(families: readonly Family[]) {
     for (const family of families) {
@@ -62,6 +66,7 @@ export class Exposition {
       slots = new Map();
       this.#slots.set(counters, slots);
     }
+    series.holders++;
     slots.set(slot, { family, series });
   }
 
@@ -73,12 +78,15 @@ export class Exposition {
     if (!this.#families.has(name)) return;
     let ranges = this.#ranges.get(counters);
     if (ranges === undefined) {
-      ranges = [];
+      ranges = new Map();
       this.#ranges.set(counters, ranges);
     }
+    const made: Range[] = [];
+    ranges.set(slot, made);
     const add = (from: number, to: number, sample: string, more: Labels): void => {
       const series = this.#seriesOf(name, `${name}_${sample}`, { ...labels, ...more });
-      ranges.push({ from, to, family: name, series });
+      series.holders++;
+      made.push({ from, to, family: name, series });
     };
     const above = slot + bounds.length;
     for (const [i, bound] of bounds.entries()) add(slot, slot + i, 'bucket', { le: String(bound) });
@@ -90,11 +98,35 @@ export class Exposition {
   /** The process is gone: its counts are kept, its gauges end. */
   retire(counters: Counters): void {
     for (const [slot, { family, series }] of this.#slots.get(counters) ?? []) {
+      series.holders--;
       if (this.#families.get(family)!.type !== 'gauge') series.retired += counters.get(slot);
     }
     this.#slots.delete(counters);
-    for (const { from, series, to } of this.#ranges.get(counters) ?? []) series.retired += sumOf(counters, from, to);
+    for (const ranges of this.#ranges.get(counters)?.values() ?? []) {
+      for (const { from, series, to } of ranges) {
+        series.holders--;
+        series.retired += sumOf(counters, from, to);
+      }
+    }
     this.#ranges.delete(counters);
+  }
+
+  /**
+   * These slots, as far as they were told of, mean nothing any more. A series that another process counts in keeps what was counted
+   * here; one that none does is not told from now on.
+   */
+  forget(counters: Counters, first: number, count: number): void {
+    const slots = this.#slots.get(counters);
+    const ranges = this.#ranges.get(counters);
+    for (let slot = first; slot < first + count; slot++) {
+      const one = slots?.get(slot);
+      if (one !== undefined) this.#leave(one.family, one.series, counters.get(slot));
+      slots?.delete(slot);
+      for (const { family, from, series, to } of ranges?.get(slot) ?? []) {
+        this.#leave(family, series, sumOf(counters, from, to));
+      }
+      ranges?.delete(slot);
+    }
   }
 
   /** Everything, in the order of the families. */
@@ -103,8 +135,11 @@ export class Exposition {
     for (const [counters, slots] of this.#slots) {
       for (const [slot, { series }] of slots) sums.set(series, (sums.get(series) ?? 0) + counters.get(slot));
     }
-    for (const [counters, ranges] of this.#ranges) {
-      for (const { from, series, to } of ranges) sums.set(series, (sums.get(series) ?? 0) + sumOf(counters, from, to));
+    for (const [counters, histograms] of this.#ranges) {
+      for (const ranges of histograms.values()) {
+        for (const { from, series, to } of ranges)
+          sums.set(series, (sums.get(series) ?? 0) + sumOf(counters, from, to));
+      }
     }
     let out = '';
     for (const family of this.#families.values()) {
@@ -121,12 +156,17 @@ export class Exposition {
     return `${out}# EOF\n`;
   }
 
+  #leave(family: string, series: Series, counted: number): void {
+    series.retired += counted;
+    if (--series.holders === 0) this.#series.get(family)!.delete(series.key);
+  }
+
   #seriesOf(family: string, name: string, labels: Labels): Series {
     const key = `${name}${labelText(labels)}`;
     const known = this.#series.get(family)!;
     let series = known.get(key);
     if (series === undefined) {
-      series = { key, retired: 0 };
+      series = { key, retired: 0, holders: 0 };
       known.set(key, series);
     }
     return series;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who stands at one end of a connection, as metrics and logs tell it.
-import type { Workload } from '#lib/mesh/workload.ts';
+import type { Workload, WorkloadUid } from '#lib/mesh/workload.ts';
 
 /** What is known of one end, from WDS or, for a source of another network, from baggage. Empty means unknown. */
 export interface Party {
+  /** Of the record it was made from; '' for what no record tells of. */
+  readonly uid: WorkloadUid;
   /** Pod name, or what stands for it. */
   readonly name: string;
   readonly namespace: string;
@@ -23,6 +25,7 @@ export interface Party {
 
 export function partyOf(workload: Workload): Party {
   return {
+    uid: workload.uid,
     name: workload.name === '' ? workload.canonicalName : workload.name,
     namespace: workload.namespace,
     cluster: workload.clusterId,

@@ -69,6 +69,7 @@ export function partyOfBaggage(values: readonly string[]): Party | undefined {
   const found = parseBaggage(values);
   if (found.namespace === '' && found.workloadName === '' && found.service === '') return undefined;
   return {
+    uid: '',
     name: found.service,
     namespace: found.namespace,
     cluster: found.cluster,
