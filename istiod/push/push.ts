@@ -4,6 +4,7 @@
 
 import type { Clock } from '#lib/kit/clock.ts';
 import type { Logger } from '#lib/kit/log.ts';
+import { PULSE_MS } from '#lib/xds/pulse.ts';
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from '#lib/xds/resource.ts';
 import { type Admission, type Caller, DeltaServer } from '#lib/xds/server.ts';
 import type { IstiodMetrics } from '../metrics.ts';
@@ -64,6 +65,7 @@ export class Push {
       nonce: options.nonce,
       admit: options.admit,
       ready: options.ready,
+      pulseMs: PULSE_MS,
     });
     const { index } = this;
     this.addresses = this.channel({

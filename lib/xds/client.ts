@@ -2,7 +2,7 @@
 // The delta ADS client: dials, sends what client-state.ts says, and dials again when the stream ends. While it is
 // disconnected the handlers are simply not called, so whatever they hold stays in force.
 
-import { isIP } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import { checkServerIdentity } from 'node:tls';
 import { create } from '@bufbuild/protobuf';
 import {
@@ -28,6 +28,7 @@ import {
 import { grpcService } from '#lib/proto/grpc.ts';
 import { DeltaClientState, type Outcome, type Subscription } from './client-state.ts';
 import { lively } from './lively.ts';
+import { announcedPulse, listenFor } from './pulse.ts';
 import { type Ending, ReconnectPolicy } from './reconnect.ts';
 
 /** A first snapshot is megabytes: with HTTP/2's 64 KiB it would stop and ask for more a hundred times. */
@@ -74,6 +75,8 @@ export class DeltaClient {
   readonly #reports = new Map<string, DeltaDiscoveryRequest>();
   #stop: AbortController | undefined;
   #stream: Stream | undefined;
+  /** How often the server pinged that was last spoken to, ms; undefined of one that did not say. */
+  #pulse: number | undefined;
   #done: Promise<void> = Promise.resolve();
 
   constructor(options: DeltaClientOptions) {
@@ -150,12 +153,16 @@ export class DeltaClient {
   async #attempt(signal: AbortSignal, onResponse: () => void): Promise<Ending> {
     const { endpoint } = this.#options;
     let client: Client | undefined;
+    let socket: Socket | undefined;
+    const onDialled = (dialled: Socket): void => {
+      socket = dialled;
+    };
     try {
-      client = new Client(endpoint.target, await channelCredentials(endpoint), channelOptions(endpoint));
+      client = new Client(endpoint.target, await channelCredentials(endpoint, onDialled), channelOptions(endpoint));
       const headers = new Metadata();
       for (const [name, value] of Object.entries(await endpoint.headers())) headers.set(name, value);
       if (signal.aborted) return { kind: 'clean' };
-      return await this.#converse(client, headers, onResponse);
+      return await this.#converse(client, headers, { onResponse, socket: () => socket });
     } catch (error) {
       return { kind: 'no-connection', message: describeError(error) };
     } finally {
@@ -164,7 +171,12 @@ export class DeltaClient {
     }
   }
 
-  #converse(client: Client, headers: Metadata, onResponse: () => void): Promise<Ending> {
+  #converse(
+    client: Client,
+    headers: Metadata,
+    { onResponse, socket }: { readonly onResponse: () => void; readonly socket: () => Socket | undefined },
+  ): Promise<Ending> {
+    const { clock } = this.#options;
     const stream: Stream = client.makeBidiStreamRequest(
       METHOD.path,
       METHOD.requestSerialize,
@@ -173,12 +185,33 @@ export class DeltaClient {
     );
     this.#stream = stream;
     for (const request of [...this.#state.open(), ...this.#reports.values()]) stream.write(request);
-    return new Promise((resolve) => {
+    let stopListening = (): void => {};
+    const ending = new Promise<Ending>((resolve) => {
+      const listen = (everyMs: number | undefined): void => {
+        stopListening();
+        const dialled = socket();
+        if (everyMs === undefined || dialled === undefined) return;
+        stopListening = listenFor(dialled, everyMs, clock, () => {
+          resolve({ kind: 'silence', message: 'the server has not been heard any more' });
+          stream.cancel();
+          // What still waits to be sent would keep it.
+          dialled.destroy();
+        });
+      };
       // A refused connection fails the call at once and with its reason; silence has to be cut short.
       client.waitForReady(Date.now() + CONNECT_TIMEOUT_MS, (error) => {
-        if (error === undefined || error === null) return;
+        if (error === undefined || error === null) {
+          // Until its headers say otherwise it is taken for the server that it was.
+          if (this.#pulse !== undefined) listen(this.#pulse);
+          this.#pulse = undefined;
+          return;
+        }
         resolve({ kind: 'no-connection', message: `no answer within ${CONNECT_TIMEOUT_MS} ms` });
         stream.cancel();
+      });
+      stream.on('metadata', (answered: Metadata) => {
+        this.#pulse = announcedPulse(answered);
+        listen(this.#pulse);
       });
       stream.on('data', (response: DeltaDiscoveryResponse) => {
         this.#onResponse(stream, response);
@@ -195,6 +228,7 @@ export class DeltaClient {
         setImmediate(() => resolve({ kind: 'clean' }));
       });
     });
+    return ending.finally(() => stopListening());
   }
 
   #onResponse(stream: Stream, response: DeltaDiscoveryResponse): void {
@@ -211,8 +245,9 @@ export class DeltaClient {
 /** Channel credentials as the mesh's clients use them: the server is verified, no client certificate is shown. */
 export async function channelCredentials(
   endpoint: Pick<Endpoint, 'target' | 'rootCertificates' | 'alternativeName'>,
+  onDialled?: (socket: Socket) => void,
 ): Promise<ChannelCredentials> {
-  if (endpoint.rootCertificates === undefined) return lively(credentials.createInsecure());
+  if (endpoint.rootCertificates === undefined) return lively(credentials.createInsecure(), onDialled);
   const roots = await endpoint.rootCertificates();
   const other = endpoint.alternativeName;
   const secure = credentials.createSsl(roots ?? null, null, null, {
@@ -223,7 +258,7 @@ export async function channelCredentials(
       return checkServerIdentity(other, certificate);
     },
   });
-  return lively(secure);
+  return lively(secure, onDialled);
 }
 
 /** The host of a target that is an address, not a name. */

@@ -29,6 +29,8 @@ interface Options {
   readonly admit?: (headers: string | undefined) => Admission;
   readonly ready?: () => boolean;
   readonly identity?: TestIdentity;
+  /** How often it pings, and says so. */
+  readonly pulseMs?: number;
 }
 
 function serverCredentials(identity: TestIdentity | undefined): ServerCredentials {
@@ -39,7 +41,7 @@ function serverCredentials(identity: TestIdentity | undefined): ServerCredential
 
 async function startServer(
   log: ResourceLog,
-  { admit, clock = systemClock, ready = () => true, identity }: Options = {},
+  { admit, clock = systemClock, ready = () => true, identity, pulseMs }: Options = {},
 ) {
   const events: string[] = [];
   let count = 0;
@@ -59,10 +61,12 @@ async function startServer(
     admit: async ({ metadata }) =>
       admit?.(metadata.get('authorization')[0]?.toString()) ?? { ok: true, identity: 'tester' },
     ready,
+    ...(pulseMs !== undefined && { pulseMs }),
   });
   const resolve = (key: string) => (log.get(key) === undefined ? [] : [key]);
   delta.serve({ typeUrl: ADDRESS_TYPE, view: () => ({ log, resolve }) });
-  const server = new Server({ 'grpc.max_receive_message_length': -1 });
+  const pings = pulseMs === undefined ? {} : { 'grpc.keepalive_time_ms': pulseMs };
+  const server = new Server({ 'grpc.max_receive_message_length': -1, ...pings });
   const service = delta.service('plaintext');
   const { deltaAggregatedResources } = service.definition;
   let copied = 0;
@@ -98,10 +102,11 @@ async function startServer(
 
 function startClient(
   port: number,
-  options: { reject?: string; token?: () => string; endpoint?: Partial<Endpoint> } = {},
+  options: { reject?: string; token?: () => string; endpoint?: Partial<Endpoint>; clock?: Clock } = {},
 ) {
   const held = new Map<string, number>();
   const batches: number[] = [];
+  const connections: boolean[] = [];
   const subscription: Subscription = {
     typeUrl: ADDRESS_TYPE,
     mode: 'wildcard',
@@ -120,11 +125,12 @@ function startClient(
     },
     node: NODE,
     subscriptions: [subscription],
-    clock: systemClock,
+    clock: options.clock ?? systemClock,
     log: quiet,
+    onConnected: (connected) => connections.push(connected),
   });
   client.start();
-  return { client, held, batches, [Symbol.asyncDispose]: () => client.stop() };
+  return { client, held, batches, connections, [Symbol.asyncDispose]: () => client.stop() };
 }
 
 test('a client gets all, follows changes, and the server sees it synced', async () => {
@@ -314,4 +320,36 @@ function openRaw(server: Awaited<ReturnType<typeof startServer>>) {
   const stream = client.makeBidiStreamRequest(path, same, same);
   const ended = new Promise<ServiceError>((resolve) => stream.on('error', resolve).on('data', () => undefined));
   return { stream, ended, [Symbol.dispose]: () => client.close() };
+}
+
+for (const secured of [false, true]) {
+  test(`a quiet server is kept for its pulse, and left when the link carries nothing more${secured ? ', by TLS' : ''}`, async () => {
+    const ca = await createTestCa();
+    const identity = await ca.issue([{ type: 'ip', value: '127.0.0.1' }], { extendedKeyUsage: [] });
+    const log = new ResourceLog();
+    await using server = await startServer(log, { pulseMs: 1_000, ...(secured && { identity }) });
+    await using door = await Door.open(server.port);
+    let looks = 0;
+    const clock: Clock = {
+      ...systemClock,
+      after: (ms, look) =>
+        systemClock.after(ms, () => {
+          looks++;
+          look();
+        }),
+    };
+    const roots = secured ? { rootCertificates: async () => Buffer.from(ca.rootPem) } : {};
+    await using client = startClient(door.port, { clock, endpoint: roots });
+    server.set(entry('a', 1));
+    await until('the resource', () => client.held.has('a'));
+    await until('more looks than silence may last', () => looks >= 6);
+    deepEqual(client.connections, [true]);
+    // Both ends' TCP is answered as before: only what they say does not arrive.
+    door.stall();
+    await until('the client to leave', () => client.connections.length > 1);
+    server.set(entry('b', 2));
+    door.resume();
+    await until('what it missed', () => client.held.has('b'));
+    deepEqual(client.connections, [true, false, true]);
+  });
 }

@@ -7,11 +7,11 @@ import { type Ending, ReconnectPolicy } from './reconnect.ts';
 const refused: Ending = { kind: 'no-connection', message: 'refused' };
 const status = (code: Code, message = ''): Ending => ({ kind: 'status', code, message });
 
-test('a server that is not there is given twice the time at each attempt, up to 5 s', () => {
+test('a server that is not there is given twice the time at each attempt, up to 3 s', () => {
   const policy = new ReconnectPolicy();
   const waits = Array.from({ length: 13 }, () => policy.waitMs(refused, false));
   deepEqual(waits.slice(0, 4), [10, 20, 40, 80]);
-  equal(waits.at(-1), 5_000);
+  equal(waits.at(-1), 3_000);
 });
 
 test('a stream that ends well is opened again at once, but not without pause when it never said a word', () => {
@@ -32,6 +32,13 @@ for (const ending of [
     deepEqual([policy.waitMs(ending, true), policy.waitMs(ending, true)], [10, 10]);
   });
 }
+
+test('a server that has fallen silent is dialled again at once, one that never said a word is given time', () => {
+  const policy = new ReconnectPolicy();
+  const silence: Ending = { kind: 'silence', message: 'not heard' };
+  deepEqual([policy.waitMs(silence, true), policy.waitMs(silence, true)], [10, 10]);
+  deepEqual([policy.waitMs(silence, false), policy.waitMs(silence, false)], [10, 20]);
+});
 
 test('a refusal is given more and more time, and an established stream begins anew', () => {
   const policy = new ReconnectPolicy();

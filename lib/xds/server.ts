@@ -4,7 +4,7 @@
 // client reads.
 
 import type { DescMessage } from '@bufbuild/protobuf';
-import { status as Code, type Metadata, type ServerDuplexStream, type UntypedHandleCall } from '@grpc/grpc-js';
+import { status as Code, Metadata, type ServerDuplexStream, type UntypedHandleCall } from '@grpc/grpc-js';
 import type { Clock } from '#lib/kit/clock.ts';
 import { describeError } from '#lib/kit/error.ts';
 import type { Logger } from '#lib/kit/log.ts';
@@ -12,6 +12,7 @@ import { AggregatedDiscoveryService } from '#lib/proto/gen/discovery_pb.ts';
 import { type GrpcMethod, grpcService } from '#lib/proto/grpc.ts';
 import type { AnyRequest, Conversation } from './conversation.ts';
 import type { RequestNote, TypeStatus } from './dialogue.ts';
+import { announcePulse } from './pulse.ts';
 import { FRAME_PREFIX } from './resource.ts';
 import { Responders, type ServerResponse } from './responder.ts';
 import { type Peer, type ResourceSource, ServerStream } from './server-stream.ts';
@@ -69,6 +70,8 @@ export interface DeltaServerOptions {
   readonly admit: (caller: Caller) => Promise<Admission>;
   /** Streams that come before this is true are told to come back. */
   readonly ready: () => boolean;
+  /** How often whoever binds the ports has clients' connections pinged, ms; clients are told, and leave a silent one. */
+  readonly pulseMs?: number;
 }
 
 export interface StreamStatus {
@@ -300,6 +303,12 @@ export class DeltaServer {
   }
 
   #start(connection: Connection, stream: Conversation): void {
+    const { pulseMs } = this.#options;
+    if (pulseMs !== undefined) {
+      const headers = new Metadata();
+      announcePulse(headers, pulseMs);
+      connection.call.sendMetadata(headers);
+    }
     connection.phase = 'open';
     connection.starting = 0;
     this.#options.clock.after(STARTING_MS, () => this.#started(connection));
