@@ -6,6 +6,7 @@ import { createLogger } from '#lib/kit/log.ts';
 import { runMain } from '#lib/kit/main.ts';
 import { VERSION } from '#lib/kit/version.ts';
 import { connectKube } from '#lib/kube/connect.ts';
+import { endUnacknowledged } from '#lib/linux/unacknowledged.ts';
 import { App } from './app.ts';
 import { readConfig } from './config.ts';
 
@@ -15,7 +16,7 @@ await runMain(async (argv, env) => {
   log.info('starting', { version: VERSION, ...config });
   const stop = new AbortController();
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort(new Error(name)));
-  const client = connectKube({ kubeconfig: config.kubeconfig, preferServiceAccount: true });
+  const client = connectKube({ kubeconfig: config.kubeconfig, preferServiceAccount: true }, endUnacknowledged);
   try {
     const app = await App.start({ config, client, clock: systemClock, random: Math.random, log });
     log.info('ready');

@@ -7,6 +7,7 @@ import { createLogger } from '#lib/kit/log.ts';
 import { runMain } from '#lib/kit/main.ts';
 import { VERSION } from '#lib/kit/version.ts';
 import { connectKube } from '#lib/kube/connect.ts';
+import { endUnacknowledged } from '#lib/linux/unacknowledged.ts';
 import { App } from './app.ts';
 import { parseArguments, readConfig } from './config.ts';
 import { connectFolder } from './source/connect.ts';
@@ -29,7 +30,10 @@ await runMain(async (argv, env) => {
   const { sourceFolder: folder, stateFolder } = config;
   const { client, ...source } =
     folder === undefined
-      ? { client: connectKube({ kubeconfig: config.kubeconfig, preferServiceAccount: true }), stop: () => undefined }
+      ? {
+          client: connectKube({ kubeconfig: config.kubeconfig, preferServiceAccount: true }, endUnacknowledged),
+          stop: () => undefined,
+        }
       : connectFolder({ folder, stateFolder, clock, random: Math.random, log: log.child('folder'), health });
   try {
     const app = await App.start({ config, client, clock, random: Math.random, log, health }, stop.signal);

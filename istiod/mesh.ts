@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { VERSION } from '#lib/kit/version.ts';
 import { connectKube } from '#lib/kube/connect.ts';
+import { endUnacknowledged } from '#lib/linux/unacknowledged.ts';
 import { HEALTH_TYPE } from '#lib/xds/resource.ts';
 import type { Callers } from './callers.ts';
 import { Push } from './push/push.ts';
@@ -48,7 +49,7 @@ export class Mesh {
       ...{ clock, random, metrics, health, log: log.child('cluster') },
       secrets: informers.remoteSecrets,
       sink: this.model.clusters,
-      connect: (text) => connectKube({ text }),
+      connect: (text) => connectKube({ text }, endUnacknowledged),
       ownClusterId: config.clusterId,
       allowedWays: new Set(config.allowedKubeconfigWays),
       patienceMs: config.remotePatienceMs,

@@ -4,6 +4,7 @@
 
 import { existsSync } from 'node:fs';
 import type { RequestOptions } from 'node:https';
+import type { Socket } from 'node:net';
 import { KubeConfig } from '@kubernetes/client-node';
 import { Agent, buildConnector, type Dispatcher, ProxyAgent, request } from 'undici';
 import { describeError } from '#lib/kit/error.ts';
@@ -46,6 +47,9 @@ export interface KubeConfigSource {
   readonly preferServiceAccount?: boolean;
 }
 
+/** Is shown each new connection before anything is said on it: for limits that Node itself cannot set. */
+export type OnDialled = (socket: Socket) => unknown;
+
 const SERVICE_ACCOUNT_TOKEN = '/var/run/secrets/kubernetes.io/serviceaccount/token';
 
 /** Reads the configuration that tells where the API server is. Throws KUBE_CONFIG naming the file. */
@@ -86,14 +90,16 @@ export class KubeConfigTransport implements Transport {
   readonly #config: KubeConfig;
   readonly #server: string;
   readonly #proxy: string | undefined;
+  readonly #onDialled: OnDialled;
   #dispatcher: { readonly fingerprint: string; readonly agent: Dispatcher } | undefined;
 
-  constructor(config: KubeConfig) {
+  constructor(config: KubeConfig, onDialled: OnDialled = () => {}) {
     const cluster = config.getCurrentCluster();
     if (cluster === null) throw configError('the kubeconfig names no current cluster');
     this.#config = config;
     this.#server = cluster.server.replace(/\/$/, '');
     this.#proxy = cluster.proxyUrl;
+    this.#onDialled = onDialled;
   }
 
   async send(wanted: TransportRequest): Promise<TransportAnswer> {
@@ -162,6 +168,7 @@ export class KubeConfigTransport implements Transport {
         if (error !== null) return done(error, null);
         // A watch may have nothing to say for long.
         keepAlive(socket);
+        this.#onDialled(socket);
         done(null, socket);
       });
     const agent =
