@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { AmbitError } from '#lib/kit/error.ts';
 import { createLogger } from '#lib/kit/log.ts';
 import { FakeClock } from '#lib/testkit/clock.ts';
 import type { WorkloadCertificate } from './certificate.ts';
@@ -14,6 +15,8 @@ interface Call {
   readonly signal: AbortSignal;
   grant(lifeMs?: number): void;
   refuse(reason: string): void;
+  /** No answer comes. */
+  lose(): void;
 }
 
 function bench(random = () => 0.5) {
@@ -45,6 +48,7 @@ function bench(random = () => 0.5) {
               notAfter: notBefore + lifeMs,
             }),
           refuse: (reason) => reject(new Error(reason)),
+          lose: () => reject(new AmbitError('CA_UNREACHABLE', 'no answer')),
         });
       }),
   });
@@ -143,6 +147,51 @@ test('when the authority is back nobody waits out a long pause, and nobody who l
   manager.retry();
   await clock.advance(1_000);
   assert.equal(calls.length, 12);
+  manager.stop();
+});
+
+test('while the authority is away one identity asks every 3 s at least, and its answer is every other’s', async () => {
+  const { manager, calls, clock, names, settle } = bench();
+  const all = ['a', 'b', 'c', 'd'];
+  for (const identity of all) manager.get(identity).catch(() => {});
+  const start = clock.now();
+  let answered = 0;
+  // For an hour, at the end of which each of them would wait for minutes.
+  while (clock.now() - start < 3_600_000) {
+    while (answered < calls.length) calls[answered++]!.lose();
+    await settle();
+    const before = clock.now();
+    while (calls.length === answered) await clock.advance(250);
+    assert.equal(clock.now() - before <= 3_000, true);
+  }
+  assert.equal(calls.length < 1.1 * (3_600_000 / 3_000) + 100, true, `${calls.length} calls`);
+  const returned = calls.length;
+  // A refusal is an answer, too.
+  calls[answered++]!.refuse('no such pod');
+  while (answered < calls.length) calls[answered++]!.grant();
+  for (let k = 0; k < 4; k++) {
+    await clock.advance(250);
+    while (answered < calls.length) calls[answered++]!.grant();
+  }
+  await settle();
+  const granted = all.filter((identity) => manager.states().get(identity)?.kind === 'available');
+  assert.equal(granted.length, 3, `${names().slice(returned)}`);
+  manager.stop();
+});
+
+test('an attempt that began while the authority was away and fails after its return is made again at once', async () => {
+  const { manager, calls, clock, settle } = bench();
+  manager.get('a').catch(() => {});
+  for (let i = 0; i < 9; i++) {
+    calls[i]!.refuse('down');
+    await settle();
+    while (calls.length === i + 1) await clock.advance(1000);
+  }
+  manager.retry();
+  calls[9]!.refuse('down');
+  await settle();
+  await clock.advance(1_000);
+  assert.equal(calls.length, 11);
   manager.stop();
 });
 

@@ -38,6 +38,8 @@ const URGENCY: Readonly<Record<Priority, number>> = { background: 0, warmup: 1, 
 const CONCURRENCY = 8;
 const WARMUP_QUEUE = 256;
 const BACKOFF = { initialMs: 1000, maxMs: 150_000, jitter: 0.2 };
+/** While the authority is away, some identity asks at least so often whether it is back; its success is every other's. */
+const AWAY_MS = 3_000;
 const STEADY_AFTER_MS = 15 * 60_000;
 /** An authority whose certificates are past half their life when they arrive must not be asked in a circle. */
 const MIN_RENEWAL_MS = 1000;
@@ -52,6 +54,10 @@ interface Entry {
   abort: AbortController | undefined;
   readonly backoff: Backoff;
   failingSince: number | undefined;
+  /** Its last attempt had no answer. */
+  away: boolean;
+  /** The authority may be back since the attempt that is in flight began. */
+  again: boolean;
   readonly waiters: PromiseWithResolvers<WorkloadCertificate>[];
 }
 
@@ -106,6 +112,8 @@ export class SecretManager {
   retry(): void {
     const { clock, random } = this.#options;
     for (const entry of this.#entries.values()) {
+      // What was asked of an authority that was away may fail yet.
+      if (entry.abort !== undefined) entry.again = true;
       if (entry.failingSince === undefined) continue;
       entry.due = Math.min(entry.due, clock.now() + BACKOFF.initialMs * random());
     }
@@ -134,6 +142,8 @@ export class SecretManager {
         abort: undefined,
         backoff: new Backoff({ ...BACKOFF, random: this.#options.random }),
         failingSince: undefined,
+        away: false,
+        again: false,
         waiters: [],
       };
       this.#entries.set(identity, entry);
@@ -162,13 +172,14 @@ export class SecretManager {
   async #attempt(entry: Entry): Promise<void> {
     const warming = entry.priority === 'warmup';
     entry.abort = new AbortController();
+    entry.again = false;
     this.#inFlight++;
     if (warming) this.#warming = true;
     try {
       const certificate = await this.#options.issue(entry.identity, entry.abort.signal);
       if (this.#entries.get(entry.identity) === entry) this.#issued(entry, certificate);
     } catch (error) {
-      if (this.#entries.get(entry.identity) === entry) this.#failed(entry, describeError(error));
+      if (this.#entries.get(entry.identity) === entry) this.#failed(entry, error);
     } finally {
       entry.abort = undefined;
       this.#inFlight--;
@@ -186,6 +197,7 @@ export class SecretManager {
     entry.due = Math.max(half > now ? half : now + (certificate.notAfter - now) / 2, now + MIN_RENEWAL_MS);
     entry.failingSince = undefined;
     entry.backoff.reset();
+    this.#answered(entry);
     this.#options.log.debug('certificate issued', {
       identity: entry.identity,
       renewal: new Date(entry.due).toISOString(),
@@ -194,11 +206,18 @@ export class SecretManager {
     for (const waiter of entry.waiters.splice(0)) waiter.resolve(certificate);
   }
 
-  #failed(entry: Entry, reason: string): void {
-    const now = this.#options.clock.now();
+  #failed(entry: Entry, error: unknown): void {
+    const { clock, random } = this.#options;
+    const reason = describeError(error);
+    const now = clock.now();
     entry.failingSince ??= now;
     const wait = entry.backoff.next();
     entry.due = now + (now - entry.failingSince >= STEADY_AFTER_MS ? BACKOFF.maxMs : wait);
+    if (entry.again) entry.due = Math.min(entry.due, now + BACKOFF.initialMs * random());
+    if (isAway(error)) {
+      entry.away = true;
+      if (!this.#asksSoon(entry, now + AWAY_MS)) entry.due = Math.min(entry.due, now + AWAY_MS);
+    } else this.#answered(entry);
     entry.priority = 'background';
     this.#expire(entry);
     this.#options.log.warn('no certificate from the authority', {
@@ -217,11 +236,32 @@ export class SecretManager {
     if (!told) this.#options.onUnavailable(entry.identity, reason);
   }
 
+  /** Whether another identity asks an authority that was away before `time`, or is asking it. */
+  #asksSoon(but: Entry, time: number): boolean {
+    return [...this.#entries.values()].some(
+      (entry) => entry !== but && entry.away && (entry.abort !== undefined || entry.due <= time),
+    );
+  }
+
+  /** There was an answer, whatever it was: whoever had none asks again within a second. */
+  #answered(by: Entry): void {
+    const { clock, random } = this.#options;
+    by.away = false;
+    for (const entry of this.#entries.values()) {
+      if (entry.away) entry.due = Math.min(entry.due, clock.now() + BACKOFF.initialMs * random());
+    }
+  }
+
   // A certificate that nobody renewed in time is worth nothing.
   #expire(entry: Entry): void {
     if (entry.state.kind !== 'available' || entry.state.certificate.notAfter > this.#options.clock.now()) return;
     entry.state = { kind: 'unavailable', reason: 'the certificate expired and was not renewed' };
   }
+}
+
+/** No answer of the authority, as opposed to a refusal. */
+function isAway(error: unknown): boolean {
+  return error instanceof AmbitError && error.code === 'CA_UNREACHABLE';
 }
 
 function unavailable(identity: string, reason: string): AmbitError {
