@@ -7,6 +7,7 @@ import { ConfigReader, parseDuration } from '#lib/kit/config.ts';
 import { AmbitError } from '#lib/kit/error.ts';
 import { LEVELS, type Level } from '#lib/kit/log.ts';
 import { VERSION } from '#lib/kit/version.ts';
+import { LEASE_SECONDS } from '#lib/kube/leader.ts';
 import { DEFAULT_TRUST_DOMAIN } from '#lib/mesh/identity.ts';
 import type { ServingFiles } from './ca/serving-files.ts';
 import { isRange } from './serve/forwarded.ts';
@@ -20,7 +21,6 @@ const DEFAULT_DEBOUNCE_AFTER_MS = 100;
 const DEFAULT_DEBOUNCE_MAX_MS = 10_000;
 const HOUR_MS = 3_600_000;
 /** Old connections are closed so that clients spread over replicas again. */
-const DEFAULT_LEASE_MS = 30_000;
 const DEFAULT_CONNECTION_AGE_MS = HOUR_MS / 2;
 
 export interface HostPort {
@@ -311,7 +311,7 @@ export function readConfig(
     crlConfigMap: env.string('PILOT_CRL_CONFIGMAP', 'istio-ca-crl'),
     meshConfigMap: env.string('AMBIT_MESH_CONFIGMAP', 'istio'),
     historyFolder: env.string('AMBIT_HISTORY_FOLDER', ''),
-    leaseSeconds: env.duration('AMBIT_LEASE_DURATION', DEFAULT_LEASE_MS) / 1000,
+    leaseSeconds: env.duration('AMBIT_LEASE_DURATION', LEASE_SECONDS * 1000) / 1000,
     historyVersions: env.integer('AMBIT_HISTORY_VERSIONS', 1_000, { min: 2 }),
     writeStatus: env.boolean('AMBIENT_ENABLE_STATUS', true),
     deployGateways: env.boolean('PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER', true),

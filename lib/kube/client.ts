@@ -128,10 +128,16 @@ export class KubeClient {
     }
   }
 
-  async create<T extends KubeObject>(kind: Kind<T>, object: T, subresource?: string): Promise<T> {
+  async create<T extends KubeObject>(
+    kind: Kind<T>,
+    object: T,
+    subresource?: string,
+    timeoutMs = DEFAULT_TIMEOUT_MS,
+  ): Promise<T> {
     const address = { namespace: object.metadata.namespace, ...(subresource === undefined ? {} : { subresource }) };
     return await this.#json<T>('POST', resourcePath(kind, address), `create ${labelOf(kind, object)}`, {
       body: typed(kind, object),
+      timeoutMs,
     });
   }
 
