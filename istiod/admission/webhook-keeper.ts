@@ -15,7 +15,8 @@ import { WorkQueue } from '#lib/kube/work-queue.ts';
 import { ALWAYS_REJECT } from './review.ts';
 
 const FIRST_RETRY_MS = 100;
-const MAX_RETRY_MS = 60_000;
+/** Until it is reached, objects pass unseen. */
+const MAX_RETRY_MS = 5_000;
 
 export type FailurePolicy = 'Fail' | 'Ignore';
 

@@ -113,7 +113,7 @@ type Loaded = Pick<LoadedRoot, 'plugged' | 'secret'> & { readonly authority: Aut
 
 async function loadWithPatience(options: AuthorityOptions): Promise<Loaded> {
   const { client, clock, config, log, random, signal, trustDomain } = options;
-  const backoff = new Backoff({ initialMs: 100, maxMs: 5_000, jitter: 0.2, random });
+  const backoff = new Backoff({ initialMs: 100, maxMs: 3_000, jitter: 0.2, random });
   for (;;) {
     try {
       const { plugged, secret, ...material }: LoadedRoot = await loadRoot({

@@ -26,8 +26,11 @@ const WATCH_GRACE_MS = 30_000;
 const ABSENT_RETRY_MS = 5_000;
 /** How long a kind must have been absent before the objects we hold of it are given up. */
 const ABSENT_CERTAIN_MS = 60_000;
-/** However long the server was away, all is known again within 10 s of its return: 5 to wait at most, 5 to connect. */
-const MAX_RETRY_MS = 4_000;
+/**
+ * However long the server was away, all is known again within 10 s of its return: an attempt to connect that knocked in
+ * vain just before has 2 s left of its 5 (TCP knocks after 1 s and 3 s), then 3.6 s at most pass before the next one.
+ */
+const MAX_RETRY_MS = 3_000;
 /** A watch that ends sooner than this without an event is a failure, or we would ask without pause. */
 const MIN_WATCH_MS = 1_000;
 

@@ -10,7 +10,7 @@ import { isKubeError } from './error.ts';
 const INITIAL_RETRY_MS = 100;
 const MAX_RETRY_MS = 60_000;
 /** A server that is away says nothing about the key: it is tried soon after the server's return. */
-const MAX_AWAY_MS = 5_000;
+const MAX_AWAY_MS = 3_000;
 
 export interface WorkQueueOptions {
   /** What is reconciled, for the log: `root config map`. */
