@@ -19,7 +19,6 @@ import { WorkerLines } from '#lib/proxy/telemetry/worker-lines.ts';
 import { XdsCounts } from '#lib/proxy/telemetry/xds-counts.ts';
 import { configDump, versionOf } from './admin/config-dump.ts';
 import { drainPlan } from './admin/drain-plan.ts';
-import { explainOptions } from './admin/explain-options.ts';
 import { LogControl } from './admin/logging.ts';
 import { adminPages } from './admin/pages.ts';
 import { type Config, issuerSettings, printableConfig } from './config.ts';
@@ -154,7 +153,7 @@ export class App implements ProxyApp {
         state: this.#state,
         dump: () => this.#dump(),
         logging: this.#logControl.handle,
-        explainOptions: explainOptions(config.worker),
+        settings: config.worker,
         connections: async () => ({ live: await dataPlane.connections(), recent: await dataPlane.recent() }),
         drainPlan: async () => drainPlan(await dataPlane.connections(), config.drainMs),
         profiles: { clock, ofProcess: (...asked) => dataPlane.profile(...asked) },

@@ -5,8 +5,11 @@ import type { Pod } from '#lib/kube/object.ts';
 import type { PodRequest } from '#lib/kube/port-forward.ts';
 import { explain as answer } from '#lib/mesh/explain.ts';
 import { mesh } from '#lib/testkit/mesh.ts';
+import { explainDns as explainDnsThere } from '../../ztunnel/admin/explain-dns.ts';
 import { resolver } from '../../ztunnel/admin/explain-options.ts';
+import { loadConfig } from '../../ztunnel/config.ts';
 import type { Cluster } from '../cluster.ts';
+import { dnsExplanationText, explainDns } from '../ztunnel/dns-explanation.ts';
 import { explain, explanationText } from './explain.ts';
 
 const WEB = 'shop/web.shop.svc.cluster.local';
@@ -69,6 +72,10 @@ const AGENTS: Readonly<Record<string, unknown>> = {
   ],
 };
 
+const RESOLV = 'nameserver 10.96.0.10';
+const readFile = (path: string): string | undefined => (path === '/etc/resolv.conf' ? RESOLV : undefined);
+const WORKER = loadConfig({ env: {}, readFile, cores: 1 }).worker;
+
 const page = (agent: string) => ({ status: 200, body: JSON.stringify(AGENTS[agent]) });
 
 /** A cluster whose node proxies all know VIEW. */
@@ -93,6 +100,11 @@ function cluster(
       const other = instead?.(request, to.metadata.name);
       if (other !== undefined) return other;
       const query = new URL(request.path, 'http://z').searchParams;
+      const name = query.get('dns');
+      if (name !== null) {
+        const found = explainDnsThere(VIEW, query.get('from') ?? '', name, WORKER);
+        return { status: 200, body: JSON.stringify(found.ok ? found.value : {}) };
+      }
       const result = answer(VIEW, query.get('from') ?? '', query.get('to') ?? '', {
         outbound: { network: '', clusterRanges: [], unknownCluster: 'pass' },
         resolve: resolver({
@@ -212,4 +224,28 @@ test('where a waypoint is on the way, it is asked about the request', async () =
   equal(asked[0]?.getAll('header').join(), 'a:b,c:d');
   const denied = await explain(at(false), 'price-1', 'web.shop:8080', query);
   match(explanationText(denied, false), /^DENIED/);
+});
+
+test('a question to DNS: the client’s proxy says what it would be answered, what both types have in common once', async () => {
+  const asked: string[] = [];
+  const client = PODS.find(({ metadata }) => metadata.name === 'catalog-1')!;
+  const own = dnsExplanationText(await explainDns(cluster(asked), client, 'web'), false);
+  equal(asked.join(), 'zt-1');
+  match(
+    own,
+    /^DNS {2}shop\/catalog-1 asks for web\n\nA, decided on n1\n {2}10\.96\.0\.1 for 30 s: service shop\/web\./,
+  );
+  match(own, /\nAAAA, decided on n1\n {2}the name exists, with no record of this type/);
+  const other = dnsExplanationText(await explainDns(cluster(), client, 'example.com'), false);
+  match(other, /\nA and AAAA, decided on n1\n {2}no name of the mesh: passed on to 10\.96\.0\.10\n/);
+});
+
+test('a pod that keeps its questions from the proxy is said to', async () => {
+  const client = PODS.find(({ metadata }) => metadata.name === 'catalog-1')!;
+  const apart = {
+    ...client,
+    metadata: { ...client.metadata, annotations: { 'ambient.istio.io/dns-capture': 'false' } },
+  };
+  const text = dnsExplanationText(await explainDns(cluster(), apart, 'web'), false);
+  match(text, /own resolvers are asked, past the proxy: the pod’s annotation ambient\.istio\.io\/dns-capture is false/);
 });

@@ -14,13 +14,15 @@ import type { CliIo } from '../io.ts';
 import { meshAt, resolveIn } from '../istiod/past.ts';
 import { type Format, formatValue, outputOption } from '../print/format.ts';
 import { askWaypoint, type RequestAnswer, type RequestQuery } from '../waypoint/explanation.ts';
+import { dnsExplanationText, explainDns } from '../ztunnel/dns-explanation.ts';
 import { askExplain, type Explanation, type ExplanationPart } from '../ztunnel/explanation.ts';
 import { nodeOf, ztunnelOfNode } from '../ztunnel/target.ts';
 import { momentOf } from './diff.ts';
 
 interface Options {
   readonly from: string;
-  readonly to: string;
+  readonly to?: string;
+  readonly dns?: string;
   readonly method: string;
   readonly path: string;
   readonly header: readonly string[];
@@ -30,6 +32,9 @@ interface Options {
 
 /** The request that is meant when nothing else is said. */
 const PLAIN_REQUEST: RequestQuery = { method: 'GET', path: '/', headers: [] };
+
+const NEITHER = 'what is to be explained is not said';
+const WHAT = 'write --to HOST:PORT for a connection, or --dns NAME for a name, which is asked of the mesh as it is now';
 
 /** The whole answer, joined from both ends. */
 export interface FullExplanation {
@@ -60,9 +65,12 @@ export interface FullExplanation {
 export function explainCommand(io: CliIo, exit: (code: number) => void): Command {
   const moment = (text: string): number => momentOf(text, Date.now());
   const command = new Command('explain')
-    .description('tell what would become of a connection, and why; exits 1 when it would be refused')
+    .description(
+      'tell what would become of a connection, or of a question to DNS, and why; exits 1 when a connection would be refused',
+    )
     .requiredOption('--from <pod>', 'the client, as namespace/name or name')
-    .requiredOption('--to <host:port>', 'what it would dial: a service, an address, or a pod as namespace/name:port')
+    .option('--to <host:port>', 'what it would dial: a service, an address, or a pod as namespace/name:port')
+    .option('--dns <name>', 'instead of --to: a name that it would ask for')
     .option('--method <method>', 'of the request, where a waypoint decides', PLAIN_REQUEST.method)
     .option('--path <path>', 'of the request, query included', PLAIN_REQUEST.path)
     .option('--header <header...>', 'of the request, as name:value', [])
@@ -73,7 +81,15 @@ export function explainCommand(io: CliIo, exit: (code: number) => void): Command
     )
     .addOption(outputOption());
   command.action(async (options: Options) => {
-    const { at, from, header: headers, method, path, to } = options;
+    const { at, dns, from, header: headers, method, path, to } = options;
+    if (dns !== undefined && to === undefined && at === undefined) {
+      const found = await withCluster(command, async (cluster) =>
+        explainDns(cluster, await findPod(cluster, from), dns),
+      );
+      io.out(formatValue(options.output, found, () => dnsExplanationText(found, io.color)));
+      return;
+    }
+    if (to === undefined || dns !== undefined) throw new AmbitError('USAGE', NEITHER, { advice: WHAT });
     const bad = headers.find((header) => !/^[^\s:]+:/.test(header));
     if (bad !== undefined)
       throw new AmbitError('USAGE', `--header ${bad} is no header`, { advice: 'write it as name:value' });

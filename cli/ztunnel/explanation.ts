@@ -37,23 +37,33 @@ export interface Explanation {
 }
 
 /** Asks one node proxy; throws EXPLAIN with what it answered, EXPLAIN_UNSUPPORTED when it has no such page. */
-export async function askExplain(cluster: Cluster, proxy: Pod, from: string, to: string): Promise<Explanation> {
-  const path = `/debug/explain?${new URLSearchParams({ from, to })}`;
+export function askExplain(cluster: Cluster, proxy: Pod, from: string, to: string): Promise<Explanation> {
+  return askPage<Explanation>(cluster, proxy, { from, to }, 'outbound');
+}
+
+/** The same for any question of the page. `part`: a field that an answer has. */
+export async function askPage<T extends object>(
+  cluster: Cluster,
+  proxy: Pod,
+  question: Readonly<Record<string, string>>,
+  part: keyof T & string,
+): Promise<T> {
+  const path = `/debug/explain?${new URLSearchParams(question)}`;
   const { body, status } = await cluster.request(proxy, ADMIN_PORT, { path });
   const name = `${proxy.metadata.namespace}/${proxy.metadata.name}`;
-  const answer = parse(body);
+  const answer = parse<T>(body);
   if (answer === undefined) {
     throw new AmbitError('EXPLAIN_UNSUPPORTED', `${name} cannot explain (status ${status})`, {
       advice: 'another ztunnel than Ambit’s runs on this node',
     });
   }
-  if (status !== 200 || answer.outbound === undefined) {
+  if (status !== 200 || answer[part] === undefined) {
     throw new AmbitError('EXPLAIN', `${name}: ${answer.error ?? body.trim().slice(0, 500)}`);
   }
-  return answer as Explanation;
+  return answer as T;
 }
 
-function parse(body: string): (Partial<Explanation> & { readonly error?: string }) | undefined {
+function parse<T>(body: string): (Partial<T> & { readonly error?: string }) | undefined {
   try {
     const value: unknown = JSON.parse(body);
     return typeof value === 'object' && value !== null ? value : undefined;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Answers what would happen to a connection that has not happened: the very functions that traffic runs, with a recorder that keeps
 // every step. Pure over a view: a node proxy's records, or a mesh made of the configuration of another time.
-import { fail, ok, type Result } from '#lib/kit/result.ts';
+import { fail, ok, type Problem, type Result } from '#lib/kit/result.ts';
 import { authorize } from './authorize.ts';
 import type { OutboundOptions } from './flow.ts';
 import { resolveInbound } from './inbound.ts';
@@ -59,13 +59,7 @@ export interface Explanation {
  */
 export function explain(mesh: MeshListing, from: string, to: string, options: ExplainOptions): Result<Explanation> {
   const source = findWorkload(mesh, from, options.outbound.network);
-  if (source === undefined) {
-    return fail({
-      field: 'from',
-      message: `no workload ${JSON.stringify(from)} is known here`,
-      fix: 'write namespace/pod, a uid or an address',
-    });
-  }
+  if (source === undefined) return fail(unknownWorkload(from));
   const colon = to.lastIndexOf(':');
   const [host, port] = [to.slice(0, Math.max(0, colon)).replace(/^\[|\]$/g, ''), Number(to.slice(colon + 1))];
   if (host === '' || !Number.isInteger(port) || port < 1 || port > 65_535) {
@@ -186,7 +180,13 @@ function part(verdict: Record<string, unknown>, text: string, recorder: Recorder
   return { verdict, text, proof: recorder.steps, lines: formatProof(recorder.steps) };
 }
 
-function findWorkload(mesh: MeshListing, text: string, network: string): Workload | undefined {
+export function unknownWorkload(from: string): Problem {
+  const fix = 'write namespace/pod, a uid or an address';
+  return { field: 'from', message: `no workload ${JSON.stringify(from)} is known here`, fix };
+}
+
+/** By `namespace/pod`, workload uid, or IP address. */
+export function findWorkload(mesh: MeshListing, text: string, network: string): Workload | undefined {
   const known = mesh.workloadByUid(text);
   if (known !== undefined) return known;
   const ip = parseIp(text);

@@ -6,10 +6,11 @@ import type { ExplainOptions, NamedService } from '#lib/mesh/explain.ts';
 import type { MeshListing } from '#lib/mesh/view.ts';
 import type { Workload } from '#lib/mesh/workload.ts';
 import type { WorkerSettings } from '../control.ts';
-import { answerQuestion, type DnsOptions } from '../dns/answer.ts';
+import { answerQuestion, type DnsOptions, type DnsView } from '../dns/answer.ts';
+import { dnsOptionsOf } from '../dns/options.ts';
 
 export function explainOptions(settings: WorkerSettings): ExplainOptions {
-  const { network, unknownAddress, dns, clusterDomain, ipv6, podLimits } = settings;
+  const { network, unknownAddress, podLimits } = settings;
   return {
     podLimits,
     outbound: {
@@ -17,23 +18,22 @@ export function explainOptions(settings: WorkerSettings): ExplainOptions {
       clusterRanges: unknownAddress.clusterRanges.flatMap((range) => parseCidr(range) ?? []),
       unknownCluster: unknownAddress.outcome,
     },
-    resolve: resolver({
-      clusterDomain,
-      network,
-      ipv6,
-      preferredNamespace: dns.preferredServiceNamespace ?? undefined,
-      searchDomains: dns.searchDomains ?? undefined,
-    }),
+    resolve: resolver(dnsOptionsOf(settings)),
+  };
+}
+
+/** For single questions: every service is looked at. */
+export function dnsViewOf(mesh: MeshListing): DnsView {
+  return {
+    servicesOfHostname: (hostname) => [...mesh.services()].filter((service) => service.hostname === hostname),
+    endpoints: (service) => mesh.endpoints(service),
   };
 }
 
 /** Names as the proxy's own DNS answers them. */
 export function resolver(dns: DnsOptions): ExplainOptions['resolve'] {
   return (mesh: MeshListing, client: Workload, name: string): NamedService | undefined => {
-    const view = {
-      servicesOfHostname: (hostname: string) => [...mesh.services()].filter((service) => service.hostname === hostname),
-      endpoints: (service: Parameters<MeshListing['endpoints']>[0]) => mesh.endpoints(service),
-    };
+    const view = dnsViewOf(mesh);
     for (const type of ['A', 'AAAA'] as const) {
       const answer = answerQuestion(view, { name: name.toLowerCase(), type, client }, dns, () => 0);
       if (answer.kind === 'forward' || answer.addresses.length === 0) continue;

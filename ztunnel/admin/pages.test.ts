@@ -58,10 +58,7 @@ async function servers() {
       },
       ...{ onCommit: () => {}, onIdentity: () => {}, onIdentityGone: () => {} },
     }),
-    explainOptions: {
-      outbound: { network: '', clusterRanges: [], unknownCluster: 'pass' },
-      resolve: () => undefined,
-    },
+    settings: config.worker,
     dump: async () => ({ workloads: [] }),
     logging: new LogControl(createLogger({ scope: 'x', write: () => {} }), { level: 'info', scopes: {} }, () => {})
       .handle,

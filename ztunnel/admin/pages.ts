@@ -2,11 +2,13 @@
 // ztunnel's pages for those on its machine.
 import { json, type Route, text } from '#lib/kit/admin.ts';
 import { formatProblem } from '#lib/kit/result.ts';
-import { type ExplainOptions, explain } from '#lib/mesh/explain.ts';
+import { explain } from '#lib/mesh/explain.ts';
 import { indexPage } from '#lib/proxy/admin/servers.ts';
 import type { MeshState } from '#lib/proxy/state/mesh-state.ts';
-import type { RecentConnection } from '../control.ts';
+import type { RecentConnection, WorkerSettings } from '../control.ts';
 import type { LiveConnection } from '../data-plane.ts';
+import { explainDns } from './explain-dns.ts';
+import { explainOptions } from './explain-options.ts';
 import { type ProfileParts, profileRoutes } from './profile.ts';
 
 /** What `/debug/connections` answers. */
@@ -17,7 +19,8 @@ export interface Connections {
 
 export interface PageParts {
   readonly state: MeshState;
-  readonly explainOptions: ExplainOptions;
+  /** What the data plane decides with. */
+  readonly settings: WorkerSettings;
   readonly dump: () => Promise<unknown>;
   readonly logging: Route;
   /** Connections that live, and those that ended last. */
@@ -31,18 +34,13 @@ const INDEX = [
   '<a href="config_dump">config_dump</a>: mesh, certificates, captured pods and their connections',
   'logging (POST): log levels',
   'debug/explain?from=NAMESPACE/POD&amp;to=HOST:PORT: verdict and proof for a connection that has not happened',
+  'debug/explain?from=NAMESPACE/POD&amp;dns=NAME: what a question for that name would be answered, and why',
   'debug/connections?workload=NAMESPACE/POD&amp;failed=true: connections that live, and those that ended last with their proofs',
   'debug/drain: what ending now would cut',
   "debug/pprof/profile?seconds=10&amp;frequency=100&amp;process=main, debug/pprof/heap: profiles in V8's formats",
 ];
 
-export function adminPages({
-  state,
-  dump,
-  logging,
-  explainOptions,
-  ...parts
-}: PageParts): Readonly<Record<string, Route>> {
+export function adminPages({ state, dump, logging, settings, ...parts }: PageParts): Readonly<Record<string, Route>> {
   return {
     '/': indexPage('ztunnel', INDEX),
     '/config_dump': async () => json(await dump()),
@@ -51,9 +49,13 @@ export function adminPages({
     '/debug/drain': async () => json(await parts.drainPlan()),
     ...profileRoutes(parts.profiles),
     '/debug/explain': ({ query }) => {
-      const [from, to] = [query.get('from'), query.get('to')];
-      if (from === null || to === null) return text('needs from=NAMESPACE/POD and to=HOST:PORT\n', 400);
-      const result = explain(state.mesh, from, to, explainOptions);
+      const [from, to, name] = [query.get('from'), query.get('to'), query.get('dns')];
+      if (from === null || (to === null) === (name === null))
+        return text('needs from=NAMESPACE/POD, and to=HOST:PORT or dns=NAME\n', 400);
+      const result =
+        to === null
+          ? explainDns(state.mesh, from, name ?? '', settings)
+          : explain(state.mesh, from, to, explainOptions(settings));
       return result.ok ? json(result.value) : json({ error: result.problems.map(formatProblem).join('; ') }, 404);
     },
   };

@@ -2,6 +2,7 @@
 // What a captured pod's DNS question is answered with: services of the mesh under every name a pod may call them by. Pure: no
 // socket, no clock. Everything that is not ours is forwarded, and so are record types other than A and AAAA.
 import type { Ip } from '#lib/mesh/ip.ts';
+import { NO_PROOF, type Recorder } from '#lib/mesh/proof.ts';
 import { type Endpoint, type Service, visibleTo } from '#lib/mesh/service.ts';
 import type { Workload } from '#lib/mesh/workload.ts';
 
@@ -47,6 +48,8 @@ interface Candidate {
   readonly name: string;
   /** The name without the search domain it was found by. */
   readonly stripped: string | undefined;
+  /** That domain; '' for none. */
+  readonly domain: string;
 }
 
 export function answerQuestion(
@@ -54,17 +57,56 @@ export function answerQuestion(
   question: DnsQuestion,
   options: DnsOptions,
   random: () => number,
+  recorder: Recorder = NO_PROOF,
 ): DnsAnswer {
   const { client, name } = question;
   for (const candidate of candidates(name, client.namespace, options)) {
-    const exact = choose(view.servicesOfHostname(candidate.name), client.namespace, options);
-    if (exact !== undefined) return answer(view, exact, candidate.stripped, question, options, random);
+    const found = view.servicesOfHostname(candidate.name);
+    const exact = choose(found, client.namespace, options);
+    if (recorder.enabled) tellSearch(recorder, candidate, name, found, exact, client.namespace);
+    if (exact !== undefined) return answer(view, exact, candidate.stripped, question, options, random, recorder);
     for (const wildcard of wildcards(candidate.name)) {
-      const service = choose(view.servicesOfHostname(wildcard), client.namespace, options);
-      if (service !== undefined) return answer(view, service, undefined, question, options, random);
+      const wide = view.servicesOfHostname(wildcard);
+      const service = choose(wide, client.namespace, options);
+      if (recorder.enabled && wide.length > 0)
+        tellSearch(recorder, { ...candidate, name: wildcard }, name, wide, service, client.namespace);
+      if (service !== undefined) return answer(view, service, undefined, question, options, random, recorder);
     }
   }
   return { kind: 'forward' };
+}
+
+/** What a name that was looked for is, and which service of several. */
+function tellSearch(
+  recorder: Recorder,
+  { domain, name }: Candidate,
+  asked: string,
+  found: readonly Service[],
+  chosen: Service | undefined,
+  namespace: string,
+): void {
+  const form = name === asked ? 'as it was asked' : name.startsWith('*') ? 'a pattern that fits' : 'a form of it';
+  const clause = domain === '' ? form : `without the search domain ${domain}`;
+  if (chosen !== undefined) {
+    const others =
+      found.length === 1 ? '' : `, of ${found.length} of that name the one ${preference(chosen, namespace)}`;
+    recorder.step(`Name ${name}`, '', clause, `is service ${chosen.key}${others}`);
+    return;
+  }
+  recorder.step(`Name ${name}`, '', clause, found.length === 0 ? 'no service' : 'no service that counts');
+  for (const service of found) {
+    const hidden = !visibleTo(service, namespace);
+    const why = hidden
+      ? `not exported to namespace ${namespace}`
+      : 'has no address, and is outside the cluster’s domain';
+    const change = hidden ? 'exportTo names the namespace' : 'the ServiceEntry has addresses';
+    recorder.step(`Service ${service.key}`, '', 'may it answer', why, change, 1);
+  }
+}
+
+function preference(service: Service, namespace: string): string {
+  if (service.namespace === namespace) return 'of the client’s namespace';
+  return service.canonical ? 'that is a Kubernetes Service' : `of namespace ${service.namespace}`;
 }
 
 /** Search domains of a pod, as Kubernetes gives them. */
@@ -74,18 +116,18 @@ export function searchDomainsOf(namespace: string, clusterDomain: string): strin
 
 function candidates(name: string, namespace: string, options: DnsOptions): Candidate[] {
   const found: Candidate[] = [];
-  const add = (candidate: string, stripped: string | undefined): void => {
-    if (!found.some((one) => one.name === candidate)) found.push({ name: candidate, stripped });
+  const add = (candidate: string, stripped: string | undefined, domain: string): void => {
+    if (!found.some((one) => one.name === candidate)) found.push({ name: candidate, stripped, domain });
   };
-  const both = (base: string, stripped: string | undefined): void => {
-    add(base, stripped);
-    for (const one of expansions(base, namespace, options.clusterDomain)) add(one, stripped);
+  const both = (base: string, stripped: string | undefined, domain: string): void => {
+    add(base, stripped, domain);
+    for (const one of expansions(base, namespace, options.clusterDomain)) add(one, stripped, domain);
   };
-  both(name, undefined);
+  both(name, undefined, '');
   for (const domain of options.searchDomains ?? searchDomainsOf(namespace, options.clusterDomain)) {
     if (!name.endsWith(`.${domain}`)) continue;
     const stripped = name.slice(0, -domain.length - 1);
-    both(stripped, stripped);
+    both(stripped, stripped, domain);
   }
   return found;
 }
@@ -132,11 +174,31 @@ function answer(
   { type }: DnsQuestion,
   options: DnsOptions,
   random: () => number,
+  recorder: Recorder,
 ): DnsAnswer {
   const family = type === 'A' ? 4 : 6;
   const supported = service.ipFamilies !== (family === 4 ? 'ipv6' : 'ipv4') && (family === 4 || options.ipv6);
   const addresses = supported ? addressesOf(view, service, family, options.network) : [];
+  if (recorder.enabled) tellAddresses(recorder, service, family, addresses, options);
   return { kind: 'answer', service, alias, addresses: shuffled(addresses, random) };
+}
+
+function tellAddresses(
+  recorder: Recorder,
+  service: Service,
+  family: 4 | 6,
+  addresses: readonly Ip[],
+  { ipv6, network }: DnsOptions,
+): void {
+  const kind = service.vips.length > 0 ? 'its virtual addresses' : 'its ready endpoints’ addresses, as it is headless';
+  const clause = `${kind} of IPv${family}${network === '' ? '' : ` on network ${network}`}`;
+  const texts = addresses.map(({ text }) => text).join(', ');
+  let outcome = texts;
+  if (family === 6 && !ipv6) outcome = 'none: the proxy runs without IPv6 (IPV6_ENABLED)';
+  else if (service.ipFamilies === (family === 4 ? 'ipv6' : 'ipv4'))
+    outcome = `none: its ipFamilies is ${service.ipFamilies}`;
+  else if (texts === '') outcome = 'none';
+  recorder.step(`Service ${service.key}`, '', clause, outcome);
 }
 
 function addressesOf(view: DnsView, service: Service, family: 4 | 6, network: string): Ip[] {

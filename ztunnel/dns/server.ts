@@ -17,11 +17,11 @@ import {
   RecordType,
   TCP_MOST,
 } from '#lib/wire/dns.ts';
-import type { WorkerSettings } from '../control.ts';
 import type { Pod } from '../inpod/pod.ts';
 import { DNS_DURATION_BUCKETS } from '../telemetry/families.ts';
 import type { Labels } from '../telemetry/labels.ts';
 import { answerQuestion, DNS_TTL_SECONDS, type DnsOptions } from './answer.ts';
+import { dnsOptionsOf } from './options.ts';
 import { TcpClient } from './tcp-client.ts';
 import { type Reply, UdpDoor } from './udp-door.ts';
 
@@ -36,15 +36,6 @@ interface Asked {
   /** Octets the client takes. */
   readonly limit: number;
   readonly reply: Reply;
-}
-
-/** How names are looked up under these settings. */
-export function dnsOptionsOf({ clusterDomain, dns, ipv6, network }: WorkerSettings): DnsOptions {
-  return {
-    ...{ clusterDomain, ipv6, network },
-    preferredNamespace: dns.preferredServiceNamespace ?? undefined,
-    searchDomains: dns.searchDomains ?? undefined,
-  };
 }
 
 export class DnsServer {

@@ -11,8 +11,8 @@ import type { Loop } from '#lib/loop/loop.ts';
 import type { TimerId, TimerTarget } from '#lib/loop/timer-wheel.ts';
 import { NOTHING_YET, Socket, type SocketOwner } from '#lib/net/socket.ts';
 import { type DnsQuery, isReplyTo, isTruncated, withId } from '#lib/wire/dns.ts';
+import { MAX_TRIES, resolverOfTry } from './resolvers.ts';
 
-const MAX_TRIES = 3;
 /** Questions of one pod under way. */
 const MAX_OPEN = 512;
 const TCP_PREFIX = 2;
@@ -97,7 +97,7 @@ class Forward implements SocketOwner, TimerTarget {
     }
     const { onFallback, servers } = this.#options;
     if (this.#tries > 0) onFallback?.('resolver');
-    const server = servers[this.#tries++ % servers.length]!;
+    const server = resolverOfTry(servers, this.#tries++)!;
     this.#byTcp = false;
     this.#begin(this.#openUdp(server), server);
   }

@@ -8,3 +8,11 @@ export const TRY_MS = 1_500;
 export function resolversIn(resolvConf: string): readonly string[] {
   return [...resolvConf.matchAll(/^nameserver\s+(\S+)/gm)].map((match) => match[1]!);
 }
+
+/** Resolvers asked for one question, silent ones among them. */
+export const MAX_TRIES = 3;
+
+/** The resolver asked at the `n`-th try, from 0: each in turn, and again from the first. */
+export function resolverOfTry<T>(servers: readonly T[], n: number): T | undefined {
+  return servers[n % servers.length];
+}
