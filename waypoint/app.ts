@@ -70,7 +70,7 @@ export class App implements ProxyApp {
       env: config.environment,
       onSettings: ({ providers }) => this.#exporter.configure(providers),
     });
-    const onLists = (lists: readonly Uint8Array[]): void => this.#dataPlane.setRevocations(lists);
+    const onLists = (lists: readonly Uint8Array[]): void => this.#dataPlane.pool.setRevocations(lists);
     this.#revocations =
       config.crlPath === undefined
         ? undefined

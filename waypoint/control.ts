@@ -47,11 +47,8 @@ export type WorkerSettings = {
 };
 
 export type ToWorker =
-  | CommonToWorker
-  | { readonly kind: 'settings'; readonly settings: WorkerSettings }
+  | CommonToWorker<WorkerSettings>
   | { readonly kind: 'config'; readonly version: number }
-  /** Revocation lists, DER in base64; all of them each time. */
-  | { readonly kind: 'revocations'; readonly lists: readonly string[] }
   | { readonly kind: 'drain'; readonly deadlineMs: number };
 
 export type ToMain =

@@ -32,7 +32,6 @@ export class DataPlane implements PoolProgram<ToMain> {
   /** Ports of open listeners by name. */
   readonly listening = new Map<string, number>();
   readonly #options: DataPlaneOptions;
-  #revocations: readonly string[] = [];
 
   constructor(options: DataPlaneOptions) {
     this.#options = options;
@@ -42,12 +41,6 @@ export class DataPlane implements PoolProgram<ToMain> {
 
   configChanged(version: number): void {
     this.pool.broadcast({ kind: 'config', version });
-  }
-
-  /** In DER; all of them. */
-  setRevocations(lists: readonly Uint8Array[]): void {
-    this.#revocations = lists.map((der) => Buffer.from(der).toString('base64'));
-    this.pool.broadcast({ kind: 'revocations', lists: this.#revocations });
   }
 
   /** Ends everything in good order within `deadlineMs`. Resolves when all processes are gone. */
@@ -60,8 +53,7 @@ export class DataPlane implements PoolProgram<ToMain> {
 
   onStart(worker: WorkerProcess): void {
     this.pool.tell(worker, { kind: 'settings', settings: this.#options.settings });
-    if (this.#revocations.length > 0) this.pool.tell(worker, { kind: 'revocations', lists: this.#revocations });
-    this.pool.tellCertificates(worker);
+    this.pool.tellTrust(worker);
     this.pool.tell(worker, { kind: 'config', version: this.#options.storeVersion() });
   }
 

@@ -79,7 +79,7 @@ export class App implements ProxyApp {
       onWanted: (name) => this.#sources?.want(name),
     });
     const { pool } = this.#dataPlane;
-    const onLists = (lists: readonly Uint8Array[]): void => this.#dataPlane.setRevocations(lists);
+    const onLists = (lists: readonly Uint8Array[]): void => this.#dataPlane.pool.setRevocations(lists);
     this.#revocations =
       crlPath === undefined
         ? undefined

@@ -147,15 +147,10 @@ export type RecentConnection = {
 };
 
 export type ToWorker =
-  | CommonToWorker
-  | { readonly kind: 'settings'; readonly settings: WorkerSettings }
+  | CommonToWorker<WorkerSettings>
   /** With one descriptor, the pod's network namespace; without any, the process's own (dedicated mode). */
   | { readonly kind: 'pod-add'; readonly pod: PodInfo }
   | { readonly kind: 'pod-delete'; readonly uid: string }
-  /** No workload of it is left here. */
-  | { readonly kind: 'identity-gone'; readonly identity: string }
-  /** All revocation lists, DER in base64, in the place of those before. */
-  | { readonly kind: 'revocations'; readonly lists: readonly string[] }
   /** The shared store holds `version`; `policies` says whether any authorization or its attachment may have changed. */
   | { readonly kind: 'mesh'; readonly version: number; readonly policies: boolean }
   /** The control plane has nothing by a name that was wanted. */

@@ -32,7 +32,6 @@ export class DataPlane implements PoolProgram<ToMain> {
   readonly #options: DataPlaneOptions;
   readonly #questions = new Questions();
   #accessLog: WorkerSettings['accessLog'];
-  #revocations: readonly string[] = [];
 
   constructor(options: DataPlaneOptions) {
     this.#options = options;
@@ -69,12 +68,6 @@ export class DataPlane implements PoolProgram<ToMain> {
   /** No workload of that identity is left on this node. */
   forgetCertificate(identity: string): void {
     this.pool.broadcast({ kind: 'identity-gone', identity });
-  }
-
-  /** All revocation lists there are, in DER. */
-  setRevocations(lists: readonly Uint8Array[]): void {
-    this.#revocations = lists.map((der) => Buffer.from(der).toString('base64'));
-    this.pool.broadcast({ kind: 'revocations', lists: this.#revocations });
   }
 
   meshChanged(version: number, policies: boolean): void {
@@ -130,8 +123,7 @@ export class DataPlane implements PoolProgram<ToMain> {
   onStart(worker: WorkerProcess): void {
     const { pool } = this;
     pool.tell(worker, { kind: 'settings', settings: { ...this.#options.settings, accessLog: this.#accessLog } });
-    if (this.#revocations.length > 0) pool.tell(worker, { kind: 'revocations', lists: this.#revocations });
-    pool.tellCertificates(worker);
+    pool.tellTrust(worker);
     pool.tell(worker, { kind: 'mesh', version: this.#options.meshVersion(), policies: true });
     for (const { info, fd } of this.pods.list()) {
       pool.tell(worker, { kind: 'pod-add', pod: info }, fd === undefined ? [] : [fd]);

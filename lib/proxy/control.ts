@@ -7,11 +7,16 @@
 //   main                              worker
 //   settings ───────────────────────▶        once, first
 //            ◀─────────────────────── ready
+//   revocations ────────────────────▶
 //            ◀─────────────────────── identity-wanted    a connection waits for a certificate
 //   identity | identity-failed ─────▶
+//   identity-gone ──────────────────▶
 //            ◀─────────────────────── series | series-gone
 //   slots-free ─────────────────────▶                   what was counted there is kept; the slots may mean something else
 //            ◀─────────────────────── drained            nothing is left; main may end the worker
+
+/** Name under which main passes the descriptor of the mesh store. */
+export const STORE_MEMORY = 'store';
 
 /** PEM texts: chain is leaf first without root. A later message for the same identity replaces it (rotation). */
 export type IdentityMessage = {
@@ -25,9 +30,18 @@ export type IdentityMessage = {
 /** Counter slots that follow each other: the first, and how many. */
 export type SlotRun = readonly [first: number, count: number];
 
-export type CommonToWorker =
+/** Of certificates: those of our own identities, and which of all hold no more. */
+export type TrustMessage =
   | IdentityMessage
   | { readonly kind: 'identity-failed'; readonly identity: string; readonly reason: string }
+  /** No workload of it is left here. */
+  | { readonly kind: 'identity-gone'; readonly identity: string }
+  /** All revocation lists, DER in base64, in the place of those before. */
+  | { readonly kind: 'revocations'; readonly lists: readonly string[] };
+
+export type CommonToWorker<Settings> =
+  | { readonly kind: 'settings'; readonly settings: Settings }
+  | TrustMessage
   /** Nobody reads these any more. */
   | { readonly kind: 'slots-free'; readonly runs: readonly SlotRun[] };
 

@@ -10,7 +10,13 @@ import { decodeJson } from '#lib/loop/channel.ts';
 import { FdWatch } from '#lib/loop/fd-watch.ts';
 import type { LineKind } from '#lib/loop/shared/log-ring.ts';
 import { type WorkerEnd, type WorkerProcess, Workers, type WorkersHandler } from '#lib/loop/workers.ts';
-import type { CommonToMain, CommonToWorker, IdentityMessage } from './control.ts';
+import {
+  type CommonToMain,
+  type CommonToWorker,
+  type IdentityMessage,
+  STORE_MEMORY,
+  type TrustMessage,
+} from './control.ts';
 import type { CertificateListener, Certificates } from './identity/certificates.ts';
 import type { Exposition } from './telemetry/exposition.ts';
 import { WORKER_ENV } from './worker/flags.ts';
@@ -59,6 +65,7 @@ export class WorkerPool<In extends { readonly kind: string }, Out extends { read
   readonly #workers: Workers;
   readonly #ready = new Set<number>();
   readonly #allReady = Promise.withResolvers<void>();
+  #revocations: TrustMessage = { kind: 'revocations', lists: [] };
 
   constructor(options: PoolOptions<Out>) {
     this.#options = options;
@@ -66,7 +73,7 @@ export class WorkerPool<In extends { readonly kind: string }, Out extends { read
     this.#workers = new Workers({
       ...{ count, script, log, drainMs, counterSlots, execArgv: flags, watch: this.watch },
       env: { ...WORKER_ENV, ...env },
-      memory: { store: storeFd },
+      memory: { [STORE_MEMORY]: storeFd },
       logBytes: LOG_BYTES,
       handler: this,
     });
@@ -98,9 +105,16 @@ export class WorkerPool<In extends { readonly kind: string }, Out extends { read
     this.#workers.broadcastJson(message, fds);
   }
 
-  /** Every certificate there is, for a process that starts. */
-  tellCertificates(worker: WorkerProcess): void {
+  /** Every certificate there is, and those that hold no more, for a process that starts. */
+  tellTrust(worker: WorkerProcess): void {
+    worker.sendJson(this.#revocations);
     for (const certificate of this.#options.certificates.available()) worker.sendJson(identityMessage(certificate));
+  }
+
+  /** All revocation lists there are, in DER. */
+  setRevocations(lists: readonly Uint8Array[]): void {
+    this.#revocations = { kind: 'revocations', lists: lists.map((der) => Buffer.from(der).toString('base64')) };
+    this.#workers.broadcastJson(this.#revocations);
   }
 
   /** A certificate is new: connections from now on use it, those that are open keep theirs. */
@@ -109,7 +123,7 @@ export class WorkerPool<In extends { readonly kind: string }, Out extends { read
   }
 
   onNoCertificate(identity: string, reason: string): void {
-    this.#workers.broadcastJson({ kind: 'identity-failed', identity, reason } satisfies CommonToWorker);
+    this.#workers.broadcastJson({ kind: 'identity-failed', identity, reason } satisfies TrustMessage);
   }
 
   /** Resolves when all processes are gone, which the program has told them to be within `deadlineMs`. */
@@ -156,7 +170,7 @@ export class WorkerPool<In extends { readonly kind: string }, Out extends { read
       case 'series-gone': {
         const { runs } = message;
         for (const [first, count] of runs) this.#options.exposition.forget(worker.counters, first, count);
-        worker.sendJson({ kind: 'slots-free', runs } satisfies CommonToWorker);
+        worker.sendJson({ kind: 'slots-free', runs } satisfies CommonToWorker<never>);
         break;
       }
       case 'drained':
@@ -169,7 +183,7 @@ export class WorkerPool<In extends { readonly kind: string }, Out extends { read
       // A new one reaches all processes by onCertificate; this one may only have missed it.
       worker.sendJson(identityMessage(await this.#options.certificates.get(identity)));
     } catch (error) {
-      const failed: CommonToWorker = { kind: 'identity-failed', identity, reason: describeError(error) };
+      const failed: TrustMessage = { kind: 'identity-failed', identity, reason: describeError(error) };
       worker.sendJson(failed);
     }
   }

@@ -13,6 +13,7 @@ import { TlsTransport } from '#lib/net/tls-transport.ts';
 import type { Party } from '#lib/proxy/telemetry/party.ts';
 import { NO_TLS } from '#lib/proxy/worker/cut-log.ts';
 import { REVOKED } from '#lib/proxy/worker/revocation-check.ts';
+import { TUNNEL_LIMITS } from '#lib/proxy/worker/tunnel-options.ts';
 import { isOfTrustDomain, type PeerIdentity } from '#lib/tls/peer.ts';
 import type { HeaderBlock } from '#lib/wire/h2/headers.ts';
 import { ErrorCode } from '#lib/wire/h2/protocol.ts';
@@ -27,8 +28,6 @@ import type { Doors } from './doors.ts';
 import { serveLink } from './incoming.ts';
 import type { ExchangeService } from './service.ts';
 
-/** Streams of one tunnel are connections of many clients, which open and end as they like; see the node proxy's worker. */
-const LIMITS = { controlBurst: 20_000, controlPerSecond: 20_000, resetBurst: 5_000, resetPerSecond: 5_000 };
 /** Origins remembered of one tunnel. */
 const MAX_ORIGINS = 256;
 const NOT_FOUND = 404;
@@ -63,7 +62,7 @@ export class HboneListener {
     tunnel.session = new Session(
       bench,
       'server',
-      { ...HBONE_SERVER, limits: LIMITS },
+      { ...HBONE_SERVER, limits: TUNNEL_LIMITS },
       tunnel,
       (owner) => new TlsTransport(bench, fd, context, 'server', owner),
     );

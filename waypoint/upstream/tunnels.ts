@@ -12,6 +12,7 @@ import { Session, type SessionOwner } from '#lib/net/session.ts';
 import { TlsTransport } from '#lib/net/tls-transport.ts';
 import type { Identities } from '#lib/proxy/worker/identities.ts';
 import { REVOKED, type RevocationCheck } from '#lib/proxy/worker/revocation-check.ts';
+import { TUNNEL_LIMITS } from '#lib/proxy/worker/tunnel-options.ts';
 import { isExpectedServer, type PeerIdentity } from '#lib/tls/peer.ts';
 import { HeaderBlock } from '#lib/wire/h2/headers.ts';
 import { type H2Settings, HBONE_CLIENT } from '#lib/wire/h2/settings.ts';
@@ -37,9 +38,7 @@ export interface TunnelsOptions {
 
 const STREAMS_PER_TUNNEL = 100;
 const IDLE_MS = 3_600_000;
-/** Streams of a tunnel are connections of many clients; see the node proxy's worker. */
-const LIMITS = { controlBurst: 20_000, controlPerSecond: 20_000, resetBurst: 5_000, resetPerSecond: 5_000 };
-const CLIENT: H2Settings = { ...HBONE_CLIENT, limits: LIMITS };
+const CLIENT: H2Settings = { ...HBONE_CLIENT, limits: TUNNEL_LIMITS };
 
 export class Tunnels {
   readonly pool: TunnelPool<Far>;

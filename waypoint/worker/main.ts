@@ -2,7 +2,7 @@
 // Entry of a data-plane process; main starts it (lib/loop/workers.ts) and hands it its descriptors.
 import { runWorker, workerArgument } from '#lib/loop/worker.ts';
 import { boundBacktracking } from '#lib/mesh/http/regex.ts';
-import { WaypointWorker } from './worker.ts';
+import { createWorker } from './worker.ts';
 
 const argument = workerArgument(process.argv);
 if (argument === undefined) {
@@ -11,5 +11,5 @@ if (argument === undefined) {
 } else {
   boundBacktracking();
   // Requests have nothing to gather for: as a batch process it served no more of them, and the slowest hundredth waited longer.
-  process.exitCode = runWorker(argument, (context) => new WaypointWorker(context), { gathers: false });
+  process.exitCode = runWorker(argument, createWorker, { gathers: false });
 }

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the parts of one data-plane process share, those that lead to servers (upstream/runtime.ts) less than others. Built once in
-// worker.ts and handed on; nothing here is global.
+// assembly.ts and handed on; nothing here is global.
 import type { DialOptions } from '#lib/linux/socket.ts';
-import type { Admission } from '#lib/loop/acceptor.ts';
 import type { ServerTimeouts } from '#lib/net/http/exchange.ts';
 import type { Session } from '#lib/net/session.ts';
-import type { IpMemory } from '#lib/proxy/worker/address.ts';
 import type { CutLog } from '#lib/proxy/worker/cut-log.ts';
 import type { Identities } from '#lib/proxy/worker/identities.ts';
-import type { LiveInbound } from '#lib/proxy/worker/live-inbound.ts';
+import type { WorkerParts } from '#lib/proxy/worker/parts.ts';
+import type { PeerTrust } from '#lib/proxy/worker/peer-trust.ts';
 import type { RevocationCheck } from '#lib/proxy/worker/revocation-check.ts';
-import type { WorkloadMemory } from '#lib/proxy/worker/workload-facts.ts';
 import type { Authorisers } from '../authoriser/authorisers.ts';
 import type { WorkerSettings } from '../control.ts';
 import type { Connections } from '../listener/connections.ts';
@@ -21,13 +19,11 @@ import type { L7View } from './l7-view.ts';
 import type { RequestIds } from './request-ids.ts';
 import type { Telemetry } from './telemetry.ts';
 
-export interface Runtime extends UpstreamRuntime {
+export interface Runtime extends WorkerParts, UpstreamRuntime {
   readonly settings: WorkerSettings;
   readonly l7: L7View;
+  readonly trust: PeerTrust;
   readonly identities: Identities;
-  readonly memory: WorkloadMemory;
-  readonly ips: IpMemory;
-  readonly admission: Admission;
   readonly ids: RequestIds;
   readonly timeouts: ServerTimeouts;
   readonly tunnelOptions: DialOptions;
@@ -36,8 +32,6 @@ export interface Runtime extends UpstreamRuntime {
   readonly connections: Connections;
   readonly cuts: CutLog;
   readonly revocations: RevocationCheck;
-  /** Streams and switched protocols, which policies judge again when they change. */
-  readonly liveInbound: LiveInbound;
   /** Tunnels that clients opened. */
   readonly inbound: Set<Session>;
   readonly telemetry: Telemetry;

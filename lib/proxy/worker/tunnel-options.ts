@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every proxy's tunnels allow and wait for, towards both sides.
+import type { H2Limits } from '#lib/wire/h2/settings.ts';
+
+/** Until unacknowledged bytes of a tunnel mean that it is dead, ms; the same as a PING without answer. */
+export const TUNNEL_USER_TIMEOUT_MS = 20_000;
+
+/**
+ * Each stream of a tunnel is somebody's TCP connection, and applications open, abort and reset thousands of them a second (health
+ * checks do little else). What protects other HTTP/2 servers would let one such client cut its pod's whole tunnel.
+ */
+export const TUNNEL_LIMITS: Partial<H2Limits> = Object.freeze({
+  controlBurst: 20_000,
+  controlPerSecond: 20_000,
+  resetBurst: 5_000,
+  resetPerSecond: 5_000,
+});
