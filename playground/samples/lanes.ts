@@ -5,13 +5,14 @@
 import { once } from 'node:events';
 import { Agent, request } from 'node:http';
 import { connect } from 'node:net';
-import { credentials } from '@grpc/grpc-js';
-import { PriceClient, type Quote } from './price.ts';
+import { priceClient, type Quote } from './price.ts';
 
 export interface Lane {
   /** One question, answered in full; rejects when the answer is missing, wrong, or the connection was lost. */
   ask(): Promise<void>;
   close(): Promise<void>;
+  /** Lets go of a lane that was lost, so that nothing of it serves the next one. */
+  drop(): void;
 }
 
 /** HTTP on exactly one connection; `keep` says whether it serves more than one request. */
@@ -36,12 +37,13 @@ export async function httpLane(place: string, path: string, keep: boolean): Prom
         asked.on('error', reject).end();
       }),
     close: async () => agent.destroy(),
+    drop: () => agent.destroy(),
   };
 }
 
 /** One gRPC stream that goes both ways. */
 export async function grpcLane(place: string): Promise<Lane> {
-  const client = new PriceClient(place, credentials.createInsecure()) as unknown as PriceClient;
+  const client = priceClient(place);
   const stream = client.Watch();
   let lost: Error | undefined;
   let closing = false;
@@ -64,6 +66,10 @@ export async function grpcLane(place: string): Promise<Lane> {
       stream.end();
       stream.resume();
       await once(stream, 'end');
+      client.close();
+    },
+    drop: () => {
+      stream.cancel();
       client.close();
     },
   };
@@ -97,5 +103,6 @@ export async function tcpLane(place: string): Promise<Lane> {
       if (!socket.readableEnded) await once(socket, 'end');
       socket.destroy();
     },
+    drop: () => void socket.destroy(),
   };
 }

@@ -3,6 +3,7 @@
 // (the content type's subtype is the codec's business), so that the sample needs no generated code.
 import {
   type ClientDuplexStream,
+  credentials,
   makeClientConstructor,
   Server,
   ServerCredentials,
@@ -41,7 +42,13 @@ export interface PriceClient {
   close(): void;
 }
 
-export const PriceClient = makeClientConstructor(service, 'shop.Price');
+const Client = makeClientConstructor(service, 'shop.Price');
+
+/** A client with a connection of its own: those of one process share them else, and a new one would go on with a lost one's. */
+export function priceClient(place: string): PriceClient {
+  const options = { 'grpc.use_local_subchannel_pool': 1 };
+  return new Client(place, credentials.createInsecure(), options) as unknown as PriceClient;
+}
 
 export function servePrice(port: number): void {
   const server = new Server();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
+import { createServer as createHttp2Server, type ServerHttp2Session } from 'node:http2';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { test } from 'node:test';
 
@@ -14,6 +15,29 @@ test('a lane fails when its connection is lost', async () => {
   await lane.ask();
   await assert.rejects(lane.ask(), /ended|EPIPE|ECONNRESET/);
   await lane.close();
+  server.close();
+});
+
+test('a lane that was dropped leaves no connection to the next one', async () => {
+  const { grpcLane } = await import('./lanes.ts');
+  const opened: ServerHttp2Session[] = [];
+  const server = createHttp2Server();
+  server.on('session', (session) => opened.push(session.on('error', () => undefined)));
+  const call = () => new Promise<void>((resolve) => server.once('stream', () => resolve()));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const place = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const first = call();
+  const lost = await grpcLane(place);
+  await first;
+  const second = call();
+  const next = await grpcLane(place);
+  await second;
+  assert.equal(opened.length, 2);
+  const gone = new Promise((resolve) => opened[0]?.once('close', resolve));
+  lost.drop();
+  await gone;
+  assert.equal(opened[1]?.closed, false);
+  next.drop();
   server.close();
 });
 

@@ -21,8 +21,9 @@ export function shop(port: number, places: Places): void {
   const keepOpen = async (kind: Kind, open: () => Promise<Lane>): Promise<never> => {
     for (;;) {
       const born = generation;
+      let lane: Lane | undefined;
       try {
-        const lane = await open();
+        lane = await open();
         stats.opened(kind);
         while (born === generation) {
           await within(lane.ask());
@@ -32,6 +33,7 @@ export function shop(port: number, places: Places): void {
         await lane.close();
       } catch (error) {
         stats.broken(kind, error);
+        lane?.drop();
         await delay(PAUSE_MS);
       }
     }

@@ -2,8 +2,7 @@
 // The connections that the shop's front keeps to the services behind it. Retired as a whole: they end once the last
 // request on them is answered, and nobody notices.
 import { Agent, get } from 'node:http';
-import { credentials } from '@grpc/grpc-js';
-import { PriceClient, type Quote } from './price.ts';
+import { type PriceClient, priceClient, type Quote } from './price.ts';
 
 export class Upstreams {
   readonly #catalog: string;
@@ -14,7 +13,7 @@ export class Upstreams {
 
   constructor(catalog: string, price: string) {
     this.#catalog = catalog;
-    this.#prices = new PriceClient(price, credentials.createInsecure()) as unknown as PriceClient;
+    this.#prices = priceClient(price);
   }
 
   items(): Promise<unknown> {
