@@ -25,7 +25,8 @@ import { WORKER_ENV } from './worker/flags.ts';
 export interface PoolProgram<Out extends { readonly kind: string }> {
   /** A process was started: tell it settings and what else it must know, first of all. */
   onStart(worker: WorkerProcess): void;
-  onMessage(worker: WorkerProcess, message: Exclude<Out, CommonToMain>): void;
+  /** `fds` came with it, and are closed when this returns. */
+  onMessage(worker: WorkerProcess, message: Exclude<Out, CommonToMain>, fds: readonly number[]): void;
   /** A process is gone; another takes its place unless all of them end. */
   onGone(worker: WorkerProcess): void;
 }
@@ -48,6 +49,8 @@ export interface PoolOptions<Out extends { readonly kind: string }> extends Pool
   /** Flags for Node. */
   readonly flags: readonly string[];
   readonly counterSlots: number;
+  /** Descriptors of further regions that every process gets, by name. */
+  readonly memory?: Readonly<Record<string, number>>;
   readonly program: PoolProgram<Out>;
 }
 
@@ -73,7 +76,7 @@ export class WorkerPool<In extends { readonly kind: string }, Out extends { read
     this.#workers = new Workers({
       ...{ count, script, log, drainMs, counterSlots, execArgv: flags, watch: this.watch },
       env: { ...WORKER_ENV, ...env },
-      memory: { [STORE_MEMORY]: storeFd },
+      memory: { [STORE_MEMORY]: storeFd, ...options.memory },
       logBytes: LOG_BYTES,
       handler: this,
     });
@@ -138,10 +141,13 @@ export class WorkerPool<In extends { readonly kind: string }, Out extends { read
   }
 
   onMessage(worker: WorkerProcess, bytes: Uint8Array, fds: number[]): void {
-    for (const fd of fds) close(fd);
-    const message = decodeJson(bytes) as CommonToMain | Exclude<Out, CommonToMain>;
-    if (isCommon(message)) this.#onCommon(worker, message);
-    else this.#options.program.onMessage(worker, message);
+    try {
+      const message = decodeJson(bytes) as CommonToMain | Exclude<Out, CommonToMain>;
+      if (isCommon(message)) this.#onCommon(worker, message);
+      else this.#options.program.onMessage(worker, message, fds);
+    } finally {
+      for (const fd of fds) close(fd);
+    }
   }
 
   onLine(_worker: WorkerProcess, kind: LineKind, line: Buffer): void {

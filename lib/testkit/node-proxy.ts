@@ -3,9 +3,11 @@
 // plane. The test plays the main process.
 import { join } from 'node:path';
 import { createLogger } from '#lib/kit/log.ts';
+import { close } from '#lib/linux/calls.ts';
 import type { Netns } from '#lib/linux/netns.ts';
 import { decodeJson } from '#lib/loop/channel.ts';
 import { FdWatch } from '#lib/loop/fd-watch.ts';
+import { LoadShare } from '#lib/loop/shared/load-share.ts';
 import { LINE_KINDS } from '#lib/loop/shared/log-ring.ts';
 import { StoreWriter } from '#lib/loop/shared/store-writer.ts';
 import { type WorkerProcess, Workers } from '#lib/loop/workers.ts';
@@ -19,6 +21,7 @@ import type {
   ToWorker,
   WorkerSettings,
 } from '../../ztunnel/control.ts';
+import { SHARE_MEMORY } from '../../ztunnel/worker/tunnel-share.ts';
 import type { TestCa } from './certificates.ts';
 import { until } from './until.ts';
 
@@ -78,6 +81,7 @@ export class NodeProxy {
   readonly #identities = new Map<string, Promise<ToWorker>>();
   readonly #pods: { readonly info: PodInfo; readonly fd: number }[] = [];
   readonly #watch = new FdWatch();
+  readonly #tunnels: LoadShare;
   readonly #series = new Map<WorkerProcess, Map<number, string>>();
   #version = 0;
   #requests = 0;
@@ -104,6 +108,7 @@ export class NodeProxy {
       onIdentity: () => {},
       onIdentityGone: () => {},
     });
+    this.#tunnels = LoadShare.create(processes);
     this.workers = new Workers({
       count: processes,
       script: join(import.meta.dirname, '../../ztunnel/worker/main.ts'),
@@ -111,16 +116,22 @@ export class NodeProxy {
       execArgv,
       log,
       watch: this.#watch,
-      memory: { store: store.fd },
+      memory: { store: store.fd, [SHARE_MEMORY]: this.#tunnels.fd },
       drainMs: 1000,
       handler: {
         onStart: (worker) => this.#onStart(worker),
-        onMessage: (worker, bytes) => this.#onMessage(worker, decodeJson(bytes) as ToMain),
+        onMessage: (worker, bytes, fds) => {
+          this.#onMessage(worker, decodeJson(bytes) as ToMain, fds);
+          for (const fd of fds) close(fd);
+        },
         onLine: (_worker, kind, line) => {
           if (kind === LINE_KINDS.message) this.messages.push(line.toString());
           else this.lines.push(JSON.parse(line.toString()) as AccessLine);
         },
-        onEnd: (worker) => void this.#series.delete(worker),
+        onEnd: (worker) => {
+          this.#tunnels.close(worker.index);
+          this.#series.delete(worker);
+        },
       },
     });
     this.workers.start();
@@ -231,8 +242,13 @@ export class NodeProxy {
     for (const { info, fd } of this.#pods) this.#tell(worker, { kind: 'pod-add', pod: info }, [fd]);
   }
 
-  #onMessage(worker: WorkerProcess, message: ToMain): void {
+  #onMessage(worker: WorkerProcess, message: ToMain, fds: readonly number[]): void {
     this.heard.push(message);
+    if (message.kind === 'tunnel-given') {
+      const taker = this.workers.list().find(({ index }) => index === message.to);
+      if (taker === undefined) this.#tunnels.add(worker.index, 1);
+      this.#tell(taker ?? worker, { kind: 'tunnel', pod: message.pod }, fds);
+    }
     if (message.kind === 'identity-wanted') void this.#give(worker, message.identity);
     if (message.kind !== 'series') return;
     let slots = this.#series.get(worker);

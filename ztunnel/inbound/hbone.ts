@@ -31,11 +31,12 @@ export class HboneServer {
     this.#pod = pod;
   }
 
-  /** `fd` has a place in the worker's limit; it is given back when the tunnel is over. */
-  onConnection(fd: number, peer: Endpoint): void {
+  /** `fd` has a place in the worker's limit; it is given back when the tunnel is over. `given`: by another process, which has counted it as ours. */
+  onConnection(fd: number, peer: Endpoint, given: boolean): void {
     if (localAddress(fd, this.#local) < 0) {
       closeFd(fd);
       this.#pod.runtime.admission.leave();
+      if (given) this.#pod.runtime.tunnels.ended();
       return;
     }
     const { ips, settings } = this.#pod.runtime;
@@ -48,7 +49,7 @@ export class HboneServer {
       localIp,
       localText: localIp.withPort(settings.ports.hbone),
     };
-    new Arrival(this.#pod, fd, ends).begin();
+    new Arrival(this.#pod, fd, ends, given).begin();
   }
 }
 
@@ -60,12 +61,15 @@ class Arrival implements LiveConnection, IdentityWaiter, DoorstepOwner {
   readonly #ends: TunnelEnds;
   #local: WorkloadFacts | null = null;
   #wait: MeshWait | null = null;
+  /** It is one of our tunnels, for those who compare. */
+  #counted: boolean;
   #over = false;
 
-  constructor(pod: Pod, fd: number, ends: TunnelEnds) {
+  constructor(pod: Pod, fd: number, ends: TunnelEnds, given: boolean) {
     this.#pod = pod;
     this.#fd = fd;
     this.#ends = ends;
+    this.#counted = given;
     pod.add(this);
   }
 
@@ -75,6 +79,14 @@ class Arrival implements LiveConnection, IdentityWaiter, DoorstepOwner {
 
   onHello(): void {
     this.#doorstep = null;
+    const { admission, tunnels } = this.#pod.runtime;
+    if (!this.#counted && tunnels.give(this.#pod.info.uid, this.#fd)) {
+      admission.leave();
+      this.#done();
+      return;
+    }
+    if (!this.#counted) tunnels.begun();
+    this.#counted = true;
     const local = this.#pod.local();
     if (local !== undefined) {
       this.#known(local);
@@ -115,6 +127,8 @@ class Arrival implements LiveConnection, IdentityWaiter, DoorstepOwner {
       (owner) => new TlsTransport(runtime.bench, this.#fd, context, 'server', owner),
     );
     this.#pod.sessions.add(session);
+    // Its end is the tunnel's to tell from now on.
+    this.#counted = false;
     this.#done();
   }
 
@@ -146,6 +160,7 @@ class Arrival implements LiveConnection, IdentityWaiter, DoorstepOwner {
 
   #done(): void {
     this.#over = true;
+    if (this.#counted) this.#pod.runtime.tunnels.ended();
     this.#wait?.cancel();
     this.#wait = null;
     this.#pod.delete(this);
@@ -194,8 +209,9 @@ class InboundTunnel implements SessionOwner {
   onStreamGone(): void {}
 
   onSessionEnd(session: Session, cause: string): void {
-    const { admission, cuts, telemetry } = this.#pod.runtime;
+    const { admission, cuts, telemetry, tunnels } = this.#pod.runtime;
     admission.leave();
+    tunnels.ended();
     telemetry.tunnel(-1);
     cuts.ended(session, this.#ends.peerText);
     // A tunnel that never came to be is somebody knocking with the wrong key: that is told.

@@ -25,16 +25,17 @@ type OnConnection = AcceptHandler['onConnection'];
 
 export class PodListeners {
   readonly #open: { close(): void }[] = [];
+  readonly #hbone: HboneServer;
 
   /** Opens all of them, or none. Throws SYSCALL_* with the endpoint. */
   constructor(pod: Pod) {
     const { settings } = pod.runtime;
     const { explicitPort, ports } = settings;
     migrate(pod);
+    this.#hbone = new HboneServer(pod);
     try {
       if (settings.dns.enabled && pod.info.self !== true) this.#open.push(new DnsServer(pod));
-      const hbone = new HboneServer(pod);
-      this.#listen(pod, ports.hbone, false, (fd, peer) => hbone.onConnection(fd, peer));
+      this.#listen(pod, ports.hbone, false, (fd, peer) => this.#hbone.onConnection(fd, peer, false));
       if (pod.info.self === true) return;
       this.#listen(pod, ports.inbound, true, acceptor(pod, InboundPlain));
       this.#listen(pod, ports.outbound, true, acceptor(pod, OutboundConnection));
@@ -43,6 +44,10 @@ export class PodListeners {
       this.close();
       throw error;
     }
+  }
+
+  onTunnel(fd: number, peer: Endpoint): void {
+    this.#hbone.onConnection(fd, peer, true);
   }
 
   close(): void {

@@ -4,6 +4,7 @@
 //
 //   start() ──▶ serving ──drain()──▶ draining ──▶ closed
 //                  └───────close()────────────────▲
+import type { Endpoint } from '#lib/linux/address.ts';
 import type { Netns } from '#lib/linux/netns.ts';
 import type { DialOptions } from '#lib/linux/socket.ts';
 import { RateLimit } from '#lib/loop/rate-limit.ts';
@@ -35,8 +36,10 @@ export interface PodOwner {
   podOf(workload: Workload): Pod | undefined;
 }
 
-/** Its doors while they are open. */
+/** Its doors. */
 interface Doors {
+  /** A connection to port 15008 that came to another process; also when they are closed. */
+  onTunnel(fd: number, peer: Endpoint): void;
   close(): void;
 }
 
@@ -62,7 +65,9 @@ export class Pod {
   closed = false;
   draining = false;
   readonly #owner: PodOwner;
+  /** While they are open. */
   #doors: Doors | null = null;
+  #tunnels: Pick<Doors, 'onTunnel'> | null = null;
   /** What local() found, and the version of the mesh it holds for. */
   #local: WorkloadFacts | undefined;
   #localSeenAt = -1;
@@ -91,7 +96,15 @@ export class Pod {
 
   /** Opens the listeners. Throws SYSCALL_* naming what could not be bound; then nothing is left open. */
   start(open: (pod: Pod) => Doors): void {
-    this.#doors = open(this);
+    this.#tunnels = this.#doors = open(this);
+  }
+
+  /** Takes a connection for tunnels that another process gives us, which has its place in the worker's limit; false when the pod is gone. */
+  takeTunnel(fd: number, peer: Endpoint): boolean {
+    // Also while we drain: whoever gave it did not know, and the client has been let in.
+    if (this.closed || this.#tunnels === null) return false;
+    this.#tunnels.onTunnel(fd, peer);
+    return true;
   }
 
   /** The pod of this process that is that workload. */

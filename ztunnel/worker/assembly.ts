@@ -3,6 +3,7 @@
 import { randomFillSync } from 'node:crypto';
 import { AmbitError } from '#lib/kit/error.ts';
 import type { DialOptions } from '#lib/linux/socket.ts';
+import { LoadShare } from '#lib/loop/shared/load-share.ts';
 import type { WorkerContext } from '#lib/loop/worker.ts';
 import { type Cidr, parseCidr } from '#lib/mesh/cidr.ts';
 import { Workbench } from '#lib/net/workbench.ts';
@@ -23,6 +24,7 @@ import { RecentConnections } from './recent.ts';
 import type { Runtime } from './runtime.ts';
 import { Telemetry } from './telemetry.ts';
 import { TraceIds } from './trace-ids.ts';
+import { SHARE_MEMORY, TunnelShare } from './tunnel-share.ts';
 
 /** `tunnels`: those that are open, by the identity at this end. Throws WORKER_MEMORY and WORKER_RANGE. */
 export function assemble(
@@ -63,6 +65,7 @@ export function assemble(
     ...socketOptions(settings),
     ...tunnelSettings(settings),
     settings,
+    tunnels: tunnelShare(context),
     bench: new Workbench(loop, settings.byteBudget),
     trust,
     identities: trust.identities,
@@ -82,6 +85,12 @@ export function assemble(
     },
     toMain,
   };
+}
+
+function tunnelShare({ channel, index, loop, memory }: WorkerContext): TunnelShare {
+  const fd = memory[SHARE_MEMORY];
+  const share = fd === undefined ? null : LoadShare.open(fd);
+  return new TunnelShare(loop, index, share, (message, fds) => channel.sendJson(message, fds));
 }
 
 function telemetryOf(

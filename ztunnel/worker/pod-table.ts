@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The pods of one data-plane process, by their own uid and by the workload that they are.
 import { describeError } from '#lib/kit/error.ts';
+import { Endpoint } from '#lib/linux/address.ts';
 import { Netns } from '#lib/linux/netns.ts';
+import { peerAddress } from '#lib/linux/socket.ts';
 import type { Workload } from '#lib/mesh/workload.ts';
 import type { ConnectionInfo, PodInfo, ToMain } from '../control.ts';
 import { PodListeners } from '../inpod/listeners.ts';
@@ -60,6 +62,21 @@ export class PodTable implements PodOwner {
     const name = workloadName(pod.info);
     if (this.#byWorkload.get(name) === pod) this.#byWorkload.delete(name);
     pod.close();
+  }
+
+  /** A connection for tunnels of a pod, the one of `fds`, that another process has given us. What is left in `fds` nobody takes. */
+  takeTunnel(runtime: Runtime, uid: string, fds: number[]): void {
+    const fd = fds[0];
+    if (fd === undefined) return;
+    if (runtime.admission.enter()) {
+      const peer = new Endpoint();
+      if (peerAddress(fd, peer) === 0 && this.#pods.get(uid)?.takeTunnel(fd, peer) === true) {
+        fds.shift();
+        return;
+      }
+      runtime.admission.leave();
+    }
+    runtime.tunnels.ended();
   }
 
   /** Live connections of all pods, those that are classified. */

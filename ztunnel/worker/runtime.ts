@@ -17,9 +17,11 @@ import type { MeshWaits } from './mesh-waits.ts';
 import type { RecentConnections } from './recent.ts';
 import type { Telemetry } from './telemetry.ts';
 import type { TraceIds } from './trace-ids.ts';
+import type { TunnelShare } from './tunnel-share.ts';
 
 export interface Runtime extends WorkerParts {
   readonly settings: WorkerSettings;
+  readonly tunnels: TunnelShare;
   readonly bench: Workbench;
   readonly trust: PeerTrust;
   readonly identities: Identities;

@@ -51,6 +51,9 @@ class ZtunnelWorker implements ProxyProgram<OwnMessage> {
         this.#pods.delete(message.uid);
         this.#send({ kind: 'pod-deleted', uid: message.uid });
         return;
+      case 'tunnel':
+        this.#pods.takeTunnel(this.#runtime, message.pod, fds);
+        return;
       case 'mesh':
         waits.retryAll();
         if (message.policies) liveInbound.judgeAgain();

@@ -13,7 +13,7 @@ const LAYOUT_VERSION = 1;
 const NO_GRAIN = 2 ** 30;
 
 /** What lies in a region. */
-export const REGION_KINDS = Object.freeze({ vitals: 1, counters: 2, log: 3, recorder: 4, store: 5 });
+export const REGION_KINDS = Object.freeze({ vitals: 1, counters: 2, log: 3, recorder: 4, store: 5, share: 6 });
 export type RegionKind = keyof typeof REGION_KINDS;
 
 /** A mapped region: `arena` over the whole, and the descriptor when this process made it. */
