@@ -7,6 +7,7 @@ import { after, afterEach, before, type TestContext, test } from 'node:test';
 import { until } from '#lib/testkit/until.ts';
 import { type Change, ControlPlane } from '../harness/control-plane.ts';
 import type { Replica } from '../harness/replica.ts';
+import { Stopwatch } from '../harness/stopwatch.ts';
 
 let plane: ControlPlane;
 
@@ -39,14 +40,13 @@ interface Outage {
 async function outage(t: TestContext, { back, go, meanwhile }: Outage): Promise<void> {
   await go();
   let change: Change | undefined;
-  let returned: number;
   try {
     change = await meanwhile();
   } finally {
     await back();
-    returned = performance.now();
   }
-  t.diagnostic(await plane.recovered(change ?? (await plane.change()), returned));
+  using watch = new Stopwatch();
+  t.diagnostic(await plane.recovered(change ?? (await plane.change()), watch));
 }
 
 test('the leader killed: the other leads, its proxies move, and the one started in its place is soon complete', async (t) => {
@@ -80,7 +80,7 @@ test('the leader cut off: it leads no more, the other does, and all is well when
 /** The other one signs, and leads; what is new then the former leader would write, if it still thought that it led. */
 async function succession(leader: Replica, other: Replica): Promise<Change> {
   await plane.certificate(other);
-  await plane.succeeded(leader);
+  await plane.leadership.succeeded(leader);
   return await plane.change();
 }
 
@@ -116,7 +116,7 @@ async function absence(leader: Replica): Promise<Change> {
   const change = await plane.change();
   await plane.certificate(leader);
   await plane.written(change);
-  await plane.renewals(2);
+  await plane.leadership.renewals(2);
   return change;
 }
 
