@@ -3,17 +3,15 @@
 // of the world) on the other. It decides nothing about resources; it only gets them out, to each client as fast as that
 // client reads.
 
-import type { DescMessage } from '@bufbuild/protobuf';
-import { status as Code, Metadata, type ServerDuplexStream, type UntypedHandleCall } from '@grpc/grpc-js';
+import { status as Code, Metadata, type UntypedHandleCall } from '@grpc/grpc-js';
 import type { Clock } from '#lib/kit/clock.ts';
 import { describeError } from '#lib/kit/error.ts';
 import type { Logger } from '#lib/kit/log.ts';
-import { AggregatedDiscoveryService } from '#lib/proto/gen/discovery_pb.ts';
-import { type GrpcMethod, grpcService } from '#lib/proto/grpc.ts';
 import type { AnyRequest, Conversation } from './conversation.ts';
 import type { RequestNote, TypeStatus } from './dialogue.ts';
+import { FirstSnapshots, type Share } from './first-snapshots.ts';
+import { type Call, type Definition, framedService, passFrames } from './framed-service.ts';
 import { announcePulse } from './pulse.ts';
-import { FRAME_PREFIX } from './resource.ts';
 import { Responders, type ServerResponse } from './responder.ts';
 import { type Peer, type ResourceSource, ServerStream } from './server-stream.ts';
 import { WorldStream } from './world-stream.ts';
@@ -22,10 +20,6 @@ import { WorldStream } from './world-stream.ts';
 const PUSH_SLICE_MS = 5;
 /** How long a new stream may take to say who it is. */
 const HELLO_MS = 10_000;
-/** First snapshots under way: more streams are let in when so many bytes or fewer are on their way to new clients. */
-const STARTING_BYTES = 48 * 1024 * 1024;
-/** A new client that has not read its first snapshot by then no longer keeps others waiting. */
-const STARTING_MS = 2_000;
 const MOVING = 'this replica is shutting down: another one serves';
 /** How many requests may wait while a stream is being admitted. */
 const MAX_WAITING_REQUESTS = 16;
@@ -81,33 +75,8 @@ export interface StreamStatus {
   readonly types: readonly TypeStatus[];
 }
 
-type Call = ServerDuplexStream<AnyRequest, Buffer>;
-type Definition = ReturnType<typeof framedService>;
 /** The variants of the protocol: a response says what changed, or everything. */
 type Variant = 'delta' | 'world';
-
-/** The service with responses passed through, since they are encoded and framed already; see {@link passFrames}. */
-function framedService() {
-  const { deltaAggregatedResources, streamAggregatedResources } = grpcService(AggregatedDiscoveryService);
-  return {
-    deltaAggregatedResources: framed(deltaAggregatedResources),
-    streamAggregatedResources: framed(streamAggregatedResources),
-  };
-}
-
-function framed<I extends DescMessage, O extends DescMessage>(method: GrpcMethod<I, O>) {
-  return { ...method, responseSerialize: (frame: Buffer): Buffer => frame.subarray(FRAME_PREFIX) };
-}
-
-/**
- * Has the transport send frames as they are. It would copy each message behind five bytes of its own, once for each
- * client: 500 clients and 1,000 changes a second are 160 MB/s of such copies, and V8 collects the whole heap each time
- * 64 MB of them have come together. A grpc-js that does it in another way finds the message without its prefix.
- */
-function passFrames(call: Call): void {
-  const { call: inner } = call as unknown as { readonly call?: { serializeMessage?: (frame: Buffer) => Buffer } };
-  if (typeof inner?.serializeMessage === 'function') inner.serializeMessage = (frame) => frame;
-}
 
 interface Connection {
   readonly call: Call;
@@ -119,8 +88,8 @@ interface Connection {
   readonly connectedAtMs: number;
   phase: 'new' | 'admitting' | 'queued' | 'open' | 'closed';
   readonly waiting: AnyRequest[];
-  /** Bytes of its first snapshots that the transport has not taken yet; undefined once they count no more. */
-  starting: number | undefined;
+  /** Of the first snapshots under way; undefined until it starts. */
+  share: Share | undefined;
   /** The transport's buffer is full: nothing is sent until it drains. */
   blocked: boolean;
 }
@@ -132,15 +101,14 @@ export class DeltaServer {
   readonly #connections = new Set<Connection>();
   readonly #due = new Set<Connection>();
   readonly #responders: Responders;
-  /** Let in, and waiting for others' first snapshots to be out. */
-  readonly #queue: (() => void)[] = [];
-  #startingBytes = 0;
+  readonly #firstSnapshots: FirstSnapshots;
   #scheduled = false;
   #draining = false;
 
   constructor(options: DeltaServerOptions) {
     this.#options = options;
     this.#responders = new Responders(options);
+    this.#firstSnapshots = new FirstSnapshots(options.clock);
   }
 
   /** Adds a type; call it before clients come. */
@@ -211,7 +179,7 @@ export class DeltaServer {
       connectedAtMs: clock.now(),
       phase: 'new',
       waiting: [],
-      starting: undefined,
+      share: undefined,
       blocked: false,
     };
     this.#connections.add(connection);
@@ -285,21 +253,11 @@ export class DeltaServer {
     connection.stream = stream;
     observer.opened(peer);
     const admittedAt = clock.monotonic();
-    this.#queue.push(() => {
+    this.#firstSnapshots.enter(() => {
       if (connection.phase !== 'queued') return;
       observer.started(peer, clock.monotonic() - admittedAt);
       this.#start(connection, stream);
     });
-    this.#startNext();
-  }
-
-  /** Large first snapshots go out a few at a time, or a thousand clients that come at once would each hold a copy. */
-  #startNext(): void {
-    while (this.#startingBytes < STARTING_BYTES) {
-      const start = this.#queue.shift();
-      if (start === undefined) return;
-      start();
-    }
   }
 
   #start(connection: Connection, stream: Conversation): void {
@@ -310,16 +268,8 @@ export class DeltaServer {
       connection.call.sendMetadata(headers);
     }
     connection.phase = 'open';
-    connection.starting = 0;
-    this.#options.clock.after(STARTING_MS, () => this.#started(connection));
+    connection.share = this.#firstSnapshots.begin();
     for (const request of connection.waiting.splice(0)) this.#handle(connection, stream, request);
-  }
-
-  #started(connection: Connection): void {
-    if (connection.starting === undefined) return;
-    this.#startingBytes -= connection.starting;
-    connection.starting = undefined;
-    this.#startNext();
   }
 
   #handle(connection: Connection, stream: Conversation, request: AnyRequest): void {
@@ -360,17 +310,7 @@ export class DeltaServer {
   #write(connection: Connection, peer: Peer, response: ServerResponse): void {
     const { clock, observer } = this.#options;
     const started = clock.monotonic();
-    const { length } = response.frame;
-    if (connection.starting !== undefined) {
-      connection.starting += length;
-      this.#startingBytes += length;
-    }
-    const taken = (): void => {
-      if (connection.starting === undefined) return;
-      connection.starting -= length;
-      this.#startingBytes -= length;
-      this.#startNext();
-    };
+    const taken = connection.share?.sending(response.frame.length);
     if (!connection.call.write(response.frame, taken)) connection.blocked = true;
     observer.sent(peer, response, clock.monotonic() - started);
   }
@@ -383,7 +323,7 @@ export class DeltaServer {
   #close(connection: Connection, end: () => void = () => undefined): void {
     if (connection.phase === 'closed') return;
     connection.phase = 'closed';
-    this.#started(connection);
+    connection.share?.end();
     this.#connections.delete(connection);
     this.#due.delete(connection);
     if (connection.stream !== undefined) this.#options.observer.closed(connection.stream.peer);
