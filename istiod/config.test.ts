@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { deepEqual, equal, throws } from 'node:assert/strict';
 import { test } from 'node:test';
-import { type IstiodConfig, parseAddress, parseArguments, readConfig } from './config.ts';
+import { type IstiodConfig, readConfig } from './config.ts';
+import { parseArguments } from './settings/arguments.ts';
+import { parseAddress } from './settings/given.ts';
 
 const none = () => undefined;
 

@@ -9,7 +9,8 @@ import { VERSION } from '#lib/kit/version.ts';
 import { connectKube } from '#lib/kube/connect.ts';
 import { endUnacknowledged } from '#lib/linux/unacknowledged.ts';
 import { App } from './app.ts';
-import { parseArguments, readConfig } from './config.ts';
+import { readConfig } from './config.ts';
+import { parseArguments } from './settings/arguments.ts';
 import { connectFolder } from './source/connect.ts';
 import { SourceHealth } from './watch/source-health.ts';
 

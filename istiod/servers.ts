@@ -15,12 +15,12 @@ import type { RunningAuthority } from './ca/authority.ts';
 import { RateLimit } from './ca/rate-limit.ts';
 import { CertificateService } from './ca/service.ts';
 import type { Callers } from './callers.ts';
-import type { HostPort } from './config.ts';
 import type { Mesh } from './mesh.ts';
 import { type GrpcPort, type GrpcService, serveGrpc } from './serve/grpc.ts';
 import { httpPages, monitoringPages, type PagesOptions } from './serve/pages.ts';
 import { reflection } from './serve/reflection.ts';
 import { scopePages } from './serve/scopes.ts';
+import type { HostPort } from './settings/given.ts';
 import type { Sources } from './sources.ts';
 import type { Surroundings } from './surroundings.ts';
 

@@ -10,7 +10,7 @@ import {
 } from '@grpc/grpc-js';
 import { AmbitError } from '#lib/kit/error.ts';
 import { PULSE_MS } from '#lib/xds/pulse.ts';
-import type { HostPort } from '../config.ts';
+import type { HostPort } from '../settings/given.ts';
 
 /** A client that comes back names all it holds: about 90 bytes a resource. Nobody needs more, and anybody may send. */
 const MAX_REQUEST_BYTES = 32 * 1024 * 1024;
