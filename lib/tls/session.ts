@@ -10,11 +10,12 @@
 import { AmbitError } from '#lib/kit/error.ts';
 import { fail, ok, type Result } from '#lib/kit/result.ts';
 import type { TlsContext } from './context.ts';
-import { drainErrors, verifyErrorText } from './errors.ts';
+import { drainErrors } from './errors.ts';
 import { Cell, CTRL, OUT, openssl, outPointer, SSL_ERROR, setOutPointer } from './openssl.ts';
 import { judgePeer, type PeerIdentity, type TlsRole } from './peer.ts';
 import { LARGE_RING_BYTES, RECORD_BYTES, Ring, SMALL_RING_BYTES } from './ring.ts';
 import { SilenceBudget } from './silence-budget.ts';
+import { verifiedChain, verifyFailure } from './verified-chain.ts';
 
 export type TlsStep = 'more' | 'done' | 'failed';
 
@@ -26,9 +27,6 @@ export const TLS_FAILED = -2;
 const FEED_BYTES = 32 * 1024;
 const KEY_UPDATE_ONLY_OURS = 0;
 const KEY_UPDATE_BOTH = 1;
-const MAX_CHAIN = 8;
-/** X509_V_OK. */
-const VERIFIED = 0n;
 
 const lengthCell = new Cell(4);
 const lengthView = new Uint32Array(lengthCell.bytes.buffer);
@@ -256,12 +254,8 @@ export class TlsSession {
   peer(): Result<PeerIdentity> {
     if (this.#state !== 'open' && this.#state !== 'ended')
       return fail({ field: 'session', message: 'no handshake yet' });
-    if (openssl.SSL_get0_peer_certificate(this.#ssl) === 0n) {
-      return fail({ field: 'certificate', message: 'the peer sent no certificate' });
-    }
-    const verdict = openssl.SSL_get_verify_result(this.#ssl);
-    if (verdict !== VERIFIED) return fail({ field: 'certificate', message: verifyErrorText(verdict) });
-    return judgePeer(this.#verifiedChain(), this.role === 'client' ? 'server' : 'client');
+    const chain = verifiedChain(this.#ssl);
+    return chain.ok ? judgePeer(chain.value, this.role === 'client' ? 'server' : 'client') : chain;
   }
 
   /**
@@ -269,11 +263,7 @@ export class TlsSession {
    * of the mesh: what their names are worth is the caller's to say. Empty where nobody is to be verified.
    */
   peerChain(): Result<readonly Uint8Array[]> {
-    if (!this.#context.verifies) return ok([]);
-    const verdict = openssl.SSL_get_verify_result(this.#ssl);
-    if (verdict !== VERIFIED) return fail({ field: 'certificate', message: verifyErrorText(verdict) });
-    const chain = this.#verifiedChain();
-    return chain.length === 0 ? fail({ field: 'certificate', message: 'the peer sent no certificate' }) : ok(chain);
+    return this.#context.verifies ? verifiedChain(this.#ssl) : ok([]);
   }
 
   /** Gives large rings back when nothing is in them; true when the session is small now. Call it on a slow timer. */
@@ -342,22 +332,6 @@ export class TlsSession {
     return this.#ring.resize(size);
   }
 
-  #verifiedChain(): Uint8Array[] {
-    const stack = openssl.SSL_get0_verified_chain(this.#ssl);
-    const count = stack === 0n ? 0 : openssl.OPENSSL_sk_num(stack);
-    const chain: Uint8Array[] = [];
-    for (let i = 0; i < count && i < MAX_CHAIN; i++) {
-      const certificate = openssl.OPENSSL_sk_value(stack, i);
-      const length = openssl.i2d_X509(certificate, 0n);
-      if (length <= 0) return [];
-      const cell = new Cell(length);
-      setOutPointer(cell.pointer);
-      openssl.i2d_X509(certificate, OUT);
-      chain.push(cell.bytes);
-    }
-    return chain;
-  }
-
   #failWith(error: number): void {
     const text = drainErrors();
     this.truncated = text.includes('unexpected eof');
@@ -365,9 +339,8 @@ export class TlsSession {
       this.#state = 'ended';
       return;
     }
-    const verdict = this.#state === 'handshaking' ? openssl.SSL_get_verify_result(this.#ssl) : VERIFIED;
-    const why = verdict === VERIFIED ? '' : ` (${verifyErrorText(verdict)})`;
-    this.#failText(`${text === '' ? `OpenSSL error ${error}` : text}${why}`);
+    const why = this.#state === 'handshaking' ? verifyFailure(this.#ssl) : '';
+    this.#failText(`${text === '' ? `OpenSSL error ${error}` : text}${why === '' ? '' : ` (${why})`}`);
   }
 
   #failText(text: string): void {
