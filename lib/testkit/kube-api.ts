@@ -8,17 +8,9 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { KubeObject, TokenReview } from '#lib/kube/object.ts';
 import { acceptForward } from './kube-forward.ts';
+import { filterOf, keyOf, merge, type Place, placeOf, type Stored } from './kube-request.ts';
 
-type Stored = KubeObject & Record<string, unknown>;
 type Review = NonNullable<TokenReview['status']>;
-
-interface Place {
-  /** `/api/v1/pods`, the collection without its namespace. */
-  readonly collection: string;
-  readonly namespace: string | undefined;
-  readonly name: string | undefined;
-  readonly subresource: string | undefined;
-}
 
 interface HistoryEntry {
   readonly version: number;
@@ -301,54 +293,6 @@ export class FakeKubeApi {
         return reply(response, 200, { kind: 'Status', status: 'Success' });
     }
   }
-}
-
-function keyOf(namespace: string | undefined, name: string): string {
-  return `${namespace ?? ''}/${name}`;
-}
-
-function placeOf(path: string): Place | undefined {
-  const match =
-    /^(\/api\/v1|\/apis\/[^/]+\/[^/]+)(?:\/namespaces\/([^/]+)(?=\/))?\/([^/]+)(?:\/([^/]+))?(?:\/(.+))?$/.exec(path);
-  if (match === null) return undefined;
-  const [, root, namespace, plural, name, subresource] = match;
-  return { collection: `${root}/${plural}`, namespace, name, subresource };
-}
-
-function filterOf(place: Place, query: URLSearchParams): (object: Stored) => boolean {
-  const labels = pairs(query.get('labelSelector'));
-  const fields = pairs(query.get('fieldSelector'));
-  return (object) =>
-    (place.namespace === undefined || object.metadata.namespace === place.namespace) &&
-    // A selector without a value asks whether the label is there.
-    labels.every(([key, value]) =>
-      value === undefined ? key in (object.metadata.labels ?? {}) : object.metadata.labels?.[key] === value,
-    ) &&
-    fields.every(([path, value]) => fieldAt(object, path) === value);
-}
-
-function pairs(selector: string | null): [string, string | undefined][] {
-  return (selector ?? '')
-    .split(',')
-    .filter((part) => part !== '')
-    .map((part) => part.split('=') as [string, string?])
-    .map(([key, value]) => [key, value]);
-}
-
-function fieldAt(object: unknown, path: string): unknown {
-  return path.split('.').reduce<unknown>((value, key) => (value as Record<string, unknown> | undefined)?.[key], object);
-}
-
-/** JSON merge patch: null removes, objects merge, all else replaces. */
-function merge(base: unknown, patch: unknown): unknown {
-  if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) return patch;
-  const result: Record<string, unknown> =
-    typeof base === 'object' && base !== null && !Array.isArray(base) ? { ...base } : {};
-  for (const [key, value] of Object.entries(patch)) {
-    if (value === null) delete result[key];
-    else result[key] = merge(result[key], value);
-  }
-  return result;
 }
 
 function reply(response: ServerResponse, status: number, body: unknown): undefined {
