@@ -10,19 +10,19 @@
 import type { Clock } from '#lib/kit/clock.ts';
 import { describeError } from '#lib/kit/error.ts';
 import type { Logger } from '#lib/kit/log.ts';
+import { Serial } from '#lib/kit/serial.ts';
 import type { Netns } from '#lib/linux/netns.ts';
 import type { HostRules } from '../rules/host.ts';
 import { PORTS } from '../rules/in-pod.ts';
 import type { PodRedirection } from '../rules/pod.ts';
 import type { ZdsServer } from '../zds/server.ts';
+import { EarlierConnections, namedConnections } from './earlier-connections.ts';
 import { Enrolment, type EnrolRequest, type PodIdentity } from './enrolment.ts';
 import type { CniMetrics } from './metrics.ts';
 import type { PodOverrides } from './pod-view.ts';
-import { type Connection, connectionsOn, listeningPorts, nameOf, openConnections, union } from './sockets.ts';
+import { connectionsOn, openConnections, union } from './sockets.ts';
 
 const PROXY_PORTS: readonly number[] = Object.values(PORTS);
-/** Connections named in one log line. */
-const NAMED_CONNECTIONS = 20;
 const PROXY_POLL_MS = 20;
 /** How long peers may need to learn that a pod is no longer reached through the tunnel. */
 const PEERS_LEARN_MS = 3000;
@@ -43,10 +43,12 @@ export interface EnrollerOptions {
 export class Enroller {
   readonly #options: EnrollerOptions;
   readonly #pods = new Map<string, Enrolment>();
-  readonly #busy = new Map<string, Promise<unknown>>();
+  readonly #serial = new Serial();
+  readonly #earlier: EarlierConnections;
 
   constructor(options: EnrollerOptions) {
     this.#options = options;
+    this.#earlier = new EarlierConnections(options);
   }
 
   /** Every pod held, for proxies that connect and for pages. */
@@ -60,14 +62,14 @@ export class Enroller {
 
   /** Makes the pod captured and served. Throws what stood in the way; a pod whose rules stand is held as pending then. */
   enrol(request: EnrolRequest): Promise<void> {
-    return this.#alone(request.pod.uid, async () => {
+    return this.#serial.run(request.pod.uid, async () => {
       let pod = this.#pods.get(request.pod.uid);
       if (pod === undefined) pod = await this.#begin(request);
       else await this.#refresh(pod, request);
       await this.#verify(pod);
       if (!pod.served) await this.#serve(pod, request.starting);
       await this.#syncProbes();
-      await this.#watchOpenConnections(pod, request.strict);
+      await this.#earlier.follow(pod, request.strict);
       this.#report();
     });
   }
@@ -89,7 +91,7 @@ export class Enroller {
 
   /** Ceases to redirect what a running pod opens or receives; what goes through the proxy goes on, and peers may still tunnel to it. */
   beginLeaving(uid: string): Promise<void> {
-    return this.#alone(uid, async () => {
+    return this.#serial.run(uid, async () => {
       const pod = this.#pods.get(uid);
       if (pod === undefined || pod.state === 'leaving') return;
       this.#setState(pod, 'leaving');
@@ -105,7 +107,7 @@ export class Enroller {
    * learn of it. Resolves to whether it is out; call again until it is.
    */
   finishLeaving(uid: string): Promise<boolean> {
-    return this.#alone(uid, async () => {
+    return this.#serial.run(uid, async () => {
       const pod = this.#pods.get(uid);
       if (pod?.state !== 'leaving') return true;
       const { clock, leaveMs, log, metrics, redirection, zds } = this.#options;
@@ -116,7 +118,8 @@ export class Enroller {
         log.debug('connections still go through the proxy', { pod: pod.key, count: through.length });
         return false;
       }
-      if (through.length > 0) log.warn('connections through the proxy are ended at the limit', named(pod, through));
+      if (through.length > 0)
+        log.warn('connections through the proxy are ended at the limit', namedConnections(pod, through));
       await zds.delete(uid);
       if (pod.netns) await redirection.remove(pod.netns);
       this.#drop(pod);
@@ -128,7 +131,7 @@ export class Enroller {
 
   /** The pod or its processes are gone: nothing of it is left to clean. */
   forget(uid: string): Promise<void> {
-    return this.#alone(uid, async () => {
+    return this.#serial.run(uid, async () => {
       const pod = this.#pods.get(uid);
       if (pod === undefined) return;
       // A message under way may still carry the descriptor, so our handle goes last; then nobody holds the namespace (trap 16).
@@ -220,21 +223,8 @@ export class Enroller {
       // What was opened while the rules were being written is past the proxy too.
       if (pod.lock === 'open' && !pod.captured) pod.open = union(pod.open, openConnections(netns), PROXY_PORTS);
     });
-    if (!pod.captured) this.#tellOpen(pod);
+    if (!pod.captured) this.#earlier.tell(pod);
     pod.captured = true;
-  }
-
-  /** Names each connection that goes on past the proxy. */
-  #tellOpen(pod: Enrolment): void {
-    const { log, openConnectionMs } = this.#options;
-    for (const { local, remote } of pod.open) {
-      log.info('connection lives on', {
-        pod: pod.key,
-        local: `${local}`,
-        remote: `${remote}`,
-        limitMs: openConnectionMs,
-      });
-    }
   }
 
   async #serve(pod: Enrolment, mustBe: boolean): Promise<void> {
@@ -263,37 +253,6 @@ export class Enroller {
       if (clock.monotonic() >= deadline) return false;
       await clock.sleep(PROXY_POLL_MS);
     }
-  }
-
-  /**
-   * Follows the connections from before the enrolment. At the limit, or when none is left, the lock closes behind them; under STRICT it
-   * closes at once for those that came in.
-   */
-  async #watchOpenConnections(pod: Enrolment, strict: boolean): Promise<void> {
-    if (pod.lock === 'both' || pod.netns === undefined || pod.state === 'leaving') return;
-    const { clock, openConnectionMs } = this.#options;
-    const now = new Set(openConnections(pod.netns).map(nameOf));
-    pod.open = pod.open.filter((connection) => now.has(nameOf(connection)));
-    if (pod.open.length === 0) await this.#lock(pod, 'both', []);
-    else if (clock.monotonic() - pod.since >= openConnectionMs) await this.#lock(pod, 'both', pod.open, 'at the limit');
-    else if (strict && pod.lock === 'open') {
-      // Who opened it: an old connection into the pod ends at one of its listening ports.
-      const ports = listeningPorts(pod.netns);
-      const came = pod.open.filter(({ local }) => ports.has(local.port));
-      await this.#lock(pod, 'inbound', came, 'by STRICT');
-    }
-  }
-
-  /** Ends `ended` by the pod's lock, and says so. */
-  async #lock(pod: Enrolment, lock: Enrolment['lock'], ended: readonly Connection[], why = ''): Promise<void> {
-    const { log, metrics, probes, redirection } = this.#options;
-    if (ended.length > 0) {
-      log.warn(`connections from before the enrolment are ended ${why}`, named(pod, ended));
-      metrics.endedConnections.inc(ended.length);
-    }
-    pod.open = pod.open.filter((connection) => !ended.includes(connection));
-    pod.lock = lock;
-    if (pod.netns) await redirection.apply(pod.netns, pod.rules(probes));
   }
 
   #setState(pod: Enrolment, state: Enrolment['state']): void {
@@ -334,24 +293,4 @@ export class Enroller {
       throw error;
     }
   }
-
-  /** One piece of work at a time for a pod. */
-  #alone<T>(uid: string, work: () => Promise<T>): Promise<T> {
-    const before = this.#busy.get(uid) ?? Promise.resolve();
-    const result = before.then(work, work);
-    const settled = result.then(
-      () => undefined,
-      () => undefined,
-    );
-    this.#busy.set(uid, settled);
-    void settled.then(() => {
-      if (this.#busy.get(uid) === settled) this.#busy.delete(uid);
-    });
-    return result;
-  }
-}
-
-function named(pod: Enrolment, connections: readonly Connection[]): Record<string, unknown> {
-  const list = connections.slice(0, NAMED_CONNECTIONS).map(nameOf);
-  return { pod: pod.key, count: connections.length, connections: list };
 }
