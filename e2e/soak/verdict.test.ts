@@ -9,7 +9,7 @@ const line = (ok: number, failed = 0, leaked = 0) =>
 const GOOD: Shown = {
   seconds: 10,
   lines: Array.from({ length: 10 }, () => line(2200)).join('\n'),
-  samples: Array.from({ length: 10 }, (_, k) => ({ second: k, memoryMb: [100, 90] })),
+  samples: Array.from({ length: 24 }, (_, k) => ({ second: 5 * k, memoryMb: [100, 90] })),
   churn: { changes: 50, answered: 25, silent: [] },
   descriptors: { before: [200, 210], after: [201, 208] },
   restarts: 0,
@@ -25,7 +25,15 @@ test('a soak fails for each thing that went wrong, and says which', () => {
     [{ lines: GOOD.lines.replace(line(2200), line(2200, 0, 1)) }, /1 of 20 *│ FAILED/],
     [{ lines: line(100) }, /requests a second *│ 10 *│ FAILED/],
     [{ churn: { ...GOOD.churn, silent: ['churn-1: no answer'] } }, /1 of 26 \(churn-1: no answer\) *│ FAILED/],
-    [{ samples: GOOD.samples.map((sample, k) => ({ ...sample, memoryMb: [100 + 10 * k, 90] })) }, /memory.*FAILED/],
+    [
+      { samples: GOOD.samples.map((sample, k) => ({ ...sample, memoryMb: [100 + 10 * k, 90] })) },
+      /memory, early and late *│ 120 MB \+ 90 MB → 300 MB \+ 90 MB *│ FAILED/,
+    ],
+    [
+      { samples: GOOD.samples.map((sample, k) => ({ ...sample, memoryMb: [100, 90 + k / 2] })) },
+      /MB a minute in the second half *│ 0\.0 ± 0\.0 \+ 6\.0 ± 0\.0 *│ FAILED/,
+    ],
+    [{ samples: [] }, /memory.*FAILED/],
     [{ descriptors: { before: [200, 210], after: [230, 210] } }, /descriptors left over *│ 30, 0 *│ FAILED/],
     [{ restarts: 1 }, /ended *│ 1 *│ FAILED/],
   ];

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a soak has shown, as a table and as passed or not. Pure.
 import Table from 'cli-table3';
+import { type Curve, curveOf, staysFlat, staysLow } from './flatness.ts';
 
 export interface Sample {
   readonly second: number;
@@ -22,8 +23,6 @@ export interface Shown {
 
 const MIN_RATE = 2000;
 const MIN_POD_CHANGES = 4.9;
-/** What a sample may differ from another by chance: a collection that has not run, a ring that is large just now. */
-const MEMORY_SLACK = { share: 0.1, mb: 8 };
 const DESCRIPTOR_SLACK = 4;
 
 export interface Verdict {
@@ -45,7 +44,7 @@ export function verdictOf(shown: Shown): Verdict {
     ],
     ['pod changes a second', (churn.changes / seconds).toFixed(1), churn.changes / seconds >= MIN_POD_CHANGES],
     ['new pods that do not answer', silence(churn), churn.silent.length === 0 && churn.answered > 0],
-    memoryCheck(samples),
+    ...memoryChecks(samples),
     descriptorCheck(descriptors),
     ['data-plane processes that ended', String(shown.restarts), shown.restarts === 0],
   ];
@@ -62,11 +61,18 @@ export function judged(seconds: number, checks: readonly SoakCheck[]): Verdict {
   return { passed: checks.every(([, , holds]) => holds), text: table.toString() };
 }
 
-/** Memory must be as flat as chance allows: the least of the later samples no higher than that of the earlier. */
-export function memoryCheck(samples: readonly Sample[]): SoakCheck {
-  const [early, late] = [least(samples, 0.1, 0.5), least(samples, 0.5, 1)];
-  const flat = late.every((mb, i) => mb <= early[i]! * (1 + MEMORY_SLACK.share) + MEMORY_SLACK.mb);
-  return ['memory, early and late', `${megabytes(early)} → ${megabytes(late)}`, flat];
+/** Memory of each node must stay low and flat (flatness.ts). */
+export function memoryChecks(samples: readonly Sample[]): readonly SoakCheck[] {
+  const curves = (samples[0]?.memoryMb ?? []).map((_, node) =>
+    curveOf(samples.map(({ memoryMb, second }) => ({ second, mb: memoryMb[node]! }))),
+  );
+  const all = (of: (curve: Curve) => string): string => curves.map(of).join(' + ');
+  const floors = `${all(({ earlyMb }) => megabytes(earlyMb))} → ${all(({ lateMb }) => megabytes(lateMb))}`;
+  const slopes = all(({ error, mbPerMinute }) => `${mbPerMinute.toFixed(1)} ± ${error.toFixed(1)}`);
+  return [
+    ['memory, early and late', floors, curves.length > 0 && curves.every(staysLow)],
+    ['MB a minute in the second half', slopes, curves.length > 0 && curves.every(staysFlat)],
+  ];
 }
 
 /** As many descriptors as before, with the same pods and nothing under way. */
@@ -105,13 +111,6 @@ function silence({ answered, silent }: Shown['churn']): string {
   return `${silent.length} of ${answered + silent.length}${silent.length > 0 ? ` (${silent[0]})` : ''}`;
 }
 
-/** The least of a part of the samples, by node: what is left after a collection. */
-function least(samples: readonly Sample[], from: number, to: number): number[] {
-  const some = samples.slice(Math.floor(samples.length * from), Math.max(1, Math.ceil(samples.length * to)));
-  const [first] = some;
-  return (first?.memoryMb ?? []).map((_, i) => Math.min(...some.map(({ memoryMb }) => memoryMb[i]!)));
-}
-
-function megabytes(values: readonly number[]): string {
-  return values.map((mb) => `${mb.toFixed(0)} MB`).join(' + ');
+function megabytes(mb: number): string {
+  return `${mb.toFixed(0)} MB`;
 }

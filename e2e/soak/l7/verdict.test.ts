@@ -7,7 +7,7 @@ const good = (): Tally => ({ ok: 1000, failed: 0, reasons: {} });
 const GOOD: ShownAtL7 = {
   seconds: 100,
   tallies: { http1: good(), http2: good(), grpc: good(), websocket: good(), denied: good() },
-  samples: Array.from({ length: 10 }, (_, k) => ({ second: k, memoryMb: [100] })),
+  samples: Array.from({ length: 24 }, (_, k) => ({ second: 5 * k, memoryMb: [100] })),
   descriptors: { before: [80], after: [82] },
   changes: { 'of routes': 30, 'of policies': 40, 'of pods': 10 },
   renewals: 3,
@@ -30,7 +30,8 @@ test('a soak of a waypoint fails for each thing that went wrong, and says which'
     ],
     [{ changes: { ...GOOD.changes, 'of pods': 0 } }, /0 of pods *│ FAILED/],
     [{ renewals: 1 }, /renewed *│ 1 *│ FAILED/],
-    [{ samples: GOOD.samples.map((sample, k) => ({ ...sample, memoryMb: [100 + 10 * k] })) }, /memory.*FAILED/],
+    [{ samples: GOOD.samples.map((sample, k) => ({ ...sample, memoryMb: [100 + 10 * k] })) }, /memory, early.*FAILED/],
+    [{ samples: GOOD.samples.map((sample, k) => ({ ...sample, memoryMb: [100 + k / 2] })) }, /MB a minute.*FAILED/],
     [{ descriptors: { before: [80], after: [110] } }, /descriptors left over *│ 30 *│ FAILED/],
     [{ restarts: 1 }, /ended *│ 1 *│ FAILED/],
   ];

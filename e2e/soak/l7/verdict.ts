@@ -3,7 +3,7 @@
 import {
   descriptorCheck,
   judged,
-  memoryCheck,
+  memoryChecks,
   reasons,
   type Sample,
   type SoakCheck,
@@ -62,7 +62,7 @@ export function verdictAtL7({
     ...kinds,
     ['changes', changed.map(([what, n]) => `${n} ${what}`).join(', '), changed.every(([, n]) => n > 0)],
     ['certificates renewed', String(renewals), renewals >= Math.floor(seconds / RENEWAL_S)],
-    memoryCheck(samples),
+    ...memoryChecks(samples),
     descriptorCheck(descriptors, KEPT),
     ['data-plane processes that ended', String(restarts), restarts === 0],
   ]);
