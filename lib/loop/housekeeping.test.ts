@@ -7,26 +7,38 @@ import { GRID_MS, Loop } from './loop.ts';
 
 const MB = 1024 * 1024;
 
+/** A loop's housekeeping over a heap that is said to be of some size. */
+class Rig {
+  used = 10 * MB;
+  taken = 20 * MB;
+  #now = 1000;
+  readonly #done: string[] = [];
+  readonly #loop = new Loop({ monotonic: () => this.#now, spin: false });
+  readonly #housekeeping = new Housekeeping(this.#loop, {
+    used: () => this.used,
+    taken: () => this.taken,
+    collect: () => void this.#done.push('collect'),
+    release: () => void this.#done.push('release'),
+  });
+
+  /** What the next look does, before which the loop worked that long for so many events. */
+  look(busyMs: number, events = 1): string[] {
+    this.#housekeeping.onTurn(events, busyMs);
+    this.#now += 2000 + GRID_MS;
+    this.#loop.turn(0);
+    return this.#done.splice(0);
+  }
+
+  [Symbol.dispose](): void {
+    this.#loop.dispose();
+  }
+}
+
 /** Looks once after two seconds in which the loop worked `busyMs` and the heap grew by `grownBytes`. */
 function afterTwoSeconds(busyMs: number, grownBytes: number): string[] {
-  let now = 1000;
-  let used = 10 * MB;
-  const done: string[] = [];
-  const loop = new Loop({ monotonic: () => now, spin: false });
-  try {
-    const housekeeping = new Housekeeping(loop, {
-      used: () => used,
-      collect: () => void done.push('collect'),
-      release: () => void done.push('release'),
-    });
-    housekeeping.onTurn(1, busyMs);
-    used += grownBytes;
-    now += 2000 + GRID_MS;
-    loop.turn(0);
-    return done;
-  } finally {
-    loop.dispose();
-  }
+  using rig = new Rig();
+  rig.used += grownBytes;
+  return rig.look(busyMs);
 }
 
 test('a quiet loop whose heap grew collects and gives memory back', () => {
@@ -42,29 +54,42 @@ test('a heap that hardly grew is left alone', () => {
 });
 
 test('at rest nothing is looked for, and the first quiet look after traffic collects', () => {
-  let now = 0;
-  const done: string[] = [];
-  const loop = new Loop({ monotonic: () => now, spin: false });
-  try {
-    let used = 10 * MB;
-    const housekeeping = new Housekeeping(loop, {
-      used: () => used,
-      collect: () => void done.push('collect'),
-      release: () => void done.push('release'),
-    });
-    const look = (): string[] => {
-      now += 2000 + GRID_MS;
-      loop.turn(0);
-      return done.splice(0);
-    };
-    housekeeping.onTurn(5, 400);
-    used += 8 * MB;
-    assert.deepEqual(look(), ['release'], 'busy');
-    assert.deepEqual(look(), ['collect', 'release'], 'quiet');
-    assert.deepEqual([look(), look()], [[], []]);
-    housekeeping.onTurn(1, 1);
-    assert.deepEqual(look(), ['release']);
-  } finally {
-    loop.dispose();
-  }
+  using rig = new Rig();
+  rig.used += 8 * MB;
+  assert.deepEqual(rig.look(400, 5), ['release'], 'busy');
+  assert.deepEqual(rig.look(0, 0), ['collect', 'release'], 'quiet');
+  assert.deepEqual([rig.look(0, 0), rig.look(0, 0)], [[], []]);
+  assert.deepEqual(rig.look(1), ['release']);
+});
+
+/** How many of a minute's looks, and a few more, collect. */
+function collections(rig: Rig, busyMs: number): number {
+  let count = 0;
+  for (let look = 0; look < 33; look++) if (rig.look(busyMs).includes('collect')) count++;
+  return count;
+}
+
+test('a loop that is never quiet and has room for it gives back what it took, once a minute at most', () => {
+  using rig = new Rig();
+  rig.taken += 16 * MB;
+  assert.equal(collections(rig, 300), 1);
+  assert.equal(collections(rig, 300), 0, 'nothing was taken since');
+  rig.taken += 16 * MB;
+  assert.deepEqual(rig.look(300), ['collect', 'release']);
+  rig.taken += 16 * MB;
+  assert.deepEqual(rig.look(300), ['release'], 'a moment ago there was one');
+});
+
+test('a loop that has no room for a pause, a heap that took little and a large one are left alone', () => {
+  using rig = new Rig();
+  rig.taken += 16 * MB;
+  assert.equal(collections(rig, 900), 0);
+  using modest = new Rig();
+  modest.taken += 8 * MB;
+  assert.equal(collections(modest, 300), 0);
+  using large = new Rig();
+  large.taken = 200 * MB;
+  assert.equal(collections(large, 300), 1, 'it was small before');
+  large.taken += 100 * MB;
+  assert.equal(collections(large, 300), 0);
 });

@@ -12,9 +12,23 @@ const QUIET_MS = 50;
 /** Growth of the heap since the last collection that makes one worth its pause, in bytes. */
 const WORTH_BYTES = 4 * 1024 * 1024;
 
+// A loop that is never quiet would keep what its worst moment took: while requests waited for the processor they outlived collections, the
+// young generation grew to its bound for it, and nothing shrinks it again. So now and then a pause is taken there, too.
+
+/** A loop that worked no more than this since the last look has room for a pause now and then. */
+const CALM_MS = 500;
+/** Between two collections of such a loop, in ms. */
+const SELDOM_MS = 60_000;
+/** Pages taken since the last collection that make one worth its pause there, in bytes. */
+const TAKEN_BYTES = 12 * 1024 * 1024;
+/** A larger heap is left to V8: its pause would be longer than a request may wait. */
+const SMALL_BYTES = 64 * 1024 * 1024;
+
 export interface HeapTools {
   /** Bytes of the JavaScript heap in use, garbage included. */
   used(): number;
+  /** Bytes that the heap holds of the kernel's, free ones included. */
+  taken(): number;
   /** Collects all of it, now. */
   collect(): void;
   /** Gives free pages of malloc back. */
@@ -26,6 +40,7 @@ export function nodeHeap(): HeapTools {
   const collect = (globalThis as { readonly gc?: (options: object) => void }).gc;
   return {
     used: () => process.memoryUsage().heapUsed,
+    taken: () => process.memoryUsage().heapTotal,
     // An ordinary collection would keep the emptied pages.
     collect: () => collect?.({ type: 'major', execution: 'sync', flavor: 'last-resort' }),
     release: releaseFreeMemory,
@@ -40,11 +55,15 @@ export class Housekeeping implements TimerTarget, TurnObserver {
   #idleLooks = 0;
   #events = 0;
   #usedAfter: number;
+  #takenAfter: number;
+  #collectedAt: number;
 
   constructor(loop: Loop, heap: HeapTools) {
     this.#loop = loop;
     this.#heap = heap;
     this.#usedAfter = heap.used();
+    this.#takenAfter = heap.taken();
+    this.#collectedAt = loop.now;
     loop.afterAbout(LOOK_MS, this);
   }
 
@@ -59,11 +78,19 @@ export class Housekeeping implements TimerTarget, TurnObserver {
     this.#events = 0;
     // Behind the first quiet look there is nothing new to give, and looking for it would be a third of what a process at rest costs.
     if (this.#idleLooks > 1) return;
-    if (this.#busyMs <= QUIET_MS && this.#heap.used() - this.#usedAfter >= WORTH_BYTES) {
+    if (this.#isWorthIt()) {
       this.#heap.collect();
       this.#usedAfter = this.#heap.used();
+      this.#takenAfter = this.#heap.taken();
+      this.#collectedAt = this.#loop.now;
     }
     this.#heap.release();
     this.#busyMs = 0;
+  }
+
+  #isWorthIt(): boolean {
+    if (this.#busyMs <= QUIET_MS) return this.#heap.used() - this.#usedAfter >= WORTH_BYTES;
+    if (this.#busyMs > CALM_MS || this.#loop.now - this.#collectedAt < SELDOM_MS) return false;
+    return this.#takenAfter <= SMALL_BYTES && this.#heap.taken() - this.#takenAfter >= TAKEN_BYTES;
   }
 }

@@ -11,11 +11,11 @@ const WORTH_BYTES = 8 * 1024 * 1024;
 const WORTH_PART = 1 / 4;
 
 export class HeapKeeper {
-  readonly #heap: HeapTools;
+  readonly #heap: Omit<HeapTools, 'taken'>;
   #usedAfter: number;
   #looking = false;
 
-  constructor(heap: HeapTools) {
+  constructor(heap: Omit<HeapTools, 'taken'>) {
     this.#heap = heap;
     this.#usedAfter = heap.used();
   }
