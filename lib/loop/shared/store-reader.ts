@@ -10,6 +10,7 @@ import {
   RECORD_VERSION,
   RECORDS,
   SEQUENCE,
+  SLOTS,
   type StoreParts,
   UNIT,
   VALUE_LENGTH,
@@ -73,10 +74,11 @@ export class StoreReader {
 
   /** Every value whose key begins with `prefix`, with its key. Records changed meanwhile may be seen old, new, or not at all. */
   *entries(prefix = ''): Generator<readonly [key: string, value: Buffer]> {
-    const { index, words, bytes } = this.#parts;
+    const { header, index, words, bytes } = this.#parts;
+    const first = Atomics.load(header, SLOTS);
     const wanted = Buffer.from(prefix);
-    for (let slot = 0; slot < index.length; slot += 2) {
-      const place = Atomics.load(index, slot + 1);
+    for (let slot = first; slot < 2 * first; slot++) {
+      const place = Atomics.load(index, slot * 2 + 1);
       if (place === 0) continue;
       const word = place * 4;
       const sequence = Atomics.load(words, word + SEQUENCE);
@@ -91,9 +93,12 @@ export class StoreReader {
 
   /** One walk along the probe chain; -1 when the record changed under our hands. */
   #probe(hash: number, key: Uint8Array, keyLength: number, knownVersion: number): Lookup | -1 {
-    const { index, words, mask } = this.#parts;
+    const { header, index, words } = this.#parts;
+    const first = Atomics.load(header, SLOTS);
+    const mask = first - 1;
     let missing: typeof MISSING | -1 = MISSING;
-    for (let slot = hash & mask, seen = 0; seen <= mask; slot = (slot + 1) & mask, seen++) {
+    for (let at = hash & mask, seen = 0; seen <= mask; at = (at + 1) & mask, seen++) {
+      const slot = first + at;
       const place = Atomics.load(index, slot * 2 + 1);
       if (place === 0) return missing;
       if (index[slot * 2] !== hash) continue;

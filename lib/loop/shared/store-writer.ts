@@ -13,6 +13,7 @@ import {
   RECORD_VERSION,
   RECORDS,
   SEQUENCE,
+  SLOTS,
   type StoreParts,
   type StoreSize,
   UNIT,
@@ -51,6 +52,8 @@ export class StoreWriter {
   readonly #maxRecords: number;
   readonly #monotonic: () => number;
   readonly #free = new Map<number, number[]>();
+  /** Of the table in use, which begins at the slot of that number. */
+  #slots: number;
   #resting: Freed[] = [];
   #next = 4;
   #recordVersion = 0;
@@ -59,6 +62,7 @@ export class StoreWriter {
   constructor(size: StoreSize, monotonic: () => number = () => performance.now()) {
     this.parts = createStore(size);
     this.fd = this.parts.fd;
+    this.#slots = this.parts.header[SLOTS]!;
     this.#maxRecords = size.maxRecords;
     this.#monotonic = monotonic;
   }
@@ -83,10 +87,14 @@ export class StoreWriter {
   put(key: string, value: Uint8Array, renew = false): void {
     const bytes = keyBytes(key);
     const hash = hashKey(bytes, bytes.length);
-    const slot = this.#find(hash, bytes);
+    let slot = this.#find(hash, bytes);
     const old = this.parts.index[slot * 2 + 1]!;
     if (old !== 0 && !renew && this.#holds(old, value)) return;
     if (old === 0 && this.records >= this.#maxRecords) throw full(`${this.#maxRecords} records`);
+    if (old === 0 && this.records * 2 >= this.#slots && this.#slots < this.parts.maxSlots) {
+      this.#grow();
+      slot = this.#find(hash, bytes);
+    }
     const place = this.#write(hash, bytes, value);
     this.parts.index[slot * 2] = hash;
     Atomics.store(this.parts.index, slot * 2 + 1, place);
@@ -113,8 +121,10 @@ export class StoreWriter {
 
   /** The slot of a key, or the empty slot where it would go. */
   #find(hash: number, key: Uint8Array): number {
-    const { index, mask, words, bytes } = this.parts;
-    for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
+    const { index, words, bytes } = this.parts;
+    const mask = this.#slots - 1;
+    for (let at = hash & mask; ; at = (at + 1) & mask) {
+      const slot = this.#slots + at;
       const place = index[slot * 2 + 1]!;
       if (place === 0) return slot;
       if (index[slot * 2] !== hash || words[place * 4 + KEY_LENGTH] !== key.length) continue;
@@ -180,20 +190,42 @@ export class StoreWriter {
     if (count > 0) this.#resting = this.#resting.slice(count);
   }
 
+  /** Takes the next table, twice as large, into use once it holds everything. A reader that missed something in the old one looks again. */
+  #grow(): void {
+    const { header, index } = this.parts;
+    const first = this.#slots;
+    const next = first * 2;
+    for (let slot = first; slot < next; slot++) {
+      const place = index[slot * 2 + 1]!;
+      if (place === 0) continue;
+      const hash = index[slot * 2]!;
+      let at = hash & (next - 1);
+      while (index[(next + at) * 2 + 1] !== 0) at = (at + 1) & (next - 1);
+      index[(next + at) * 2] = hash;
+      index[(next + at) * 2 + 1] = place;
+    }
+    this.#slots = next;
+    Atomics.store(header, SLOTS, next);
+    Atomics.add(header, MOVES, 1);
+  }
+
   /** Empties a slot by moving later entries of its chain back. Copies before it clears, so no chain is ever cut. */
   #closeGap(start: number): void {
-    const { index, mask, header } = this.parts;
-    let gap = start;
-    for (let slot = (gap + 1) & mask; index[slot * 2 + 1] !== 0; slot = (slot + 1) & mask) {
-      const home = index[slot * 2]! & mask;
-      if (((slot - home) & mask) < ((slot - gap) & mask)) continue;
+    const { index, header } = this.parts;
+    const first = this.#slots;
+    const mask = first - 1;
+    let gap = start - first;
+    for (let at = (gap + 1) & mask; index[(first + at) * 2 + 1] !== 0; at = (at + 1) & mask) {
+      const [from, to] = [(first + at) * 2, (first + gap) * 2];
+      const home = index[from]! & mask;
+      if (((at - home) & mask) < ((at - gap) & mask)) continue;
       // The hash and the place change one after the other: a reader between the two compares the record's own hash and looks again.
-      Atomics.store(index, gap * 2, index[slot * 2]!);
-      Atomics.store(index, gap * 2 + 1, index[slot * 2 + 1]!);
+      Atomics.store(index, to, index[from]!);
+      Atomics.store(index, to + 1, index[from + 1]!);
       Atomics.add(header, MOVES, 1);
-      gap = slot;
+      gap = at;
     }
-    Atomics.store(index, gap * 2 + 1, 0);
+    Atomics.store(index, (first + gap) * 2 + 1, 0);
     Atomics.add(header, MOVES, 1);
   }
 }

@@ -96,6 +96,28 @@ test('freed room is used again, but not before it has rested', () => {
   assert.equal(writer.usedBytes, grown);
 });
 
+test('an index of many keys holds them all, and takes a deleted one out of any of its tables', () => {
+  const writer = new StoreWriter({ maxRecords: 10_000, dataBytes: 4 << 20 });
+  const reader = StoreReader.open(writer.fd);
+  for (let n = 0; n < 10_000; n++) writer.put(`key-${n}`, Buffer.from(String(n)));
+  for (let n = 0; n < 10_000; n += 3) assert.ok(writer.delete(`key-${n}`));
+  for (let n = 0; n < 10_000; n++) assert.equal(lookUp(reader, `key-${n}`), n % 3 === 0 ? undefined : String(n));
+  assert.equal([...reader.entries('key-')].length, reader.records);
+  close(writer.fd);
+});
+
+test('keys that come and go take no more of the index than there are at a time', () => {
+  const writer = new StoreWriter({ maxRecords: 100_000, dataBytes: 1 << 20 });
+  for (let n = 0; n < 5000; n++) {
+    writer.put(`pod-${n}`, Buffer.from('x'));
+    if (n >= 20) assert.ok(writer.delete(`pod-${n - 20}`));
+  }
+  const { index } = writer.parts;
+  const last = index.findLastIndex((word) => word !== 0);
+  assert.ok(last >= 0 && last * 4 < 4096, `bytes up to ${last * 4} were written`);
+  close(writer.fd);
+});
+
 test('trap 18: many changes are made in slices of the budget, with other work in between', async () => {
   const writer = new StoreWriter({ maxRecords: 30_000, dataBytes: 32 << 20 });
   // Processor time, not the clock's: the bound is about work, and other programs may be running.
@@ -121,8 +143,9 @@ test('trap 18: many changes are made in slices of the budget, with other work in
 });
 
 test('trap 18: readers in other processes see whole values and no gaps while the store churns', async () => {
-  const writer = new StoreWriter({ maxRecords: 2000, dataBytes: 64 << 20 });
-  // Keys that always exist, and neighbours that come and go, so that index entries move under the readers.
+  const writer = new StoreWriter({ maxRecords: 200_000, dataBytes: 64 << 20 });
+  // Keys that always exist, neighbours that come and go, so that index entries move under the readers, and ever more of them, so that the
+  // index grows.
   for (let n = 0; n < 500; n++) writer.put(`stays/${n}`, Buffer.alloc(100 + n, n));
   const readOnly = readOnlyDescriptor(writer.fd);
   const script = fileURLToPath(new URL('../testdata/store-reader.ts', import.meta.url));
@@ -140,6 +163,7 @@ test('trap 18: readers in other processes see whole values and no gaps while the
       if (!writer.delete(key)) writer.put(key, Buffer.from(key.repeat(3)));
       if (n % 10 === 0) writer.put(`stays/${n}`, Buffer.alloc(100 + n, n));
     }
+    for (let n = 0; n < 100 && writer.records < 150_000; n++) writer.put(`more/${round}/${n}`, Buffer.from('more'));
     writer.commit();
     round++;
     await new Promise((resolve) => setImmediate(resolve));
