@@ -35,10 +35,23 @@ export function cpuSeconds(pids: readonly number[]): number {
 
 /** Proportional set size in MB (10^6 bytes): shared pages counted by their share. */
 export function pssMb(pids: readonly number[]): number {
+  return sumOf(pids, /^Pss:\s+(\d+) kB$/gm);
+}
+
+/**
+ * The same without pages of files, Node's own above all: the share of those changes with how many other processes of Node there are, by
+ * 5 MB a process.
+ */
+export function ownMb(pids: readonly number[]): number {
+  return sumOf(pids, /^Pss_(?:Anon|Shmem):\s+(\d+) kB$/gm);
+}
+
+/** Of what matches in the memory accounts of these processes, as far as they live. */
+function sumOf(pids: readonly number[], amount: RegExp): number {
   return pids.reduce((sum, pid) => {
     try {
-      const match = /^Pss:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'));
-      return sum + (Number(match?.[1] ?? 0) * 1024) / 1e6;
+      const found = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8').matchAll(amount);
+      return [...found].reduce((own, [, kb]) => own + (Number(kb) * 1024) / 1e6, sum);
     } catch {
       return sum;
     }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { NodeAgent } from '#lib/testkit/node-agent.ts';
 import type { PodNetwork, TestPod } from '#lib/testkit/pod-network.ts';
 import { type Background, background, ROOT } from '../harness/run.ts';
-import { familyOf, pssMb } from '../load/usage.ts';
+import { familyOf, ownMb } from '../load/usage.ts';
 
 /** A pod as it lives now: the same namespace comes and goes under other names. */
 export interface Enrolled {
@@ -62,7 +62,7 @@ export class SoakNode implements AsyncDisposable {
   }
 
   memoryMb(): number {
-    return pssMb(this.pids);
+    return ownMb(this.pids);
   }
 
   /** Descriptors of all its processes. */

@@ -5,7 +5,7 @@ import { type Curve, curveOf, staysFlat, staysLow } from './flatness.ts';
 
 export interface Sample {
   readonly second: number;
-  /** Of each node's proxy, all its processes. */
+  /** Of each node's proxy, all its processes, without pages of files. */
   readonly memoryMb: readonly number[];
 }
 

@@ -20,7 +20,7 @@ const CALM_MS = 500;
 /** Between two collections of such a loop, in ms. */
 const SELDOM_MS = 60_000;
 /** Pages taken since the last collection that make one worth its pause there, in bytes. */
-const TAKEN_BYTES = 12 * 1024 * 1024;
+const TAKEN_BYTES = 16 * 1024 * 1024;
 /** A larger heap is left to V8: its pause would be longer than a request may wait. */
 const SMALL_BYTES = 64 * 1024 * 1024;
 

@@ -2,7 +2,7 @@
 // The soaked waypoint as its machine sees it: processes, memory, descriptors; and what its metrics tell.
 import { readdirSync, readFileSync } from 'node:fs';
 import type { Cluster } from '../../harness/cluster.ts';
-import { pssMb } from '../../load/usage.ts';
+import { ownMb } from '../../load/usage.ts';
 import { NAMESPACE, WAYPOINT } from './objects.ts';
 
 export class SoakedWaypoint {
@@ -21,7 +21,7 @@ export class SoakedWaypoint {
   }
 
   memoryMb(): number {
-    return pssMb(this.#pids());
+    return ownMb(this.#pids());
   }
 
   /** Descriptors of all its processes. */
