@@ -5,7 +5,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Condition, GenericObject } from '#lib/kube/object.ts';
 import { objectKey } from '#lib/kube/object.ts';
-import type { PolicyStatus } from '#lib/model/l7/backend-tls.ts';
+import type { PolicyStatus } from '#lib/model/l7/policy-ancestors.ts';
 import type { ObjectStatusWriter, Status, StatusTarget } from '../status/object-status.ts';
 import type { Informers } from '../watch/informers.ts';
 import type { MeshModel } from '../watch/mesh-model.ts';
@@ -55,18 +55,26 @@ export function policyTargets(
   mesh: MeshModel,
   ownOnly: boolean,
 ): Readonly<Record<string, StatusTarget>> {
-  const { policyStatuses } = mesh.model.layer7;
+  const { backendTrafficStatuses, policyStatuses } = mesh.model.layer7;
   return {
     BackendTLSPolicy: {
       informer: informers.backendTlsPolicies,
       next: (object, now) => nextPolicyStatus(object, policyStatuses.get(objectKey(object)), ownOnly, now),
+    },
+    XBackendTrafficPolicy: {
+      informer: informers.backendTrafficPolicies,
+      next: (object, now) => nextPolicyStatus(object, backendTrafficStatuses.get(objectKey(object)), ownOnly, now),
     },
   };
 }
 
 /** Tells the writer whenever the model says something else. */
 export function followPolicies(mesh: MeshModel, writer: ObjectStatusWriter): void {
-  mesh.model.layer7.policyStatuses.subscribe((changes) => {
+  const { backendTrafficStatuses, policyStatuses } = mesh.model.layer7;
+  policyStatuses.subscribe((changes) => {
     for (const { key } of changes) writer.changed('BackendTLSPolicy', key);
+  });
+  backendTrafficStatuses.subscribe((changes) => {
+    for (const { key } of changes) writer.changed('XBackendTrafficPolicy', key);
   });
 }

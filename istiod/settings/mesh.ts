@@ -7,6 +7,8 @@ export function readMesh({ env }: Given) {
   return {
     /** Trust domain until the mesh's settings name another. */
     trustDomain: env.string('TRUST_DOMAIN', DEFAULT_TRUST_DOMAIN),
+    /** Whether alpha kinds of Gateway API (gateway.networking.x-k8s.io) count. */
+    alphaGatewayApi: env.boolean('PILOT_ENABLE_ALPHA_GATEWAY_API', false),
     autoAllowWaypoints: env.boolean('PILOT_AUTO_ALLOW_WAYPOINT_POLICY', false),
     dryRunPolicies: env.boolean('AMBIENT_ENABLE_DRY_RUN_AUTHORIZATION_POLICY', false),
     /** Whether machines may register with WorkloadGroups. */

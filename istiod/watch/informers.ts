@@ -8,6 +8,7 @@ import { Informer } from '#lib/kube/informer.ts';
 import {
   AUTHORIZATION_POLICY,
   BACKEND_TLS_POLICY,
+  BACKEND_TRAFFIC_POLICY,
   CONFIG_MAP,
   DEPLOYMENT,
   DESTINATION_RULE,
@@ -72,6 +73,7 @@ export const CONFIG_KINDS = [
   'tcpRoutes',
   'listenerSets',
   'backendTlsPolicies',
+  'backendTrafficPolicies',
   'referenceGrants',
   'meshConfig',
 ] as const;
@@ -125,6 +127,7 @@ export function createInformers(options: InformersOptions) {
     tlsRoutes: make(TLS_ROUTE),
     tcpRoutes: make(TCP_ROUTE),
     backendTlsPolicies: make(BACKEND_TLS_POLICY),
+    backendTrafficPolicies: make(BACKEND_TRAFFIC_POLICY),
     referenceGrants: make(REFERENCE_GRANT),
     deployments: make(DEPLOYMENT, { selection: { labelSelector: GATEWAY_MANAGED } }),
     autoscalers: make(HORIZONTAL_POD_AUTOSCALER, { selection: { labelSelector: GATEWAY_MANAGED } }),

@@ -58,6 +58,7 @@ export class MeshModel {
       autoAllowWaypoints: config.autoAllowWaypoints,
       dryRunPolicies: config.dryRunPolicies,
       ownClassesOnly: config.ownClassesOnly,
+      alphaGatewayApi: config.alphaGatewayApi,
       proxyImage: config.proxyImage,
       systemNamespace: config.namespace,
       istiodService: config.serviceName,

@@ -113,6 +113,12 @@ export const GRPC_ROUTE = kindOf('gateway.networking.k8s.io', 'v1', 'GRPCRoute',
 export const TLS_ROUTE = kindOf('gateway.networking.k8s.io', 'v1', 'TLSRoute', 'tlsroutes');
 export const TCP_ROUTE = kindOf('gateway.networking.k8s.io', 'v1', 'TCPRoute', 'tcproutes');
 export const BACKEND_TLS_POLICY = kindOf('gateway.networking.k8s.io', 'v1', 'BackendTLSPolicy', 'backendtlspolicies');
+export const BACKEND_TRAFFIC_POLICY = kindOf(
+  'gateway.networking.x-k8s.io',
+  'v1alpha1',
+  'XBackendTrafficPolicy',
+  'xbackendtrafficpolicies',
+);
 export const LISTENER_SET = kindOf('gateway.networking.k8s.io', 'v1', 'ListenerSet', 'listenersets');
 export const REFERENCE_GRANT = kindOf('gateway.networking.k8s.io', 'v1beta1', 'ReferenceGrant', 'referencegrants');
 

@@ -26,6 +26,7 @@ import type { AuthorizationPolicy } from './policy/authorization-spec.ts';
 import type { PeerAuthentication } from './policy/peer-authentication.ts';
 import type { RequestAuthentication } from './policy/request-authentication.ts';
 import type { BackendTlsPolicy } from './route/backend-tls.ts';
+import type { BackendTrafficPolicy } from './route/backend-traffic.ts';
 import type { DestinationRule } from './route/destination-rule-spec.ts';
 import type { GrpcRoute, HttpRoute, ReferenceGrant, StreamRoute } from './route/spec.ts';
 import type { VirtualService } from './route/virtual-service-spec.ts';
@@ -44,6 +45,7 @@ function input<T extends KubeObject>(apiVersion: string, kind: string): InputKin
 }
 
 const GATEWAY_API = 'gateway.networking.k8s.io/v1';
+const ALPHA_GATEWAY_API = 'gateway.networking.x-k8s.io/v1alpha1';
 const NETWORKING = 'networking.istio.io/v1';
 const SECURITY = 'security.istio.io/v1';
 const ADMISSION = 'admissionregistration.k8s.io/v1';
@@ -69,6 +71,7 @@ export const INPUT_KINDS = {
   tlsRoutes: input<StreamRoute>(GATEWAY_API, 'TLSRoute'),
   tcpRoutes: input<StreamRoute>(GATEWAY_API, 'TCPRoute'),
   backendTlsPolicies: input<BackendTlsPolicy>(GATEWAY_API, 'BackendTLSPolicy'),
+  backendTrafficPolicies: input<BackendTrafficPolicy>(ALPHA_GATEWAY_API, 'XBackendTrafficPolicy'),
   requestAuthentications: input<RequestAuthentication>(SECURITY, 'RequestAuthentication'),
   telemetries: input<TelemetryObject>('telemetry.istio.io/v1', 'Telemetry'),
   proxyConfigs: input<ProxyConfigObject>('networking.istio.io/v1beta1', 'ProxyConfig'),

@@ -50,6 +50,8 @@ export interface MeshSettings {
   readonly proxy: ProxyValues;
   /** Gateways of Istio's own classes are left to an Istio beside (AMBIT_OWN_GATEWAY_CLASSES_ONLY). */
   readonly ownClassesOnly: boolean;
+  /** Alpha kinds of Gateway API (gateway.networking.x-k8s.io) count. */
+  readonly alphaGatewayApi: boolean;
   /** Image of the proxies that are run for Gateways (AMBIT_WAYPOINT_IMAGE). */
   readonly proxyImage: string;
   /** Where istiod runs, and the name of its Service: what those proxies connect to. */
@@ -112,6 +114,7 @@ export const DEFAULT_SETTINGS: MeshSettings = {
   tracing: { share: 0.01, tags: {} },
   proxy: NO_PROXY_VALUES,
   ownClassesOnly: false,
+  alphaGatewayApi: false,
   proxyImage: 'ambit/waypoint:0.1.0',
   systemNamespace: 'istio-system',
   istiodService: 'istiod',

@@ -182,6 +182,7 @@ export function createModel(graph: Graph, inputs: ModelInputs, schemas = new Sch
       keySets: inputs.keySets,
       telemetries,
       policies: config('backend tls policies', inputs.backendTlsPolicies),
+      backendTrafficPolicies: config('backend traffic policies', inputs.backendTrafficPolicies),
       serviceOf: routes.serviceOf,
       namedData: inputs.namedData,
       pods,

@@ -18,7 +18,7 @@ export function sourcesOf(root: string, entry: KindEntry, version: string): { sc
   const from = entry.sameAs?.[version] ?? version;
   const file =
     entry.package === 'gateway-api'
-      ? `IoK8sSigsGatewayApiApis${capital(from)}${entry.kind}`
+      ? `IoK8sSigsGatewayApi${entry.group.includes('.x-k8s.') ? 'Apisx' : 'Apis'}${capital(from)}${entry.kind}`
       : `${entry.group.split('.').map(capital).join('')}${capital(from)}${entry.kind}`;
   return {
     schema: join(base, '_schemas', `${file}.js`),

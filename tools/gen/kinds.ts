@@ -151,6 +151,10 @@ const GATEWAY: readonly KindEntry[] = [
   gateway('UDPRoute', 'udproutes', [], ['v1alpha2']),
   { ...gateway('ReferenceGrant', 'referencegrants', ['refgrant'], ['v1', 'v1beta1']), storage: 'v1beta1' },
   gateway('BackendTLSPolicy', 'backendtlspolicies', ['btlspolicy'], ['v1', 'v1alpha3']),
+  {
+    ...gateway('XBackendTrafficPolicy', 'xbackendtrafficpolicies', ['xbtrafficpolicy'], ['v1alpha1']),
+    group: 'gateway.networking.x-k8s.io',
+  },
   gateway('ListenerSet', 'listenersets', ['lset'], ['v1'], [condition('Accepted'), condition('Programmed')]),
 ];
 

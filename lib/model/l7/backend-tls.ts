@@ -12,29 +12,13 @@ import {
   type BackendTlsPolicy,
   type ConvertedBackendTls,
   convertBackendTls,
-  type PolicyTargetRef,
   winnerFor,
 } from '../route/backend-tls.ts';
 import type { ConditionValue, Reference, RouteService } from '../route/context.ts';
-import { GATEWAY_GROUP } from '../route/spec.ts';
 import type { NamedData, NamedRef } from './named-data.ts';
+import { notAccepted, type PolicyStatus, policyStatus } from './policy-ancestors.ts';
 import type { Senders } from './senders.ts';
 
-/** What is said of a policy at one of its ancestors. */
-export interface PolicyAncestor {
-  readonly ref: PolicyTargetRef & { readonly namespace: string };
-  /** The ancestor is a Gateway of ours, not the target itself. */
-  readonly gateway: boolean;
-  readonly conditions: readonly ConditionValue[];
-}
-
-export interface PolicyStatus {
-  readonly key: string;
-  readonly ancestors: readonly PolicyAncestor[];
-}
-
-/** Status lists have room for this many. */
-const MAX_ANCESTORS = 16;
 const IGNORED = 'istio.io/ignore-policy-attachment';
 
 export interface BackendTlsSources {
@@ -94,30 +78,10 @@ export class BackendTls {
 
   statuses(graph: Graph, senders: Senders): Collection<PolicyStatus> {
     return graph.map('backend tls policy statuses', this.#converted, (one, _key, fetch): PolicyStatus => {
-      const own = one.targets.map((target): PolicyAncestor & { readonly service: string | undefined } => ({
-        ref: { ...target.ref, namespace: one.namespace },
-        gateway: false,
-        conditions: this.#conditionsAt(one, target.service, target.port, fetch),
-        service: target.service,
-      }));
-      const gateways = new Map<string, readonly ConditionValue[]>();
-      for (const { conditions, service } of own) {
-        for (const key of service === undefined ? [] : senders.to(service, fetch)) {
-          if (!gateways.has(key)) gateways.set(key, conditions);
-        }
-      }
-      const far = [...gateways].map(([key, conditions]): PolicyAncestor => {
-        const slash = key.indexOf('/');
-        const ref = {
-          group: GATEWAY_GROUP,
-          kind: 'Gateway',
-          namespace: key.slice(0, slash),
-          name: key.slice(slash + 1),
-        };
-        return { ref, gateway: true, conditions };
+      const targets = one.targets.map(({ port, ref, service }) => {
+        return { ref, service, conditions: this.#conditionsAt(one, service, port, fetch) };
       });
-      const near = own.map(({ conditions, gateway, ref }): PolicyAncestor => ({ ref, gateway, conditions }));
-      return { key: one.key, ancestors: [...near, ...far].slice(0, MAX_ANCESTORS) };
+      return policyStatus(one, targets, senders, fetch);
     });
   }
 
@@ -127,10 +91,7 @@ export class BackendTls {
     port: number,
     fetch: Fetch,
   ): readonly ConditionValue[] {
-    const refused = (reason: string, message: string): readonly ConditionValue[] =>
-      one.conditions.map((condition) =>
-        condition.type === 'Accepted' ? { type: 'Accepted', status: false, reason, message } : condition,
-      );
+    const refused = (reason: string, message: string) => notAccepted(one.conditions, reason, message);
     if (service === undefined) return refused('TargetNotFound', 'there is no such target, or no port of that name');
     const winner = winnerFor(fetch.lookup(this.#byService, service), service, port);
     if (winner === undefined || winner.key === one.key) return one.conditions;

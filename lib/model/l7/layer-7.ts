@@ -11,8 +11,10 @@ import { type AuthorizationPolicy, targetRefsOf } from '../policy/authorization-
 import { settingsIn } from '../scope.ts';
 import { createTelemetry, type TelemetrySources } from '../telemetry/telemetry.ts';
 import { enforcers } from './access.ts';
-import { BackendTls, type BackendTlsSources, type PolicyStatus } from './backend-tls.ts';
+import { BackendTls, type BackendTlsSources } from './backend-tls.ts';
+import { BackendTraffic, type BackendTrafficSources } from './backend-traffic.ts';
 import type { NamedRef } from './named-data.ts';
+import type { PolicyStatus } from './policy-ancestors.ts';
 import { createProviders } from './providers.ts';
 import { ACCESS_POLICY, ROUTE_TABLE, WAYPOINT } from './resource.ts';
 import { type ScopedType, scopedType, scopedValues } from './scoped.ts';
@@ -24,8 +26,9 @@ import { createTraffic, type TrafficSources, wantedCredentials } from './traffic
 export interface Layer7Sources
   extends TokenSources,
     Pick<TelemetrySources, 'telemetries'>,
-    Omit<TrafficSources, 'senders' | 'backendTls'>,
-    BackendTlsSources {
+    Omit<TrafficSources, 'senders' | 'backendTls' | 'backendTraffic'>,
+    BackendTlsSources,
+    BackendTrafficSources {
   readonly tables: Collection<RouteTable>;
   readonly authorizationPolicies: Collection<AuthorizationPolicy>;
 }
@@ -38,6 +41,8 @@ export interface Layer7Collections {
   readonly wantedData: Collection<NamedRef>;
   /** Of BackendTLSPolicies, by key. */
   readonly policyStatuses: Collection<PolicyStatus>;
+  /** Of XBackendTrafficPolicies, by key. */
+  readonly backendTrafficStatuses: Collection<PolicyStatus>;
 }
 
 export function createLayer7(graph: Graph, sources: Layer7Sources): Layer7Collections {
@@ -45,6 +50,7 @@ export function createLayer7(graph: Graph, sources: Layer7Sources): Layer7Collec
   const providers = createProviders(graph, sources);
   const senders = new Senders(graph, { tables, fronts, providers, ownGateways });
   const backendTls = new BackendTls(graph, sources);
+  const backendTraffic = new BackendTraffic(graph, sources);
   const tokens = createTokens(graph, sources);
   const types = [
     scopedType(
@@ -56,7 +62,7 @@ export function createLayer7(graph: Graph, sources: Layer7Sources): Layer7Collec
       ({ name }) => [name],
     ),
     scopedType(graph, ROUTE_TABLE, tables, ({ name }, _key, fetch) => fronts.of(serviceOfTable(name), fetch)),
-    ...createTraffic(graph, { ...sources, senders, backendTls }),
+    ...createTraffic(graph, { ...sources, senders, backendTls, backendTraffic }),
     scopedValues(graph, ACCESS_POLICY, authorizationPolicies, (object, _key, fetch) => {
       if (targetRefsOf(object.spec).length === 0) return new Map();
       const found = enforcers(object, sources, fetch);
@@ -71,6 +77,7 @@ export function createLayer7(graph: Graph, sources: Layer7Sources): Layer7Collec
     wantedKeySets: tokens.wanted,
     wantedData: graph.union('data to read', [backendTls.wanted, wantedCredentials(graph, sources.destinationRules)]),
     policyStatuses: backendTls.statuses(graph, senders),
+    backendTrafficStatuses: backendTraffic.statuses(graph, senders),
   };
 }
 

@@ -16,6 +16,7 @@ import { convertDestinationRules, type DestinationRuleContext, destinationHost }
 import type { DestinationRule, TlsSpec } from '../route/destination-rule-spec.ts';
 import { settingsIn } from '../scope.ts';
 import type { BackendTls } from './backend-tls.ts';
+import type { BackendTraffic } from './backend-traffic.ts';
 import { credentialOf, credentialRefs, type NamedData, type NamedRef } from './named-data.ts';
 import { TRAFFIC_POLICY, WORKLOAD_LABELS } from './resource.ts';
 import { type ScopedResource, type ScopedType, scopedValues } from './scoped.ts';
@@ -31,6 +32,7 @@ export interface TrafficSources {
   readonly members: Index<Workload>;
   readonly senders: Senders;
   readonly backendTls: BackendTls;
+  readonly backendTraffic: BackendTraffic;
   /** By `Kind namespace/name`. */
   readonly namedData: Collection<NamedData>;
 }
@@ -40,7 +42,7 @@ type PoliciesOfService = ReadonlyMap<string, TrafficPolicy>;
 
 /** The types TrafficPolicy and WorkloadLabels. */
 export function createTraffic(graph: Graph, sources: TrafficSources): readonly ScopedType[] {
-  const { backendTls, members, namedData, pods, senders, services, settings } = sources;
+  const { backendTls, backendTraffic, members, namedData, pods, senders, services, settings } = sources;
   const rulesFor = createRules(graph, sources);
   const policies = graph.map('traffic policies', services, (service, key, fetch): PoliciesOfService | undefined => {
     const gateways = senders.to(key, fetch);
@@ -60,7 +62,7 @@ export function createTraffic(graph: Graph, sources: TrafficSources): readonly S
     const found = gateways.flatMap((gateway): [string, TrafficPolicy][] => {
       const rules = rulesFor(service, gateway.slice(0, gateway.indexOf('/')), fetch);
       const said = rules.length === 0 ? undefined : convertDestinationRules(rules, key, context).policy;
-      const policy = backendTls.applyTo(said, key, fetch);
+      const policy = backendTraffic.applyTo(backendTls.applyTo(said, key, fetch), key, fetch);
       return policy === undefined ? [] : [[gateway, policy]];
     });
     return found.length === 0 ? undefined : new Map(found);

@@ -38,8 +38,11 @@ export interface BackendTlsPolicy extends KubeObject {
   };
 }
 
-export interface BackendTlsContext {
+export interface TargetContext {
   service(reference: Reference): RouteService | undefined;
+}
+
+export interface BackendTlsContext extends TargetContext {
   /** Text of a ConfigMap's `ca.crt`; undefined when there is none. */
   authorities(key: string): string | undefined;
 }
@@ -143,7 +146,8 @@ export function convertBackendTls(policy: BackendTlsPolicy, context: BackendTlsC
   };
 }
 
-function targetOf(ref: PolicyTargetRef, namespace: string, context: BackendTlsContext): BackendTlsTarget {
+/** What a policy's reference leads to: a Service or ServiceEntry of its own namespace. */
+export function targetOf(ref: PolicyTargetRef, namespace: string, context: TargetContext): BackendTlsTarget {
   const { group = '', kind = '', name = '', sectionName = '' } = ref;
   const known = TARGET_KINDS[kind] === group;
   const service = known ? context.service({ group, kind, namespace, name }) : undefined;
@@ -161,8 +165,10 @@ function isCertificates(text: string): boolean {
   }
 }
 
+type Aged = Pick<ConvertedBackendTls, 'created' | 'key'>;
+
 /** Of policies for one target the oldest counts, then the first by name. */
-function byPrecedence(a: ConvertedBackendTls, b: ConvertedBackendTls): number {
+export function byPrecedence(a: Aged, b: Aged): number {
   return a.created < b.created ? -1 : a.created > b.created ? 1 : a.key < b.key ? -1 : a.key > b.key ? 1 : 0;
 }
 
