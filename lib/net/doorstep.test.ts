@@ -7,6 +7,7 @@ import { tcpDial } from '#lib/linux/socket.ts';
 import { Loop } from '#lib/loop/loop.ts';
 import { acceptAll, listenOn, loopback } from '#lib/testkit/relay.ts';
 import { Doorstep, type Vain } from './doorstep.ts';
+import { OFFENCE } from './offenders.ts';
 import { Workbench } from './workbench.ts';
 
 const arena = Arena.allocate(64);
@@ -18,12 +19,12 @@ function fixture() {
   const { fd, endpoint } = listenOn(loopback());
   const spoke: number[] = [];
   const doorsteps: Doorstep[] = [];
-  const count = { silent: 0, no_tls: 0 };
+  const count = { silent: 0, no_tls: 0, held: 0 };
   const owner = {
     onHello: (one: number) => void spoke.push(one),
     onVain: (why: Vain) => void count[why]++,
   };
-  const acceptor = acceptAll(loop, fd, (one) => void doorsteps.push(new Doorstep(bench, one, owner)));
+  const acceptor = acceptAll(loop, fd, (one) => void doorsteps.push(new Doorstep(bench, one, '10.0.0.7', owner)));
   const turn = (until: () => boolean): void => {
     for (const end = performance.now() + 10_000; !until() && performance.now() < end; ) loop.turn(5);
     assert.ok(until());
@@ -33,7 +34,7 @@ function fixture() {
     for (const one of spoke) close(one);
     loop.dispose();
   };
-  return { clock, count, dial: () => tcpDial(endpoint, {}), doorsteps, end, spoke, turn };
+  return { bench, clock, count, dial: () => tcpDial(endpoint, {}), doorsteps, end, spoke, turn };
 }
 
 test('a connection is handed over with its first byte, which is still to be read', () => {
@@ -98,5 +99,43 @@ test('one that speaks, and not TLS, is sent away before anything is made for it'
   turn(() => count.no_tls === words.length);
   assert.deepEqual([count.silent, spoke.length], [0, 0]);
   for (const client of clients) close(client);
+  end();
+});
+
+test('one whose address was cut off again and again stands there with its first bytes until its turn comes', () => {
+  const { bench, clock, count, dial, doorsteps, end, spoke, turn } = fixture();
+  for (let k = 0; k < 32; k++) bench.offenders.note('10.0.0.7', OFFENCE.cut);
+  assert.equal(bench.offenders.wait('10.0.0.7'), 0, 'another one of it came in just now');
+  const [first, second] = [dial(), dial()];
+  arena.bytes[0] = 0x16;
+  for (const client of [first, second]) send(client, arena, 0, 1);
+  turn(() => doorsteps.length === 2);
+  clock.skew += 100;
+  bench.loop.turn(0);
+  assert.equal(spoke.length, 0);
+  clock.skew += 450;
+  turn(() => spoke.length === 1);
+  clock.skew += 550;
+  turn(() => spoke.length === 2);
+  assert.deepEqual(count, { silent: 0, no_tls: 0, held: 0 });
+  for (const client of [first, second]) close(client);
+  end();
+});
+
+test('one that has to wait and leaves, or has waited for as long as a handshake may take, is told as held', () => {
+  const { bench, clock, count, dial, doorsteps, end, spoke, turn } = fixture();
+  for (let k = 0; k < 32; k++) bench.offenders.note('10.0.0.7', OFFENCE.cut);
+  bench.offenders.wait('10.0.0.7');
+  const [leaver, waiter] = [dial(), dial()];
+  arena.bytes[0] = 0x16;
+  for (const client of [leaver, waiter]) send(client, arena, 0, 1);
+  turn(() => doorsteps.length === 2);
+  bench.loop.turn(0);
+  close(leaver);
+  turn(() => count.held === 1);
+  clock.skew += 11_000;
+  turn(() => count.held === 2);
+  assert.equal(spoke.length, 0);
+  close(waiter);
   end();
 });

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // An accepted connection before its first bytes. TLS, HTTP/2 and whatever else a tunnel is made of cost a hundred times what it costs to
 // connect, so they are made for those who begin a handshake; who says nothing takes a descriptor and this, who says anything else
-// is sent away.
+// is sent away. Whose tunnels were cut off again and again lately waits here, too (offenders.ts).
 import { recv } from '#lib/linux/calls.ts';
 import { EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLRDHUP, MSG_PEEK } from '#lib/linux/constants.ts';
 import type { Pollable, Slot } from '#lib/loop/loop.ts';
 import type { TimerId, TimerTarget } from '#lib/loop/timer-wheel.ts';
 import { type InputOwner, InputPlace, STRANGER_MS } from './input-turns.ts';
+import { OFFENCE } from './offenders.ts';
 import type { Workbench } from './workbench.ts';
 
 /** Until the first byte must be there: as long as a handshake may take. */
@@ -18,8 +19,8 @@ const CLIENT_HELLO = 1;
 const CLIENT_HELLO_AT = 5;
 const LEAVING = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 
-/** Why nothing came of a connection: it said nothing, or what is no TLS. */
-export type Vain = 'silent' | 'no_tls';
+/** Why nothing came of a connection: it said nothing, or what is no TLS, or its address had to wait for longer than it did. */
+export type Vain = 'silent' | 'no_tls' | 'held';
 
 export interface DoorstepOwner {
   /** It begins a handshake: the descriptor is the owner's again, with nothing read. */
@@ -33,14 +34,20 @@ export class Doorstep implements Pollable, InputOwner, TimerTarget {
   readonly #owner: DoorstepOwner;
   readonly #slot: Slot;
   readonly #place: InputPlace;
+  readonly #address: string;
+  /** Until when it may stand here, monotonic ms. */
+  readonly #until: number;
   #timer: TimerId;
+  #held = false;
   #leaving = false;
   #over = false;
 
-  /** Takes `fd`, which is connected. */
-  constructor(bench: Workbench, fd: number, owner: DoorstepOwner) {
+  /** Takes `fd`, which is connected; `address` is whose it is. */
+  constructor(bench: Workbench, fd: number, address: string, owner: DoorstepOwner) {
     this.#bench = bench;
     this.#owner = owner;
+    this.#address = address;
+    this.#until = bench.loop.now + SILENCE_MS;
     this.#place = new InputPlace(this, bench.loop.now, STRANGER_MS);
     this.#slot = bench.loop.add(fd, this, EPOLLIN | EPOLLRDHUP | EPOLLET);
     this.#timer = bench.loop.afterAbout(SILENCE_MS, this);
@@ -53,21 +60,25 @@ export class Doorstep implements Pollable, InputOwner, TimerTarget {
 
   onInputTurn(): boolean {
     if (this.#over) return false;
-    const { loop, receive } = this.#bench;
+    const { receive } = this.#bench;
+    if (this.#held) {
+      // What it said lies there; only its end is new.
+      if (this.#leaving) this.#vain('held');
+      return false;
+    }
     const n = recv(this.#slot.fd, receive, 0, CLIENT_HELLO_AT + 1, MSG_PEEK);
     if (n <= 0) {
       if (this.#leaving) this.#vain('silent');
     } else if (!isHello(receive.bytes, n)) this.#vain('no_tls');
-    else {
-      this.#end();
-      this.#owner.onHello(loop.release(this.#slot));
-    }
+    else this.#hello();
     return false;
   }
 
   onTimer(): void {
     this.#timer = 0;
-    this.#vain('silent');
+    if (!this.#held) this.#vain('silent');
+    else if (this.#bench.loop.now >= this.#until) this.#vain('held');
+    else this.#hello();
   }
 
   /** Closes the connection; nobody is told. */
@@ -77,7 +88,22 @@ export class Doorstep implements Pollable, InputOwner, TimerTarget {
     this.#bench.loop.remove(this.#slot);
   }
 
+  /** Lets it in, or has it wait. */
+  #hello(): void {
+    const { loop, offenders } = this.#bench;
+    const wait = offenders.wait(this.#address);
+    if (wait === 0) {
+      this.#end();
+      this.#owner.onHello(loop.release(this.#slot));
+      return;
+    }
+    if (this.#timer !== 0) loop.cancel(this.#timer);
+    this.#timer = loop.after(wait, this);
+    this.#held = true;
+  }
+
   #vain(why: Vain): void {
+    if (why === 'no_tls') this.#bench.offenders.note(this.#address, OFFENCE.noTls);
     this.close();
     this.#owner.onVain(why);
   }

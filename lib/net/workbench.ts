@@ -7,6 +7,7 @@ import type { Loop } from '#lib/loop/loop.ts';
 import { BlockPool } from './block-pool.ts';
 import { DialTurns } from './dial-turns.ts';
 import { InputTurns } from './input-turns.ts';
+import { Offenders } from './offenders.ts';
 
 /**
  * Plaintext decrypted, and encrypted, at a time: eight full TLS records. Larger batches wake the next process less often, smaller ones
@@ -25,6 +26,7 @@ export class Workbench {
   readonly blocks: BlockPool;
   readonly inputs: InputTurns;
   readonly dials: DialTurns;
+  readonly offenders: Offenders;
 
   constructor(loop: Loop, byteBudget: number = DEFAULT_BYTE_BUDGET) {
     this.loop = loop;
@@ -33,5 +35,6 @@ export class Workbench {
     this.blocks = new BlockPool(byteBudget);
     this.inputs = new InputTurns(loop);
     this.dials = new DialTurns(loop);
+    this.offenders = new Offenders(loop);
   }
 }

@@ -46,7 +46,7 @@ export class HboneListener {
   onConnection(fd: number, from: Endpoint): void {
     const peer = this.#runtime.ips.of(from);
     const text = peer.withPort(from.port);
-    new Knock(this.#runtime, fd, text, () => this.#onHello(fd, peer, text));
+    new Knock(this.#runtime, fd, peer.text, text, () => this.#onHello(fd, peer, text));
   }
 
   #onHello(fd: number, peer: Ip, peerText: string): void {
@@ -78,14 +78,14 @@ class Knock implements DoorstepOwner, Live {
   readonly onHello: () => void;
   readonly #peer: string;
 
-  constructor(runtime: Runtime, fd: number, peer: string, onHello: () => void) {
+  constructor(runtime: Runtime, fd: number, ip: string, peer: string, onHello: () => void) {
     this.#runtime = runtime;
     this.#peer = peer;
     this.onHello = () => {
       runtime.connections.delete(this);
       onHello();
     };
-    this.#doorstep = new Doorstep(runtime.bench, fd, this);
+    this.#doorstep = new Doorstep(runtime.bench, fd, ip, this);
     runtime.connections.add(this);
   }
 
@@ -181,7 +181,7 @@ class InboundTunnel implements SessionOwner, Live {
 
   onSessionEnd(): void {
     this.#runtime.inbound.delete(this.session);
-    this.#runtime.cuts.ended(this.session, this.#peerText);
+    this.#runtime.cuts.tunnelEnded(this.session, this.#peerIp, this.#peerText);
     this.#runtime.admission.leave();
     this.#runtime.connections.delete(this);
   }

@@ -74,7 +74,7 @@ class Arrival implements LiveConnection, IdentityWaiter, DoorstepOwner {
   }
 
   begin(): void {
-    this.#doorstep = new Doorstep(this.#pod.runtime.bench, this.#fd, this);
+    this.#doorstep = new Doorstep(this.#pod.runtime.bench, this.#fd, this.#ends.peerIp.text, this);
   }
 
   onHello(): void {
@@ -213,7 +213,7 @@ class InboundTunnel implements SessionOwner {
     admission.leave();
     tunnels.ended();
     telemetry.tunnel(-1);
-    cuts.ended(session, this.#ends.peerText);
+    cuts.tunnelEnded(session, this.#ends.peerIp, this.#ends.peerText);
     // A tunnel that never came to be is somebody knocking with the wrong key: that is told.
     if (!this.#usable) telemetry.earlyDeny('inbound', this.#ends.peerText, this.#ends.localText, cause);
     this.#pod.sessionGone(session);

@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Loop } from '#lib/loop/loop.ts';
+import { parseIp } from '#lib/mesh/ip.ts';
 import type { Session } from '#lib/net/session.ts';
+import { Workbench } from '#lib/net/workbench.ts';
 import { CutLog } from './cut-log.ts';
 
 function fixture() {
@@ -53,5 +55,23 @@ test('connections that say nothing are counted, those that speak something else 
     'ambit_connections_refused_total no_tls',
     'ambit_connections_refused_total no_tls',
   ]);
+  loop.dispose();
+});
+
+test('whose tunnels are cut off or come to nothing waits when it comes again, others and who ends in good order do not', () => {
+  const { cuts, later, loop } = fixture();
+  const bench = new Workbench(loop);
+  const tunnel = (violation: Session['violation'], settingsReceived: boolean) =>
+    ({ bench, peer: null, violation, h2: { settingsReceived } }) as unknown as Session;
+  const waits = (address: string): boolean => bench.offenders.wait(address) > 0 || bench.offenders.wait(address) > 0;
+  const [flooder, knocker, friend] = ['10.0.0.7', '10.0.0.8', '10.0.0.9'].map((text) => parseIp(text)!);
+  for (let k = 0; k < 64; k++) {
+    cuts.tunnelEnded(tunnel({ code: 11, reason: 'too much of it' }, true), flooder!, '10.0.0.7:1');
+    cuts.tunnelEnded(tunnel(null, false), knocker!, '10.0.0.8:1');
+    cuts.tunnelEnded(tunnel(null, true), friend!, '10.0.0.9:1');
+  }
+  assert.deepEqual(['10.0.0.7', '10.0.0.8', '10.0.0.9'].map(waits), [true, true, false]);
+  later(60_000);
+  assert.equal(waits('10.0.0.7'), false);
   loop.dispose();
 });

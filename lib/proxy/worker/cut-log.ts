@@ -3,7 +3,9 @@
 // reason; lines name peer and reason, one a second, for who is cut off comes back at once.
 import type { Loop } from '#lib/loop/loop.ts';
 import { RateLimit } from '#lib/loop/rate-limit.ts';
+import type { Ip } from '#lib/mesh/ip.ts';
 import type { Vain } from '#lib/net/doorstep.ts';
+import { OFFENCE } from '#lib/net/offenders.ts';
 import type { Session } from '#lib/net/session.ts';
 import { ErrorCode, errorName } from '#lib/wire/h2/protocol.ts';
 
@@ -29,6 +31,14 @@ export class CutLog {
     this.#loop = loop;
     this.#telemetry = telemetry;
     this.#lines = new RateLimit(LINES_PER_SECOND, loop.now);
+  }
+
+  /** The tunnel `session` from `ip` is over: whose tunnels end badly waits when it comes again. `address` is `ip` and port. */
+  tunnelEnded(session: Session, ip: Ip, address: string): void {
+    const { bench, h2, violation } = session;
+    if (violation !== null) bench.offenders.note(ip.text, OFFENCE.cut);
+    else if (!h2.settingsReceived) bench.offenders.note(ip.text, OFFENCE.vain);
+    this.ended(session, address);
   }
 
   /** `session` is over. `address`: of its peer. */
