@@ -1,28 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every known HTTP/2 flood at full speed, on a node proxy and on a waypoint with one data-plane process each, beside a
-// well-behaved client: its p99 alone, beside a process that only burns the processor where the attacker would run, and in the
-// flood; and what it took of the victim. The victims have one processor, attacker and client share the other.
+// well-behaved client: its p99 in quiet, which is the median of the quiet periods between the attacks, beside a process that only
+// burns the processor where the attacker would run, and in the flood; and what it took of the victim. The victims have one processor,
+// attacker and client share the other. Each attack comes from an address that has done nothing yet.
 //
-//   node e2e/load/flood.ts [--victim NAME]… [--attack NAME]… [--seconds 2]
+//   node e2e/load/flood.ts [--victim NAME]… [--attack NAME]… [--seconds 3]
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
 import { ATTACKS, KNOCKS } from '#lib/testkit/flood/attacks.ts';
+import type { Period } from '#lib/testkit/flood/good-client.ts';
 import { FloodRig, type Victim } from '#lib/testkit/flood/rig.ts';
+import { median } from './statistics.ts';
 import { cpuSeconds, familyOf, pssMb } from './usage.ts';
 
 const CONNECTIONS = 8;
-const WARM_UP_MS = 2000;
+const WARM_UP_MS = 3000;
+/** Between two attacks, and of it for what the last one began to end. */
+const QUIET_MS = 1000;
+const SETTLE_MS = 500;
 const RESULTS = join(import.meta.dirname, 'results');
 
 interface Figures {
   readonly victim: string;
   readonly attack: string;
+  readonly quietP50Ms: number;
   readonly quietP99Ms: number;
   /** Beside a process without a network. */
   readonly burntP99Ms: number;
+  readonly floodedP50Ms: number;
   readonly floodedP99Ms: number;
   readonly requests: number;
   readonly failures: number;
@@ -40,7 +48,7 @@ const { values: asked } = parseArgs({
   options: {
     victim: { type: 'string', multiple: true, default: [] },
     attack: { type: 'string', multiple: true, default: [] },
-    seconds: { type: 'string', default: '2' },
+    seconds: { type: 'string', default: '3' },
   },
 });
 const ms = Number(asked.seconds) * 1000;
@@ -69,16 +77,18 @@ async function main(): Promise<void> {
 }
 
 async function suffer(rig: FloodRig, victim: Victim, attacks: readonly string[]): Promise<Figures[]> {
-  const figures: Figures[] = [];
+  const measured: Omit<Figures, 'quietP50Ms' | 'quietP99Ms'>[] = [];
+  const quiet: Period[] = [];
   const good = await rig.goodClient(victim);
   const family = familyOf([victim.pid]);
   await setTimeout(WARM_UP_MS);
+  await good.period();
+  const burnerMs = await rig.burn(ms);
+  const burnt = await good.period();
   for (const attack of attacks) {
     await good.period();
-    await setTimeout(ms);
-    const quiet = await good.period();
-    const burnerMs = await rig.burn(ms);
-    const burnt = await good.period();
+    await setTimeout(QUIET_MS);
+    quiet.push(await good.period());
     const beforeMb = pssMb(family);
     let mostMb = beforeMb;
     const look = setInterval(() => {
@@ -89,27 +99,38 @@ async function suffer(rig: FloodRig, victim: Victim, attacks: readonly string[])
     const victimCpu = (cpuSeconds(family) - cpuBefore) / (ms / 1000);
     const flooded = await good.period();
     clearInterval(look);
-    figures.push({
+    measured.push({
       ...{ victim: victim.name, attack },
-      ...{ quietP99Ms: quiet.p99, burntP99Ms: burnt.p99, floodedP99Ms: flooded.p99 },
+      ...{ burntP99Ms: burnt.p99, floodedP50Ms: flooded.p50, floodedP99Ms: flooded.p99 },
       ...{ requests: flooded.requests, failures: flooded.failures },
       ...{ megabytes: outcome.bytes / 1e6, connections: outcome.opened },
       ...{ burnerCpu: burnerMs / ms, attackerCpu: outcome.cpuMs / ms, victimCpu },
       ...{ beforeMb, mostMb },
     });
     process.stderr.write(
-      `${victim.name}: ${attack}: p99 ${quiet.p99.toFixed(2)}, burner ${burnt.p99.toFixed(2)}, flood ${flooded.p99.toFixed(2)} ms\n`,
+      `${victim.name}: ${attack}: p99 ${quiet.at(-1)!.p99.toFixed(2)}, flood ${flooded.p99.toFixed(2)} ms\n`,
     );
     // What was begun in the attack ends, so that the next one is alone.
-    await setTimeout(ms / 2);
+    await setTimeout(SETTLE_MS);
   }
   good.end();
-  return figures;
+  const usual = { quietP50Ms: median(quiet.map(({ p50 }) => p50)), quietP99Ms: median(quiet.map(({ p99 }) => p99)) };
+  return measured.map((one) => ({ ...one, ...usual }));
 }
 
 function tableOf(figures: readonly Figures[]): string {
   const head = [
-    ...['victim', 'attack', 'MB sent', 'connections', 'p99 quiet, burner, flood', '× quiet', '× burner', 'failed'],
+    ...[
+      'victim',
+      'attack',
+      'MB sent',
+      'connections',
+      'p50 quiet, flood',
+      'p99 quiet, burner, flood',
+      '× quiet',
+      '× burner',
+      'failed',
+    ],
     ...['CPU burner, attacker, victim', 'memory, MB'],
   ];
   const table = new Table({ head, style: { head: [], border: [] } });
@@ -117,6 +138,7 @@ function tableOf(figures: readonly Figures[]): string {
   for (const one of figures) {
     table.push([
       ...[one.victim, one.attack, one.megabytes.toFixed(0), one.connections],
+      list([one.quietP50Ms, one.floodedP50Ms]),
       list([one.quietP99Ms, one.burntP99Ms, one.floodedP99Ms]),
       ...[one.quietP99Ms, one.burntP99Ms].map((before) => (one.floodedP99Ms / before).toFixed(1)),
       `${one.failures} of ${one.requests + one.failures}`,

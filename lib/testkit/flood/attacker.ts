@@ -7,10 +7,11 @@ import { connect as connectTls, type SecureContext } from 'node:tls';
 import { ATTACKS, type Request } from './attacks.ts';
 import { contextFor, type Target } from './target.ts';
 
-/** Attack `target` with `connections` at a time for `ms`. */
+/** Attack `target` with `connections` at a time, from address `from`, for `ms`. */
 export interface Order {
   readonly attack: string;
   readonly target: Target;
+  readonly from: string;
   readonly connections: number;
   readonly ms: number;
 }
@@ -31,9 +32,13 @@ for await (const line of createInterface({ input: process.stdin })) {
   console.log(JSON.stringify(outcome));
 }
 
-function attack({ attack: name, connections, ms, target }: Order, secureContext: SecureContext): Promise<Outcome> {
+function attack(
+  { attack: name, connections, from, ms, target }: Order,
+  secureContext: SecureContext,
+): Promise<Outcome> {
   const count = { opened: 0, cut: 0, bytes: 0 };
   const before = process.cpuUsage();
+  const there = { host: target.host, port: target.port, localAddress: from };
   const live = new Set<Socket>();
   let over = false;
   const dial = (): void => {
@@ -41,10 +46,9 @@ function attack({ attack: name, connections, ms, target }: Order, secureContext:
     count.opened++;
     const plain = !target.tls || name === 'many connections' || name === 'handshakes of nonsense';
     const socket = plain
-      ? connectTcp(target.port, target.host)
+      ? connectTcp(there)
       : connectTls({
-          host: target.host,
-          port: target.port,
+          ...there,
           secureContext,
           ALPNProtocols: ['h2'],
           checkServerIdentity: () => undefined,

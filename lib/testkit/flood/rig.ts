@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A node proxy and a waypoint on one host, an attacker and a well-behaved client on another, and an application behind both
 // programs. Each victim has one data-plane process, which friend and foe share.
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 import { Endpoint } from '#lib/linux/address.ts';
@@ -17,6 +17,9 @@ import type { Target } from './target.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 const APP_PORT = 8080;
+/** Last numbers of the addresses that attackers have. */
+const FIRST_ATTACKER = 100;
+const LAST_ATTACKER = 250;
 
 /** How programs are placed on the processors: word lists put before their command lines. */
 export interface Placement {
@@ -52,6 +55,7 @@ export class FloodRig implements AsyncDisposable {
   #server!: TestPod;
   #attacker!: Conversation;
   #burner: Conversation | undefined;
+  #attackers = FIRST_ATTACKER;
 
   private constructor(place: Placement) {
     this.#place = place;
@@ -85,8 +89,9 @@ export class FloodRig implements AsyncDisposable {
     return { period, answered, end: () => talk.end() };
   }
 
-  async attack(order: Order): Promise<Outcome> {
-    this.#attacker.say(JSON.stringify(order));
+  /** Each attack comes from an address that has done nothing yet. */
+  async attack(order: Omit<Order, 'from'>): Promise<Outcome> {
+    this.#attacker.say(JSON.stringify({ ...order, from: this.#unknownAddress() }));
     return JSON.parse(await this.#attacker.heard()) as Outcome;
   }
 
@@ -99,6 +104,15 @@ export class FloodRig implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#stack.disposeAsync();
+  }
+
+  #unknownAddress(): string {
+    const number = this.#attackers++;
+    if (number > LAST_ATTACKER) throw new Error('the rig has no further address for an attacker');
+    const address = this.#client.ip.replace(/\d+$/, String(number));
+    const words = ['addr', 'add', `${address}/24`, 'dev', 'eth0'];
+    execFileSync('ip', ['-n', this.#network.netnsName(this.#client), ...words]);
+    return address;
   }
 
   async #start(): Promise<void> {
