@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where a client's connection came from and what it was opened to: known once for all its requests.
+import { AgingMap } from '#lib/kit/aging-map.ts';
 import type { Identity } from '#lib/mesh/identity.ts';
 import type { Ip } from '#lib/mesh/ip.ts';
 import type { Party } from '#lib/proxy/telemetry/party.ts';
-import type { Member } from '../upstream/member.ts';
-import type { CountedConnection, RequestSeries } from '../worker/telemetry.ts';
+import type { CountedConnection, SeriesMemory } from '../worker/telemetry.ts';
 import type { Door } from './door.ts';
 import { LastPath } from './last-path.ts';
+
+/** Endpoints whose series are remembered, of a generation; what is not is looked up by its labels. */
+const MAX_COUNTED = 256;
 
 export class Origin implements CountedConnection {
   readonly door: Door;
@@ -21,8 +24,7 @@ export class Origin implements CountedConnection {
   readonly party: Party | undefined;
   /** What was found out about the last request's path: the next one mostly has the same. */
   readonly lastPath = new LastPath();
-  /** Series of requests from here, by where they went. */
-  readonly series = new Map<Member | null, Map<string, RequestSeries>>();
+  readonly series: SeriesMemory = new AgingMap({ most: MAX_COUNTED });
 
   constructor(
     door: Door,

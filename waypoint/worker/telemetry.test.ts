@@ -2,6 +2,7 @@
 // How long the series of requests and streams are told, where the pods they tell of come and go.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { AgingMap } from '#lib/kit/aging-map.ts';
 import { Counters } from '#lib/loop/shared/counters.ts';
 import { Exposition } from '#lib/proxy/telemetry/exposition.ts';
 import { partyOf } from '#lib/proxy/telemetry/party.ts';
@@ -18,7 +19,7 @@ import { Telemetry } from './telemetry.ts';
 function originOf(pod: string): Origin {
   const party = partyOf(workload({ uid: `uid of ${pod}`, name: pod, workloadName: pod, canonicalName: pod }));
   const door = { behind: { kind: 'listener' }, observer: { loggers: [], metrics: null } };
-  return { door, identity: undefined, party, series: new Map() } as unknown as Origin;
+  return { door, identity: undefined, party, series: new AgingMap({ most: 8 }) } as unknown as Origin;
 }
 
 /** A process's telemetry and the main process's pages, which take their turns at once. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Counting and logging of one data-plane process. The labels of a request are worked out once for all requests that share them;
 // from then on counting is additions in shared memory.
+import type { AgingMap } from '#lib/kit/aging-map.ts';
 import type { Counters } from '#lib/loop/shared/counters.ts';
 import { LINE_KINDS, type LogProducer } from '#lib/loop/shared/log-ring.ts';
 import type { Vitals } from '#lib/loop/shared/vitals.ts';
@@ -25,8 +26,11 @@ import type { Member } from '../upstream/member.ts';
 export interface CountedConnection extends ConnectionRecord {
   readonly door: DoorRecord & { readonly observer: DoorObserver };
   /** Series of requests from here, by where they went. */
-  readonly series: Map<Member | null, Map<string, RequestSeries>>;
+  readonly series: SeriesMemory;
 }
+
+/** Series of a connection's requests, by where they went and by what came of them; of endpoints that nobody asks any more they age. */
+export type SeriesMemory = AgingMap<Member | null, Map<string, RequestSeries>>;
 
 export interface CountedRequest extends RequestRecord {
   readonly origin: CountedConnection;
@@ -66,8 +70,8 @@ export interface TelemetryOptions {
   readonly isGone: (uid: WorkloadUid) => boolean;
 }
 
-/** Series resolved for one origin; beyond it the map is emptied, which costs look-ups and no slot. */
-const MAX_PER_ORIGIN = 256;
+/** Series of one endpoint that are remembered; what is not is looked up by its labels. */
+const MAX_OF_ENDPOINT = 256;
 const MAX_SERIES = 20_000;
 
 export class Telemetry implements Fader {
@@ -229,7 +233,6 @@ export class Telemetry implements Fader {
     const { origin, member, status, flags, grpc, grpcStatus } = record;
     let byMember = origin.series.get(member);
     if (byMember === undefined) {
-      if (origin.series.size >= MAX_PER_ORIGIN) origin.series.clear();
       byMember = new Map();
       origin.series.set(member, byMember);
     }
@@ -239,7 +242,7 @@ export class Telemetry implements Fader {
     const outcome = plan === null ? plain : `${plain}|${plan.id}|${values === null ? '' : values.join('|')}`;
     let series = byMember.get(outcome);
     if (series === undefined || series.forgotten) {
-      if (byMember.size >= MAX_PER_ORIGIN) byMember.clear();
+      if (byMember.size >= MAX_OF_ENDPOINT) byMember.clear();
       series = this.#resolve(record, plan, values);
       byMember.set(outcome, series);
     }
