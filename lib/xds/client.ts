@@ -283,6 +283,8 @@ export function channelOptions({
     'grpc.keepalive_timeout_ms': PING_TIMEOUT_MS,
     'grpc.initial_reconnect_backoff_ms': 100,
     'grpc.max_reconnect_backoff_ms': 1_000,
+    // Unless told it asks each 30 s: so long a name would lead to a server that has gone.
+    'grpc.dns_min_time_between_resolutions_ms': 1_000,
     // A channel of ours shares no connection with another, so that a rotated root certificate is really used.
     'grpc.use_local_subchannel_pool': 1,
   };
