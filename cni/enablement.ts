@@ -4,6 +4,7 @@
 
 import { fail, ok, type Problem, type Result } from '#lib/kit/result.ts';
 import { own } from '#lib/kit/table.ts';
+import { expressionHolds } from '#lib/model/object/label-expression.ts';
 
 /** A label selector (Kubernetes API, LabelSelector). Empty matches everything. */
 export interface LabelSelector {
@@ -71,26 +72,10 @@ export function eligibility(
 /** Whether labels satisfy every requirement of a selector; an unknown operator satisfies nothing. */
 export function matchesLabels(selector: LabelSelector, labels: Readonly<Record<string, string>>): boolean {
   const exact = Object.entries(selector.matchLabels ?? {}).every(([key, value]) => own(labels, key) === value);
-  return exact && (selector.matchExpressions ?? []).every((expression) => matchesExpression(expression, labels));
-}
-
-function matchesExpression(
-  { key, operator, values = [] }: NonNullable<LabelSelector['matchExpressions']>[number],
-  labels: Readonly<Record<string, string>>,
-): boolean {
-  const value = own(labels, key);
-  switch (operator) {
-    case 'In':
-      return value !== undefined && values.includes(value);
-    case 'NotIn':
-      return value === undefined || !values.includes(value);
-    case 'Exists':
-      return value !== undefined;
-    case 'DoesNotExist':
-      return value === undefined;
-    default:
-      return false;
-  }
+  return (
+    exact &&
+    (selector.matchExpressions ?? []).every((expression) => expressionHolds(expression, own(labels, expression.key)))
+  );
 }
 
 const OPERATORS = ['In', 'NotIn', 'Exists', 'DoesNotExist'];

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // May this pod run on that node? Named predicates, the first refusal is the reason. Pure; scheduler and DaemonSet
 // controller share it. Source: Kubernetes documentation, "Assigning Pods to Nodes", "Taints and Tolerations".
+import { expressionHolds } from '#lib/model/object/label-expression.ts';
 import { isObject, type Json, type JsonObject, type KubeObject, listAt, objectAt, textAt } from '../api/json.ts';
 import { condition } from './pods.ts';
 
@@ -52,20 +53,12 @@ function matchesAffinity(spec: JsonObject, node: KubeObject): boolean {
 function matchesEntry(entry: JsonObject, value: string | undefined): boolean {
   const values = listAt(entry, 'values').map(String);
   switch (entry['operator']) {
-    case 'In':
-      return value !== undefined && values.includes(value);
-    case 'NotIn':
-      return value === undefined || !values.includes(value);
-    case 'Exists':
-      return value !== undefined;
-    case 'DoesNotExist':
-      return value === undefined;
     case 'Gt':
       return Number(value) > Number(values[0]);
     case 'Lt':
       return Number(value) < Number(values[0]);
     default:
-      return false;
+      return expressionHolds({ operator: entry['operator'], values }, value);
   }
 }
 

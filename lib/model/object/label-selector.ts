@@ -5,6 +5,7 @@
 
 import { fail, ok, type Result } from '#lib/kit/result.ts';
 import { own } from '#lib/kit/table.ts';
+import { expressionHolds } from './label-expression.ts';
 import type { Labels } from './selector.ts';
 
 interface Expression {
@@ -50,18 +51,5 @@ export function parseLabelSelector(value: unknown, field: string): Result<LabelS
 /** Whether it selects an object with these labels. An empty selector selects everything. */
 export function selectorMatches(selector: LabelSelector, labels: Labels): boolean {
   for (const [key, wanted] of Object.entries(selector.matchLabels)) if (own(labels, key) !== wanted) return false;
-  return selector.matchExpressions.every((expression) => holds(expression, own(labels, expression.key)));
-}
-
-function holds({ operator, values }: Expression, value: string | undefined): boolean {
-  switch (operator) {
-    case 'In':
-      return value !== undefined && values.includes(value);
-    case 'NotIn':
-      return value === undefined || !values.includes(value);
-    case 'Exists':
-      return value !== undefined;
-    case 'DoesNotExist':
-      return value === undefined;
-  }
+  return selector.matchExpressions.every((expression) => expressionHolds(expression, own(labels, expression.key)));
 }
