@@ -5,7 +5,8 @@
 
 import type { Ip } from './ip.ts';
 import type { Policy } from './policy.ts';
-import { type Endpoint, type Service, visibleTo } from './service.ts';
+import type { Endpoint, Service } from './service.ts';
+import { preferredService, serviceByRange } from './service-choice.ts';
 import type { MeshView } from './view.ts';
 import type { ServiceKey, Workload, WorkloadUid } from './workload.ts';
 
@@ -141,30 +142,12 @@ export class MapMesh implements MeshView {
   }
 
   serviceByAddress(network: string, ip: Ip, clientNamespace: string): Service | undefined {
-    const exact = preferred(this.#byVip.get(at(network, ip)), clientNamespace);
-    return exact ?? this.#serviceByRange(network, ip, clientNamespace);
-  }
-
-  #serviceByRange(network: string, ip: Ip, clientNamespace: string): Service | undefined {
-    let best: Service | undefined;
-    let bestRank = -1;
-    for (const service of this.#ranges.values()) {
-      if (!visibleTo(service, clientNamespace)) continue;
-      for (const vip of service.vips) {
-        if (vip.network !== network || vip.range.host || !vip.range.contains(ip)) continue;
-        const own = service.namespace === clientNamespace ? 1024 : 0;
-        const rank = own + vip.range.length * 2 + (service.canonical ? 1 : 0);
-        if (rank > bestRank) {
-          best = service;
-          bestRank = rank;
-        }
-      }
-    }
-    return best;
+    const exact = preferredService(this.#byVip.get(at(network, ip)), clientNamespace);
+    return exact ?? serviceByRange(this.#ranges.values(), network, ip, clientNamespace);
   }
 
   serviceByHostname(hostname: string, clientNamespace: string): Service | undefined {
-    return preferred(this.#byServiceHostname.get(hostname), clientNamespace);
+    return preferredService(this.#byServiceHostname.get(hostname), clientNamespace);
   }
 
   service(key: ServiceKey): Service | undefined {
@@ -206,20 +189,6 @@ function at(network: string, ip: Ip): string {
 
 function ownership(workload: Workload): number {
   return (workload.uid.includes('//Pod/') ? 2 : 0) + (workload.protocol === 'hbone' ? 1 : 0);
-}
-
-/** Own namespace, then canonical, then first, among the visible. */
-function preferred(candidates: readonly Service[] | undefined, namespace: string): Service | undefined {
-  if (candidates === undefined) return undefined;
-  let canonical: Service | undefined;
-  let first: Service | undefined;
-  for (const candidate of candidates) {
-    if (!visibleTo(candidate, namespace)) continue;
-    if (candidate.namespace === namespace) return candidate;
-    first ??= candidate;
-    if (candidate.canonical) canonical ??= candidate;
-  }
-  return canonical ?? first;
 }
 
 function push<T>(map: Map<string, T[]>, key: string, value: T): void {

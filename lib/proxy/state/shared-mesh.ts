@@ -5,7 +5,8 @@ import { AgingMap } from '#lib/kit/aging-map.ts';
 import type { StoreReader } from '#lib/loop/shared/store-reader.ts';
 import type { Ip } from '#lib/mesh/ip.ts';
 import type { Policy } from '#lib/mesh/policy.ts';
-import { type Endpoint, type Service, visibleTo } from '#lib/mesh/service.ts';
+import type { Endpoint, Service } from '#lib/mesh/service.ts';
+import { preferredService, serviceByRange } from '#lib/mesh/service-choice.ts';
 import type { MeshView } from '#lib/mesh/view.ts';
 import type { ServiceKey, Workload, WorkloadUid } from '#lib/mesh/workload.ts';
 import {
@@ -100,7 +101,7 @@ export class SharedMesh implements MeshView {
   }
 
   serviceByHostname(hostname: string, clientNamespace: string): Service | undefined {
-    return preferred(this.servicesOfHostname(hostname), clientNamespace);
+    return preferredService(this.servicesOfHostname(hostname), clientNamespace);
   }
 
   /** Every service of that exact host name, visible or not: for DNS, which chooses by rules of its own. */
@@ -161,8 +162,8 @@ export class SharedMesh implements MeshView {
   }
 
   #serviceAt(network: string, ip: Ip, clientNamespace: string): Service | undefined {
-    const exact = preferred(this.#servicesOf(vipKey(network, ip)), clientNamespace);
-    return exact ?? this.#serviceByRange(network, ip, clientNamespace);
+    const exact = preferredService(this.#servicesOf(vipKey(network, ip)), clientNamespace);
+    return exact ?? serviceByRange(this.#servicesOf(RANGES_KEY), network, ip, clientNamespace);
   }
 
   #policiesOf(index: string): readonly Policy[] {
@@ -191,34 +192,4 @@ export class SharedMesh implements MeshView {
       return workload === undefined || ports === undefined ? [] : [{ workload, ports }];
     });
   }
-
-  #serviceByRange(network: string, ip: Ip, clientNamespace: string): Service | undefined {
-    let best: Service | undefined;
-    let bestRank = -1;
-    for (const service of this.#servicesOf(RANGES_KEY)) {
-      if (!visibleTo(service, clientNamespace)) continue;
-      for (const vip of service.vips) {
-        if (vip.network !== network || vip.range.host || !vip.range.contains(ip)) continue;
-        const own = service.namespace === clientNamespace ? 1024 : 0;
-        const rank = own + vip.range.length * 2 + (service.canonical ? 1 : 0);
-        if (rank <= bestRank) continue;
-        best = service;
-        bestRank = rank;
-      }
-    }
-    return best;
-  }
-}
-
-/** Own namespace, then canonical, then first, among the visible. */
-function preferred(candidates: readonly Service[], namespace: string): Service | undefined {
-  let canonical: Service | undefined;
-  let first: Service | undefined;
-  for (const candidate of candidates) {
-    if (!visibleTo(candidate, namespace)) continue;
-    if (candidate.namespace === namespace) return candidate;
-    first ??= candidate;
-    if (candidate.canonical) canonical ??= candidate;
-  }
-  return canonical ?? first;
 }
