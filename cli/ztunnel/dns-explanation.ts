@@ -50,6 +50,6 @@ export function dnsExplanationText({ answers, dns, from, node, past }: FullDnsEx
     const types = alike ? answers.map((one) => one.type).join(' and ') : type;
     lines.push(paint.bold(`${types}, decided on ${node}`), `  ${text}`, ...proof.map((line) => `    ${line}`), '');
   }
-  lines.push('Records of other types are always passed on.', '');
+  if (first?.kind !== 'uncaptured') lines.push('Records of other types are always passed on.', '');
   return lines.join('\n');
 }
