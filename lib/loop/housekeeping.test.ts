@@ -85,7 +85,7 @@ test('a loop that has no room for a pause, a heap that took little and a large o
   rig.taken += 16 * MB;
   assert.equal(collections(rig, 900), 0);
   using modest = new Rig();
-  modest.taken += 12 * MB;
+  modest.taken += 6 * MB;
   assert.equal(collections(modest, 300), 0);
   using large = new Rig();
   large.taken = 200 * MB;

@@ -19,8 +19,8 @@ const WORTH_BYTES = 4 * 1024 * 1024;
 const CALM_MS = 500;
 /** Between two collections of such a loop, in ms. */
 const SELDOM_MS = 60_000;
-/** Pages taken since the last collection that make one worth its pause there, in bytes. */
-const TAKEN_BYTES = 16 * 1024 * 1024;
+/** Pages taken since the last collection that make one worth its pause there, in bytes. V8 would wait for 15 to 30 MB, which takes minutes. */
+const TAKEN_BYTES = 8 * 1024 * 1024;
 /** A larger heap is left to V8: its pause would be longer than a request may wait. */
 const SMALL_BYTES = 64 * 1024 * 1024;
 
