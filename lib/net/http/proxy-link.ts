@@ -10,16 +10,10 @@ import type { Http1Head } from '#lib/wire/http1/head.ts';
 import { http1Reason } from '#lib/wire/http1/reason.ts';
 import { type Http1Handler, Http1Receiver } from '#lib/wire/http1/receiver.ts';
 import type { HttpBench } from './bench.ts';
+import type { MadeOver } from './dial-over.ts';
 import { Link, type LinkOwner, NOBODY } from './link.ts';
 
 export type ProxyMethod = 'CONNECT' | 'POST';
-
-/** Hears of the proxy's answer, once. */
-export interface ProxyLinkMaker {
-  /** Bytes of the far end come by `link` from now on, maybe as soon as this returns. */
-  onAgreed(link: Link): void;
-  onRefused(cause: string): void;
-}
 
 /** Octets of one chunk. */
 const PIECE = 16 * 1024;
@@ -35,7 +29,7 @@ export class ProxyLink extends Link implements LinkOwner, Http1Handler {
   readonly #inner: Link;
   readonly #method: ProxyMethod;
   readonly #receiver: Http1Receiver;
-  #maker: ProxyLinkMaker | null;
+  #made: MadeOver | null;
   /** Where bytes lie that are being read. */
   #arena: Arena | null = null;
   #handedOver = false;
@@ -43,12 +37,12 @@ export class ProxyLink extends Link implements LinkOwner, Http1Handler {
   #ended = false;
 
   /** Takes over a connected link. `authority`: `host:port` to be led to. */
-  constructor(bench: HttpBench, inner: Link, method: ProxyMethod, authority: string, maker: ProxyLinkMaker) {
+  constructor(bench: HttpBench, inner: Link, method: ProxyMethod, authority: string, made: MadeOver) {
     super(NOBODY);
     this.#bench = bench;
     this.#inner = inner;
     this.#method = method;
-    this.#maker = maker;
+    this.#made = made;
     this.#receiver = new Http1Receiver(false, this);
     this.#receiver.expect(method);
     inner.owner = this;
@@ -117,7 +111,7 @@ export class ProxyLink extends Link implements LinkOwner, Http1Handler {
 
   onFin(): void {
     if (this.closed || this.#ended) return;
-    if (this.#maker !== null) this.#break('the proxy closed the connection without an answer');
+    if (this.#made !== null) this.#break('the proxy closed the connection without an answer');
     else this.#receiver.end();
   }
 
@@ -133,21 +127,21 @@ export class ProxyLink extends Link implements LinkOwner, Http1Handler {
   // === what the proxy says ===
 
   onHead({ status }: Http1Head): void {
-    const maker = this.#maker;
-    if (maker === null || (status < 200 && status !== 101)) return;
+    const made = this.#made;
+    if (made === null || (status < 200 && status !== 101)) return;
     if (status === 101 || status >= 300) {
       this.#break(`the proxy answered ${this.#method} with ${status}`);
       return;
     }
-    this.#maker = null;
+    this.#made = null;
     if (this.#method === 'POST') {
-      maker.onAgreed(this);
+      made.onMade(this);
       return;
     }
     this.#leave();
     this.#handedOver = true;
     this.#inner.owner = NOBODY;
-    maker.onAgreed(this.#inner);
+    made.onMade(this.#inner);
   }
 
   onBody(_buffer: Buffer, start: number, end: number): void {
@@ -177,16 +171,16 @@ export class ProxyLink extends Link implements LinkOwner, Http1Handler {
 
   #break(cause: string): void {
     const { owner } = this;
-    const maker = this.#maker;
+    const made = this.#made;
     this.abort();
-    if (maker === null) owner.onBroken(this, cause);
-    else maker.onRefused(cause);
+    if (made === null) owner.onBroken(this, cause);
+    else made.onNotMade(cause);
   }
 
   #leave(): void {
     this.closed = true;
     this.owner = NOBODY;
-    this.#maker = null;
+    this.#made = null;
     this.backlog = 0;
   }
 }

@@ -13,14 +13,16 @@ import type { TlsContext } from '#lib/tls/context.ts';
 import { TLS_ENDED, TLS_FAILED, TlsSession } from '#lib/tls/session.ts';
 import { type ByteSink, Outbox } from '../outbox.ts';
 import type { HttpBench } from './bench.ts';
+import type { MadeOver } from './dial-over.ts';
 import { Link, type LinkOwner, NOBODY } from './link.ts';
 
-/** Hears of the handshake's end, once, in a turn of the loop. */
-export interface TlsLinkMaker {
-  /** `chain`: verified, leaf first. Returns why this server is refused, or ''. */
-  onPeer(chain: readonly Uint8Array[]): string;
-  onSecured(link: TlsLink): void;
-  onNotSecured(cause: string): void;
+export interface TlsClientOptions {
+  readonly context: TlsContext;
+  readonly arenas: TlsArenas;
+  /** SNI; '' names nobody. */
+  readonly serverName: string;
+  /** `chain`: verified, leaf first. Why it is not the right server, or ''. */
+  readonly judge: (chain: readonly Uint8Array[]) => string;
 }
 
 /** Plaintext delivered at a time. */
@@ -39,7 +41,8 @@ export class TlsLink extends Link implements LinkOwner, ByteSink, Resumable {
   readonly #arenas: TlsArenas;
   readonly #inner: Link;
   readonly #tls: TlsSession;
-  #maker: TlsLinkMaker | null;
+  readonly #judge: TlsClientOptions['judge'];
+  #made: MadeOver | null;
   /** Ciphertext that found no room in the ring. */
   #inbox: Outbox | null = null;
   #ended = false;
@@ -50,21 +53,15 @@ export class TlsLink extends Link implements LinkOwner, ByteSink, Resumable {
   #cause = '';
   #putOff = false;
 
-  /** Takes over a connected link, as its client. */
-  constructor(
-    bench: HttpBench,
-    arenas: TlsArenas,
-    inner: Link,
-    context: TlsContext,
-    serverName: string,
-    maker: TlsLinkMaker,
-  ) {
+  /** Takes over a connected link, as its client; `made` hears of the handshake's end in a turn of the loop. */
+  constructor(bench: HttpBench, inner: Link, { arenas, context, judge, serverName }: TlsClientOptions, made: MadeOver) {
     super(NOBODY);
     this.#bench = bench;
     this.#arenas = arenas;
     this.#inner = inner;
     this.#tls = new TlsSession(context, 'client', serverName);
-    this.#maker = maker;
+    this.#judge = judge;
+    this.#made = made;
     inner.owner = this;
     this.#later();
   }
@@ -180,7 +177,7 @@ export class TlsLink extends Link implements LinkOwner, ByteSink, Resumable {
   #turn(): void {
     for (;;) {
       const fed = this.#feed();
-      const moved = this.#maker === null ? this.#decrypt() : this.#handshake();
+      const moved = this.#made === null ? this.#decrypt() : this.#handshake();
       if (this.closed) return;
       this.#flush();
       if (fed === 0 && !moved) return;
@@ -207,20 +204,20 @@ export class TlsLink extends Link implements LinkOwner, ByteSink, Resumable {
       if (this.#eofPassedOn) this.#break('connection closed during the TLS handshake');
       return false;
     }
-    const maker = this.#maker!;
+    const made = this.#made!;
     if (step === 'failed') {
       this.#flush();
       this.#break(`TLS handshake failed: ${this.#tls.failure}`);
       return false;
     }
     const chain = this.#tls.peerChain();
-    const refusal = chain.ok ? maker.onPeer(chain.value) : (chain.problems[0]?.message ?? '');
+    const refusal = chain.ok ? this.#judge(chain.value) : (chain.problems[0]?.message ?? '');
     if (refusal !== '') {
       this.#break(`TLS peer refused: ${refusal}`);
       return false;
     }
-    this.#maker = null;
-    maker.onSecured(this);
+    this.#made = null;
+    made.onMade(this);
     // What came behind the handshake is the new owner's, in the next turn.
     if (!this.closed) this.#later();
     return false;
@@ -278,16 +275,16 @@ export class TlsLink extends Link implements LinkOwner, ByteSink, Resumable {
 
   #break(cause: string): void {
     const { owner } = this;
-    const maker = this.#maker;
+    const made = this.#made;
     this.abort();
-    if (maker === null) owner.onBroken(this, cause);
-    else maker.onNotSecured(cause);
+    if (made === null) owner.onBroken(this, cause);
+    else made.onNotMade(cause);
   }
 
   #end(): void {
     this.closed = true;
     this.owner = NOBODY;
-    this.#maker = null;
+    this.#made = null;
     this.backlog = 0;
     this.#inbox?.clear();
     this.#inbox = null;
