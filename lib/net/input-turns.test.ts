@@ -86,6 +86,22 @@ test('who comes anew again and again does not come before those who are known to
   loop.dispose();
 });
 
+test('some hundred requests a second do not put a client behind those who come anew again and again', () => {
+  const { clock, loop, turns, log, connection } = fixture();
+  const known = connection('known', 0.15, 500);
+  for (let k = 0; k < 200; k++) {
+    turns.push(known);
+    clock.now += 2;
+    loop.turn(0);
+  }
+  for (let k = 0; k < 10; k++) turns.push(connection('stranger', 0.2, 1, STRANGER_MS));
+  turns.push(known);
+  log.length = 0;
+  loop.turn(0);
+  assert.equal(log[0], 'known');
+  loop.dispose();
+});
+
 test('what was taken is forgotten by halves', () => {
   const place = new InputPlace({ onInputTurn: () => false }, 0);
   place.charge(8, 0);

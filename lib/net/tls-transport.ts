@@ -54,7 +54,7 @@ export class TlsTransport implements Transport, Pollable, InputOwner, Flushable,
     this.#owner = owner;
     this.#socket = new CipherSocket(fd);
     this.#tls = new TlsSession(context, role);
-    this.#place = new InputPlace(this, bench.loop.now, STRANGER_MS);
+    this.#place = new InputPlace(this, bench.loop.now, role === 'server' ? STRANGER_MS : 0);
     this.#bite = bench.receive.size;
     this.state = role === 'client' ? 'connecting' : 'handshaking';
     this.#slot = bench.loop.add(fd, this);

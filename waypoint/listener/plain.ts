@@ -5,6 +5,7 @@ import { close as closeFd } from '#lib/linux/calls.ts';
 import { localAddress } from '#lib/linux/socket.ts';
 import { NOBODY } from '#lib/net/http/link.ts';
 import { SocketLink } from '#lib/net/http/socket-link.ts';
+import { STRANGER_MS } from '#lib/net/input-turns.ts';
 import { Socket } from '#lib/net/socket.ts';
 import type { Door } from '../path/door.ts';
 import { Origin } from '../path/origin.ts';
@@ -48,7 +49,7 @@ export class PlainListener {
       admission.leave();
       telemetry.connection(-1);
     };
-    const link = new SocketLink(bench, new Socket(loop, fd, SILENT), NOBODY);
+    const link = new SocketLink(bench, new Socket(loop, fd, SILENT), NOBODY, STRANGER_MS);
     serveLink(this.#runtime, this.#service, link, { origin, onEnd });
   }
 }

@@ -38,12 +38,12 @@ export class SocketLink extends Link implements SocketOwner, Resumable, InputOwn
   /** Something waits for the next turn. */
   #putOff = false;
 
-  /** Takes over a connected socket. What it already has is read in the next turn. */
-  constructor(bench: HttpBench, socket: Socket, owner: LinkOwner) {
+  /** Takes over a connected socket. What it already has is read in the next turn. `taken`: what it begins with in line (input-turns.ts). */
+  constructor(bench: HttpBench, socket: Socket, owner: LinkOwner, taken = 0) {
     super(owner);
     this.#bench = bench;
     this.socket = socket;
-    this.#place = new InputPlace(this, bench.loop.now);
+    this.#place = new InputPlace(this, bench.loop.now, taken);
     socket.owner = this;
     if (socket.readable) bench.inputs.push(this.#place);
   }
