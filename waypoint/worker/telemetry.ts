@@ -12,7 +12,6 @@ import { type Fader, Fading } from '#lib/proxy/worker/fading.ts';
 import { SlotRoom } from '#lib/proxy/worker/slot-room.ts';
 import type { ToMain } from '../control.ts';
 import { type ExportRecord, encodeRecord } from '../export/record.ts';
-import type { GrpcMessages } from '../path/grpc-messages.ts';
 import type { ConnectionRecord, DoorRecord } from '../record/connection.ts';
 import type { RequestRecord } from '../record/request.ts';
 import type { AccessLogger } from '../telemetry/access-logger.ts';
@@ -35,7 +34,7 @@ export type SeriesMemory = AgingMap<Member | null, Map<string, RequestSeries>>;
 export interface CountedRequest extends RequestRecord {
   readonly origin: CountedConnection;
   /** null unless it is gRPC. */
-  readonly messages: Pick<GrpcMessages, 'takeRequests' | 'takeResponses'> | null;
+  readonly messages: { takeRequests(): number; takeResponses(): number } | null;
 }
 
 /** Where requests, or streams, with one set of labels are counted. */
