@@ -2,6 +2,7 @@
 // One line of the access log, as a data-plane process writes it into its ring; the main process only passes it on. Field names,
 // order and both formats are Istio's, so that what reads its logs reads ours. A string is built directly: this runs once
 // or twice for each connection.
+import { AgingMap } from '#lib/kit/aging-map.ts';
 import type { ConnectionEnd, ConnectionRecord } from './connection.ts';
 
 export type LogFormat = 'plain' | 'json';
@@ -184,13 +185,12 @@ function whole(
 
 // Names, host names and identities come again and again; finding a kept text is cheaper than looking at its letters.
 const MAX_KEPT = 4096;
-const kept = new Map<string, string>();
+const kept = new AgingMap<string, string>({ most: MAX_KEPT });
 
 function quoted(value: string): string {
   const known = kept.get(value);
   if (known !== undefined) return known;
   const text = JSON.stringify(value);
-  if (kept.size >= MAX_KEPT) kept.clear();
   kept.set(value, text);
   return text;
 }
