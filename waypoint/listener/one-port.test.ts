@@ -72,7 +72,18 @@ test('one port number may be HTTP of one service and TCP of another, and a serve
   await until('the server speaks first', () => heard === 'hello');
   stream.write('GET / HTTP/1.1\r\n\r\n');
   await until('what looks like HTTP is passed on as it is', () => heard === 'helloGET / HTTP/1.1\r\n\r\n');
-  stream.destroy();
+  stream.end();
+  const line = await until('the line of the stream', () =>
+    program.records.find((one) => one['upstream_cluster'] === 'inbound-vip|80|tcp|greeter.default.svc.cluster.local'),
+  );
+  assert.deepEqual(
+    ['method', 'path', 'protocol', 'response_code', 'response_flags', 'bytes_received', 'bytes_sent'].map(
+      (name) => line[name],
+    ),
+    ['-', '-', '-', 0, '-', 18, 23],
+  );
+  assert.match(String(line['upstream_host']), /^127\.0\.0\.1:\d+$/);
+  assert.equal(line['src.identity'], 'spiffe://cluster.local/ns/default/sa/client');
   const { status } = await client.ask(`${VIPS.web}:80`, { path: '/', headers: { host: 'a' } });
   assert.equal(status, 200);
   const record = await program.record('/');

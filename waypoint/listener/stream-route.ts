@@ -3,7 +3,7 @@
 
 import type { Arena } from '#lib/linux/arena.ts';
 import type { InboundFlow } from '#lib/mesh/flow.ts';
-import type { AccessPolicy } from '#lib/mesh/http/access-policy.ts';
+import type { AccessPolicy, RequestAccessVerdict } from '#lib/mesh/http/access-policy.ts';
 import { authorizeRequest, customPolicies } from '#lib/mesh/http/authorize-request.ts';
 import type { Target } from '#lib/mesh/http/route-table.ts';
 import { routeTcp, routeTls } from '#lib/mesh/http/stream-route.ts';
@@ -18,11 +18,13 @@ import { MAX_HELLO, parseClientHello } from '#lib/wire/client-hello.ts';
 import { Inquiry, type InquiryOwner } from '../authoriser/inquiry.ts';
 import { type Subject, streamSubject } from '../authoriser/subject.ts';
 import { countSilent } from '../path/policy-filter.ts';
+import type { RequestRecord } from '../record/request.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { Member } from '../upstream/member.ts';
 import type { Runtime } from '../worker/runtime.ts';
 import type { Arrived } from './arrived.ts';
 import type { Live } from './connections.ts';
+import { streamRecord } from './stream-record.ts';
 
 /** Endpoints tried for one stream, as long as none has been reached. */
 const ATTEMPTS = 3;
@@ -37,6 +39,13 @@ export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live, In
   /** A route may ask for the server name of a TLS client. */
   #listening = false;
   #serverName = '';
+  /** Monotonic and wall clock. */
+  readonly #begunAt: number;
+  readonly #startedAt: number;
+  #access: RequestAccessVerdict | null = null;
+  /** What external authorisers said. */
+  #checked = '';
+  #localAddress = '';
   /** Drawn once for the whole stream. */
   #chosen: Target | undefined;
   #member: Member | null = null;
@@ -60,6 +69,8 @@ export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live, In
     this.#runtime = runtime;
     this.#arrived = arrived;
     this.#link = link;
+    this.#begunAt = runtime.loop.now;
+    this.#startedAt = runtime.now();
   }
 
   begin(): void {
@@ -90,15 +101,18 @@ export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live, In
   onRefused(policy: AccessPolicy): void {
     const told = { policy: policy.key, ext_authz: this.#inquiry?.told, source: this.#arrived.origin.sourceText };
     this.#runtime.telemetry.message('warn', 'a stream was not let in by an external authoriser', told);
+    this.#checked = this.#inquiry?.told ?? '';
     this.#end('UAEX');
   }
 
   /** No authoriser stands in its way: the policies that this proxy can judge itself. */
   onPassed(): void {
+    this.#checked = this.#inquiry?.told ?? '';
     this.#inquiry = null;
     const { origin } = this.#arrived;
     this.#runtime.liveInbound.add(this);
     const verdict = authorizeRequest(origin.door.access.tcp, this.#flow(), NO_PROOF, true);
+    this.#access = verdict;
     if (verdict.audit.length + verdict.dryRun.length > 0) countSilent(this.#runtime, verdict);
     if (!verdict.allow) this.#end('rbac_deny_close');
     else if ((origin.door.table?.table.tls.length ?? 0) === 0) this.#go();
@@ -110,13 +124,14 @@ export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live, In
 
   // === DialOutcome ===
 
-  onLink(link: Link): void {
+  onLink(link: Link, localAddress: string): void {
     this.#dialling = null;
     if (this.#over) {
       link.abort();
       return;
     }
     this.#opened = true;
+    this.#localAddress = localAddress;
     this.#runtime.telemetry.stream(this.#arrived.origin, this.#member, 'opened', 0, 0, '');
     const { cork } = this.#runtime.bench;
     if (this.#first !== null) cork.write(link, this.#first, 0, this.#first.length);
@@ -164,7 +179,9 @@ export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live, In
   judgeAgain(): void {
     const { door } = this.#arrived.origin;
     door.refresh();
-    if (this.#over || authorizeRequest(door.access.tcp, this.#flow(), NO_PROOF, true).allow) return;
+    if (this.#over) return;
+    this.#access = authorizeRequest(door.access.tcp, this.#flow(), NO_PROOF, true);
+    if (this.#access.allow) return;
     if (this.#relay !== null) this.#relay.kill('rbac_deny_close');
     else this.#end('rbac_deny_close');
   }
@@ -269,6 +286,15 @@ export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live, In
     return behind.kind === 'service' ? { service: behind.service.key, port: behind.port, subset: '' } : undefined;
   }
 
+  #record(flags: string, received: number, sent: number): RequestRecord {
+    return streamRecord(this.#runtime, this.#arrived.origin, {
+      ...{ begunAt: this.#begunAt, startedAt: this.#startedAt, access: this.#access, checked: this.#checked },
+      ...{ cluster: this.#cluster, member: this.#member, serverName: this.#serverName },
+      ...{ attempts: this.#tried.length, localAddress: this.#localAddress },
+      ...{ flags, failure: this.#opened ? '' : this.#cause, received, sent },
+    });
+  }
+
   #release(): void {
     this.#member?.count(-1);
     this.#member = null;
@@ -290,6 +316,7 @@ export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live, In
     const { origin, onEnd } = this.#arrived;
     if (this.#opened) telemetry.stream(origin, this.#member, 'closed', received, sent, flags);
     else telemetry.count('ambit_streams_refused_total', { reason: flags });
+    telemetry.streamEnded(origin, () => this.#record(flags, received, sent));
     this.#release();
     this.#cluster?.breaker.give('connections');
     this.#runtime.liveInbound.delete(this);

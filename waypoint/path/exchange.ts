@@ -119,6 +119,10 @@ export class Exchange implements ServerUser, Admitted, NamedRequest, JudgedReque
     this.trace = tracer === null ? null : tracer.begin(this);
   }
 
+  get isStream(): boolean {
+    return false;
+  }
+
   /** Wall clock at the begin, ms. */
   get startedAt(): number {
     return this.runtime.now() - (this.runtime.loop.now - this.begunAt);

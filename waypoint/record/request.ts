@@ -25,6 +25,8 @@ export interface ServingProcess {
 export interface RequestRecord {
   readonly runtime: ServingProcess;
   readonly origin: ConnectionRecord;
+  /** It is a stream that is no HTTP; what only requests have is empty. */
+  readonly isStream: boolean;
   readonly stream: Pick<ServerStream, 'head' | 'received' | 'sent'>;
   readonly request: RequestView;
   /** The client's own or ours; '' for none. */

@@ -19,7 +19,7 @@ function textLine(record: RequestRecord, origin: ConnectionRecord, now: number):
   const upstreamTime = upstreamMs < 0 ? '-' : String(upstreamMs);
   const agent = dashed(head.get('user-agent') ?? '');
   const forwarded = dashed(head.get('x-forwarded-for') ?? '');
-  let line = `[${isoTime(startedAt)}] "${dashed(request.method)} ${dashed(request.path)} ${head.protocol}" ${record.status} ${dashed(flags)} ${dashed(record.details)} - "${dashed(record.failure)}" ${stream.received} ${stream.sent} ${duration} ${upstreamTime} "${forwarded}" "${agent}" "${dashed(record.requestId)}" "${dashed(request.authority)}" "${dashed(record.member?.address ?? '')}" ${dashed(clusterName(record))} ${dashed(record.localAddress)} ${origin.destinationText} ${origin.sourceText} - ${dashed(record.verdict?.rule.name ?? '')}`;
+  let line = `[${isoTime(startedAt)}] "${dashed(request.method)} ${dashed(request.path)} ${dashed(head.protocol)}" ${record.status} ${dashed(flags)} ${dashed(record.details)} - "${dashed(record.failure)}" ${stream.received} ${stream.sent} ${duration} ${upstreamTime} "${forwarded}" "${agent}" "${dashed(record.requestId)}" "${dashed(request.authority)}" "${dashed(record.member?.address ?? '')}" ${dashed(clusterName(record))} ${dashed(record.localAddress)} ${origin.destinationText} ${origin.sourceText} ${dashed(request.serverName)} ${dashed(record.verdict?.rule.name ?? '')}`;
   for (const [key, value] of identityFields(record, origin)) line += ` ${key}=${JSON.stringify(value)}`;
   return `${line}\n`;
 }
@@ -68,7 +68,7 @@ function jsonLine(record: RequestRecord, origin: ConnectionRecord, now: number):
     ['upstream_local_address', record.localAddress],
     ['downstream_local_address', origin.destinationText],
     ['downstream_remote_address', origin.sourceText],
-    ['requested_server_name', ''],
+    ['requested_server_name', request.serverName],
     ['route_name', record.verdict?.rule.name ?? ''],
     ...identityFields(record, origin),
   ];

@@ -92,7 +92,7 @@ class RequestAttributes {
       ['mtls', identity !== undefined],
       ['uri_san_peer_certificate', identity?.uri ?? ''],
       ['uri_san_local_certificate', this.#record.runtime.settings.identity],
-      ['requested_server_name', ''],
+      ['requested_server_name', this.#record.request.serverName],
     ]);
   }
 

@@ -3,9 +3,13 @@
 import type { RequestRecord } from '../record/request.ts';
 
 /** '' when it went nowhere. */
-export function clusterName({ cluster, origin }: Pick<RequestRecord, 'cluster' | 'origin'>): string {
+export function clusterName({
+  cluster,
+  isStream,
+  origin,
+}: Pick<RequestRecord, 'cluster' | 'isStream' | 'origin'>): string {
   if (cluster === null) return '';
   const { port, service, subset } = cluster.target;
   const own = origin.door.service === service;
-  return `${own ? 'inbound-vip' : 'outbound'}|${port}|${own ? 'http' : ''}${subset}|${service.slice(service.indexOf('/') + 1)}`;
+  return `${own ? 'inbound-vip' : 'outbound'}|${port}|${own ? (isStream ? 'tcp' : 'http') : ''}${subset}|${service.slice(service.indexOf('/') + 1)}`;
 }

@@ -63,7 +63,7 @@ const FIELDS: Readonly<Record<string, LogField>> = {
   DOWNSTREAM_REMOTE_ADDRESS: ({ record }) => record.origin.sourceText,
   DOWNSTREAM_DIRECT_REMOTE_ADDRESS: ({ record }) => record.origin.sourceText,
   DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: ({ record }) => record.origin.sourceIp.toString(),
-  REQUESTED_SERVER_NAME: () => '',
+  REQUESTED_SERVER_NAME: ({ record }) => record.request.serverName,
   ROUTE_NAME: ({ record }) => record.verdict?.rule.name ?? '',
   GRPC_STATUS: ({ record: { grpc, grpcStatus } }) =>
     !grpc || grpcStatus < 0 ? '' : (GRPC_NAMES[grpcStatus] ?? grpcStatus),

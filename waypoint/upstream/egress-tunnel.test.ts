@@ -147,7 +147,10 @@ test('a proxy that refuses ends the stream, and the log says what it answered', 
   const opened = await open('refused');
   await until('it is ended', () => opened.closed);
   assert.equal(opened.text, '');
-  await until('the log says why', () => program.output.includes('the proxy answered CONNECT with 403'));
+  const line = await until('its line', () =>
+    program.records.find((one) => /answered CONNECT with 403/.test(String(one['upstream_transport_failure_reason']))),
+  );
+  assert.equal(line['response_flags'], 'UF');
 });
 
 test('a tunnel that cannot be asked for lets nothing pass beside it', async () => {

@@ -144,7 +144,15 @@ export class Telemetry implements Fader {
     counters.add(slot + MESSAGE_SLOT + 1, messages.takeResponses());
   }
 
-  #log(logger: AccessLogger, record: CountedRequest): void {
+  /** A stream that is no HTTP is over: writes it down. */
+  streamEnded({ door }: CountedConnection, record: () => RequestRecord): void {
+    const { loggers } = door.observer;
+    if (loggers.length === 0) return;
+    const told = record();
+    for (const logger of loggers) this.#log(logger, told);
+  }
+
+  #log(logger: AccessLogger, record: RequestRecord): void {
     if (!logger.wants(record)) return;
     const { log } = this.#options;
     const now = this.#options.now();
