@@ -14,7 +14,6 @@ test('kinds that have no meaning without sidecars or Envoy are left alone', () =
     ['networking.istio.io/v1', 'Gateway'],
     ['extensions.istio.io/v1alpha1', 'WasmPlugin'],
     ['extensions.istio.io/v1alpha1', 'TrafficExtension'],
-    ['gateway.networking.x-k8s.io/v1alpha1', 'XBackendTrafficPolicy'],
   ] as const) {
     const metadata = { name: 'x', namespace: 'shop' };
     assert.equal(putObject(live.inputs, { apiVersion, kind, metadata }), false, kind);
