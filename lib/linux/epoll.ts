@@ -14,6 +14,8 @@ const DATA = abi.epollEvent.data / 4;
 export class Epoll {
   readonly fd: number;
   readonly capacity: number;
+  /** Events that one wait takes at most, up to `capacity`. */
+  limit: number;
   readonly #arena: Arena;
   readonly #words: Int32Array;
   readonly #control: Arena;
@@ -21,7 +23,7 @@ export class Epoll {
 
   /** `capacity`: events taken by one wait. Throws SYSCALL_EMFILE. */
   constructor(capacity = 1024) {
-    this.capacity = capacity;
+    this.capacity = this.limit = capacity;
     this.#arena = Arena.allocate(capacity * abi.epollEvent.size);
     this.#words = new Int32Array(this.#arena.bytes.buffer);
     this.#control = Arena.allocate(16);
@@ -47,7 +49,7 @@ export class Epoll {
 
   /** Waits at most `timeoutMs`; returns the number of events, or a negative errno (-EINTR is ordinary). */
   wait(timeoutMs: number): number {
-    const n = libc.epoll_wait(this.fd, this.#arena.pointer, this.capacity, timeoutMs);
+    const n = libc.epoll_wait(this.fd, this.#arena.pointer, this.limit, timeoutMs);
     if (n < 0) return -errnoCell[0]!;
     if (n > this.capacity) brokenPromise('epoll_wait', this.capacity, n);
     return n;

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Endpoint } from '#lib/linux/address.ts';
 import { Arena } from '#lib/linux/arena.ts';
-import { accept, read, send } from '#lib/linux/calls.ts';
+import { accept, close, read, send } from '#lib/linux/calls.ts';
 import { EPOLLIN, EPOLLRDHUP } from '#lib/linux/constants.ts';
 import { EAGAIN } from '#lib/linux/errno.ts';
 import { streamPair } from '#lib/linux/message.ts';
@@ -212,5 +212,25 @@ test('what may wait a little is called in one turn with all others that may', ()
     assert.deepEqual(called, [GRID_MS], 'never early');
   } finally {
     loop.dispose();
+  }
+});
+
+test('events come in portions, and all at once while something is left over', () => {
+  const loop = new Loop({ spin: false, portion: 2 });
+  const pairs = Array.from({ length: 9 }, streamPair);
+  try {
+    let heard = 0;
+    for (const [here] of pairs) loop.add(here, { onReady: () => heard++ });
+    // Each is writable, once.
+    loop.turn(0);
+    assert.equal(heard, 2);
+    loop.turn(0);
+    assert.equal(heard, 4);
+    loop.again({ resumeQueued: false, resume: () => {} });
+    loop.turn(0);
+    assert.equal(heard, 9);
+  } finally {
+    loop.dispose();
+    for (const [, there] of pairs) close(there);
   }
 });

