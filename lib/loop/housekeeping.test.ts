@@ -80,6 +80,14 @@ test('a loop that is never quiet and has room for it gives back what it took, on
   assert.deepEqual(rig.look(300), ['release'], 'a moment ago there was one');
 });
 
+test('the beginning of a burst is no time for a pause, nor are bursts that come again', () => {
+  using rig = new Rig();
+  rig.taken += 16 * MB;
+  for (let burst = 0; burst < 8; burst++) {
+    for (const busyMs of [10, 10, 10, 10, 10, 300, 1500, 400]) assert.deepEqual(rig.look(busyMs), ['release']);
+  }
+});
+
 test('a loop that has no room for a pause, a heap that took little and a large one are left alone', () => {
   using rig = new Rig();
   rig.taken += 16 * MB;

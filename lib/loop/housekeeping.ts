@@ -15,8 +15,10 @@ const WORTH_BYTES = 4 * 1024 * 1024;
 // A loop that is never quiet would keep what its worst moment took: while requests waited for the processor they outlived collections, the
 // young generation grew to its bound for it, and nothing shrinks it again. So now and then a pause is taken there, too.
 
-/** A loop that worked no more than this since the last look has room for a pause now and then. */
+/** A loop that worked no more than this between two looks has room for a pause now and then. */
 const CALM_MS = 500;
+/** Looks in a row that have to find the loop so: one alone may be the beginning of a burst, which is no time for a pause. */
+const CALM_LOOKS = 5;
 /** Between two collections of such a loop, in ms. */
 const SELDOM_MS = 60_000;
 /** Pages taken since the last collection that make one worth its pause there, in bytes. V8 would wait for 15 to 30 MB, which takes minutes. */
@@ -53,6 +55,8 @@ export class Housekeeping implements TimerTarget, TurnObserver {
   #busyMs = 0;
   /** Looks in a row before which nothing had happened. */
   #idleLooks = 0;
+  /** Looks in a row that found the loop calm, and not quiet. */
+  #calmLooks = 0;
   #events = 0;
   #usedAfter: number;
   #takenAfter: number;
@@ -75,6 +79,7 @@ export class Housekeeping implements TimerTarget, TurnObserver {
   onTimer(): void {
     this.#loop.afterAbout(LOOK_MS, this);
     this.#idleLooks = this.#events === 0 ? this.#idleLooks + 1 : 0;
+    this.#calmLooks = this.#busyMs > QUIET_MS && this.#busyMs <= CALM_MS ? this.#calmLooks + 1 : 0;
     this.#events = 0;
     // Behind the first quiet look there is nothing new to give, and looking for it would be a third of what a process at rest costs.
     if (this.#idleLooks > 1) return;
@@ -90,7 +95,7 @@ export class Housekeeping implements TimerTarget, TurnObserver {
 
   #isWorthIt(): boolean {
     if (this.#busyMs <= QUIET_MS) return this.#heap.used() - this.#usedAfter >= WORTH_BYTES;
-    if (this.#busyMs > CALM_MS || this.#loop.now - this.#collectedAt < SELDOM_MS) return false;
+    if (this.#calmLooks < CALM_LOOKS || this.#loop.now - this.#collectedAt < SELDOM_MS) return false;
     return this.#takenAfter <= SMALL_BYTES && this.#heap.taken() - this.#takenAfter >= TAKEN_BYTES;
   }
 }
