@@ -45,8 +45,7 @@ export class DataPlane implements PoolProgram<ToMain> {
 
   /** Ends everything in good order within `deadlineMs`. Resolves when all processes are gone. */
   async stop(deadlineMs: number): Promise<void> {
-    this.pool.broadcast({ kind: 'drain', deadlineMs });
-    await this.pool.stop(deadlineMs);
+    await this.pool.stop({ kind: 'drain', deadlineMs }, deadlineMs);
   }
 
   // === PoolProgram ===

@@ -135,7 +135,7 @@ export class App implements ProxyApp {
       ...{ pool, store: this.#store, lines: this.#lines },
     });
     const pending = (): number => this.#enrolment.pending().length;
-    exposeNode(this.#exposition, { fileLimit, pods, pending, processes: () => pool.processes() });
+    exposeNode(this.#exposition, { fileLimit, pods, pending });
   }
 
   async #serveAdmin(): Promise<void> {

@@ -151,8 +151,6 @@ export type ToWorker =
   /** With one descriptor, the pod's network namespace; without any, the process's own (dedicated mode). */
   | { readonly kind: 'pod-add'; readonly pod: PodInfo }
   | { readonly kind: 'pod-delete'; readonly uid: string }
-  /** With one descriptor: a connection for tunnels of the pod of that uid, which another process gives away. */
-  | { readonly kind: 'tunnel'; readonly pod: string }
   /** The shared store holds `version`; `policies` says whether any authorization or its attachment may have changed. */
   | { readonly kind: 'mesh'; readonly version: number; readonly policies: boolean }
   /** The control plane has nothing by a name that was wanted. */
@@ -169,8 +167,6 @@ export type ToMain =
   | { readonly kind: 'pod-added'; readonly uid: string }
   | { readonly kind: 'pod-failed'; readonly uid: string; readonly reason: string }
   | { readonly kind: 'pod-deleted'; readonly uid: string }
-  /** With one descriptor: process `to` carries less, and should have this connection. */
-  | { readonly kind: 'tunnel-given'; readonly pod: string; readonly to: number }
   /** `network/ip` or `namespace/hostname` that no record knows; main asks WDS on demand where that is on. */
   | { readonly kind: 'wanted'; readonly name: string }
   /** Parts of one answer share `request`; `last` closes it. */

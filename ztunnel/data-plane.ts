@@ -3,7 +3,6 @@
 // and questions about connections.
 import { join } from 'node:path';
 import { close } from '#lib/linux/calls.ts';
-import { LoadShare } from '#lib/loop/shared/load-share.ts';
 import type { WorkerProcess } from '#lib/loop/workers.ts';
 import type { CommonToMain } from '#lib/proxy/control.ts';
 import { WORKER_FLAGS } from '#lib/proxy/worker/flags.ts';
@@ -11,7 +10,6 @@ import { type PoolParts, type PoolProgram, WorkerPool } from '#lib/proxy/worker-
 import type { ConnectionInfo, PodInfo, RecentConnection, ToMain, ToWorker, WorkerSettings } from './control.ts';
 import { Pods } from './pods.ts';
 import { Questions } from './questions.ts';
-import { SHARE_MEMORY } from './worker/tunnel-share.ts';
 
 export interface DataPlaneOptions extends PoolParts {
   readonly settings: WorkerSettings;
@@ -33,15 +31,12 @@ export class DataPlane implements PoolProgram<ToMain> {
   readonly pool: WorkerPool<ToWorker, ToMain>;
   readonly #options: DataPlaneOptions;
   readonly #questions = new Questions();
-  readonly #tunnels: LoadShare;
   #accessLog: WorkerSettings['accessLog'];
 
   constructor(options: DataPlaneOptions) {
     this.#options = options;
     this.#accessLog = options.settings.accessLog;
-    this.#tunnels = LoadShare.create(options.count);
-    const memory = { [SHARE_MEMORY]: this.#tunnels.fd };
-    const own = { script: SCRIPT, flags: WORKER_FLAGS, counterSlots: COUNTER_SLOTS, memory, program: this };
+    const own = { script: SCRIPT, flags: WORKER_FLAGS, counterSlots: COUNTER_SLOTS, program: this };
     this.pool = new WorkerPool({ ...options, ...own });
   }
 
@@ -118,10 +113,7 @@ export class DataPlane implements PoolProgram<ToMain> {
 
   /** Ends everything gracefully within `deadlineMs`. Resolves when all processes are gone. */
   async stop(deadlineMs: number): Promise<void> {
-    // Before anybody drains: none shall give a tunnel to one who takes no more.
-    for (const index of this.pool.indexes()) this.#tunnels.close(index);
-    this.pool.broadcast({ kind: 'drain', mode: 'graceful', deadlineMs });
-    await this.pool.stop(deadlineMs);
+    await this.pool.stop({ kind: 'drain', mode: 'graceful', deadlineMs }, deadlineMs);
     for (const { info } of this.pods.list()) this.removePod(info.uid);
   }
 
@@ -137,7 +129,7 @@ export class DataPlane implements PoolProgram<ToMain> {
     }
   }
 
-  onMessage(worker: WorkerProcess, message: Exclude<ToMain, CommonToMain>, fds: readonly number[]): void {
+  onMessage(worker: WorkerProcess, message: Exclude<ToMain, CommonToMain>): void {
     const { index } = worker;
     switch (message.kind) {
       case 'pod-added':
@@ -147,9 +139,6 @@ export class DataPlane implements PoolProgram<ToMain> {
         this.pods.answered(message.uid, index, message.reason, this.pool.indexes());
         break;
       case 'pod-deleted':
-        break;
-      case 'tunnel-given':
-        this.#passOn(worker, message, fds);
         break;
       case 'wanted':
         this.#options.onWanted(message.name);
@@ -167,21 +156,9 @@ export class DataPlane implements PoolProgram<ToMain> {
   }
 
   onGone({ index }: WorkerProcess): void {
-    this.#tunnels.close(index);
     this.pods.processGone(index);
     this.pods.check(this.pool.indexes());
     this.#questions.gone(index);
-  }
-
-  /** What nobody is there for any more goes back to whom it came to. */
-  #passOn(
-    from: WorkerProcess,
-    { pod, to }: { readonly pod: string; readonly to: number },
-    fds: readonly number[],
-  ): void {
-    const taker = this.pool.processes().find(({ index }) => index === to);
-    if (taker === undefined) this.#tunnels.add(from.index, 1);
-    this.pool.tell(taker ?? from, { kind: 'tunnel', pod }, fds);
   }
 
   #ask(kind: 'list-connections' | 'list-recent'): Promise<unknown[]> {

@@ -13,10 +13,14 @@
 //   identity-gone ──────────────────▶
 //            ◀─────────────────────── series | series-gone
 //   slots-free ─────────────────────▶                   what was counted there is kept; the slots may mean something else
+//            ◀─────────────────────── tunnel-given       (+ a connection's descriptor) for a process that carries less
+//   tunnel ─────────────────────────▶                   which gets it
 //            ◀─────────────────────── drained            nothing is left; main may end the worker
 
 /** Name under which main passes the descriptor of the mesh store. */
 export const STORE_MEMORY = 'store';
+/** Name under which main passes the region in which processes tell how many tunnels they carry. */
+export const SHARE_MEMORY = 'tunnels';
 
 /** PEM texts: chain is leaf first without root. A later message for the same identity replaces it (rotation). */
 export type IdentityMessage = {
@@ -42,6 +46,8 @@ export type TrustMessage =
 export type CommonToWorker<Settings> =
   | { readonly kind: 'settings'; readonly settings: Settings }
   | TrustMessage
+  /** With one descriptor: a connection that came to `door` of another process, which gives it away. */
+  | { readonly kind: 'tunnel'; readonly door: string }
   /** Nobody reads these any more. */
   | { readonly kind: 'slots-free'; readonly runs: readonly SlotRun[] };
 
@@ -57,4 +63,6 @@ export type CommonToMain =
     }
   /** Nothing was counted for long in the series behind these slots, and nothing will be: they are forgotten. */
   | { readonly kind: 'series-gone'; readonly runs: readonly SlotRun[] }
+  /** With one descriptor: process `to` carries less, and should have this connection. */
+  | { readonly kind: 'tunnel-given'; readonly door: string; readonly to: number }
   | { readonly kind: 'drained' };

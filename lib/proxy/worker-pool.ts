@@ -8,12 +8,14 @@ import type { Logger } from '#lib/kit/log.ts';
 import { close } from '#lib/linux/calls.ts';
 import { decodeJson } from '#lib/loop/channel.ts';
 import { FdWatch } from '#lib/loop/fd-watch.ts';
+import { LoadShare } from '#lib/loop/shared/load-share.ts';
 import type { LineKind } from '#lib/loop/shared/log-ring.ts';
 import { type WorkerEnd, type WorkerProcess, Workers, type WorkersHandler } from '#lib/loop/workers.ts';
 import {
   type CommonToMain,
   type CommonToWorker,
   type IdentityMessage,
+  SHARE_MEMORY,
   STORE_MEMORY,
   type TrustMessage,
 } from './control.ts';
@@ -25,8 +27,7 @@ import { WORKER_ENV } from './worker/flags.ts';
 export interface PoolProgram<Out extends { readonly kind: string }> {
   /** A process was started: tell it settings and what else it must know, first of all. */
   onStart(worker: WorkerProcess): void;
-  /** `fds` came with it, and are closed when this returns. */
-  onMessage(worker: WorkerProcess, message: Exclude<Out, CommonToMain>, fds: readonly number[]): void;
+  onMessage(worker: WorkerProcess, message: Exclude<Out, CommonToMain>): void;
   /** A process is gone; another takes its place unless all of them end. */
   onGone(worker: WorkerProcess): void;
 }
@@ -49,10 +50,10 @@ export interface PoolOptions<Out extends { readonly kind: string }> extends Pool
   /** Flags for Node. */
   readonly flags: readonly string[];
   readonly counterSlots: number;
-  /** Descriptors of further regions that every process gets, by name. */
-  readonly memory?: Readonly<Record<string, number>>;
   readonly program: PoolProgram<Out>;
 }
+
+type TunnelGiven = Extract<CommonToMain, { kind: 'tunnel-given' }>;
 
 /** Lines of a busy second, between two looks of a busy main process. */
 const LOG_BYTES = 4 << 20;
@@ -66,6 +67,7 @@ export class WorkerPool<In extends { readonly kind: string }, Out extends { read
   readonly watch = new FdWatch();
   readonly #options: PoolOptions<Out>;
   readonly #workers: Workers;
+  readonly #tunnels: LoadShare;
   readonly #ready = new Set<number>();
   readonly #allReady = Promise.withResolvers<void>();
   #revocations: TrustMessage = { kind: 'revocations', lists: [] };
@@ -73,10 +75,11 @@ export class WorkerPool<In extends { readonly kind: string }, Out extends { read
   constructor(options: PoolOptions<Out>) {
     this.#options = options;
     const { count, counterSlots, drainMs, env, flags, log, script, storeFd } = options;
+    this.#tunnels = LoadShare.create(count);
     this.#workers = new Workers({
       ...{ count, script, log, drainMs, counterSlots, execArgv: flags, watch: this.watch },
       env: { ...WORKER_ENV, ...env },
-      memory: { [STORE_MEMORY]: storeFd, ...options.memory },
+      memory: { [STORE_MEMORY]: storeFd, [SHARE_MEMORY]: this.#tunnels.fd },
       logBytes: LOG_BYTES,
       handler: this,
     });
@@ -129,8 +132,11 @@ export class WorkerPool<In extends { readonly kind: string }, Out extends { read
     this.#workers.broadcastJson({ kind: 'identity-failed', identity, reason } satisfies TrustMessage);
   }
 
-  /** Resolves when all processes are gone, which the program has told them to be within `deadlineMs`. */
-  async stop(deadlineMs: number): Promise<void> {
+  /** Tells all processes by `drain` to end within `deadlineMs`; resolves when they are gone. */
+  async stop(drain: In, deadlineMs: number): Promise<void> {
+    // Before anybody drains: none shall give a tunnel to one who takes no more.
+    for (const index of this.indexes()) this.#tunnels.close(index);
+    this.broadcast(drain);
     await this.#workers.stop(deadlineMs + 2000);
   }
 
@@ -143,8 +149,8 @@ export class WorkerPool<In extends { readonly kind: string }, Out extends { read
   onMessage(worker: WorkerProcess, bytes: Uint8Array, fds: number[]): void {
     try {
       const message = decodeJson(bytes) as CommonToMain | Exclude<Out, CommonToMain>;
-      if (isCommon(message)) this.#onCommon(worker, message);
-      else this.#options.program.onMessage(worker, message, fds);
+      if (isCommon(message)) this.#onCommon(worker, message, fds);
+      else this.#options.program.onMessage(worker, message);
     } finally {
       for (const fd of fds) close(fd);
     }
@@ -158,10 +164,11 @@ export class WorkerPool<In extends { readonly kind: string }, Out extends { read
     this.#options.exposition.retire(worker.counters);
     if (!end.expected) this.restarts++;
     this.#ready.delete(worker.index);
+    this.#tunnels.close(worker.index);
     this.#options.program.onGone(worker);
   }
 
-  #onCommon(worker: WorkerProcess, message: CommonToMain): void {
+  #onCommon(worker: WorkerProcess, message: CommonToMain, fds: readonly number[]): void {
     switch (message.kind) {
       case 'ready':
         this.#ready.add(worker.index);
@@ -179,9 +186,19 @@ export class WorkerPool<In extends { readonly kind: string }, Out extends { read
         worker.sendJson({ kind: 'slots-free', runs } satisfies CommonToWorker<never>);
         break;
       }
+      case 'tunnel-given':
+        this.#passOn(worker, message, fds);
+        break;
       case 'drained':
         break;
     }
+  }
+
+  /** What nobody is there for any more goes back to whom it came to. */
+  #passOn(from: WorkerProcess, { door, to }: TunnelGiven, fds: readonly number[]): void {
+    const taker = this.processes().find(({ index }) => index === to);
+    if (taker === undefined) this.#tunnels.add(from.index, 1);
+    (taker ?? from).sendJson({ kind: 'tunnel', door } satisfies CommonToWorker<never>, fds);
   }
 
   async #wanted(worker: WorkerProcess, identity: string): Promise<void> {
@@ -200,6 +217,7 @@ const COMMON: ReadonlySet<string> = new Set<CommonToMain['kind']>([
   'identity-wanted',
   'series',
   'series-gone',
+  'tunnel-given',
   'drained',
 ]);
 

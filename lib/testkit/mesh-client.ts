@@ -53,11 +53,11 @@ export class MeshClient {
     this.peer = peer;
   }
 
-  /** A tunnel to the waypoint that listens on `port` of loopback; fails when it wants none of it. */
-  static async as(uri: string, port: number, credentials?: Credentials): Promise<MeshClient> {
+  /** A tunnel to the waypoint that listens on `port` of an address of loopback; fails when it wants none of it. */
+  static async as(uri: string, port: number, credentials?: Credentials, host = '127.0.0.1'): Promise<MeshClient> {
     const socket = connectTls({
       port,
-      host: '127.0.0.1',
+      host,
       ALPNProtocols: ['h2'],
       checkServerIdentity: () => undefined,
       ...(credentials ?? (await credentialsOf(uri))),

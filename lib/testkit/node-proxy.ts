@@ -11,6 +11,7 @@ import { LoadShare } from '#lib/loop/shared/load-share.ts';
 import { LINE_KINDS } from '#lib/loop/shared/log-ring.ts';
 import { StoreWriter } from '#lib/loop/shared/store-writer.ts';
 import { type WorkerProcess, Workers } from '#lib/loop/workers.ts';
+import { SHARE_MEMORY } from '#lib/proxy/control.ts';
 import { MeshState } from '#lib/proxy/state/mesh-state.ts';
 import { WORKER_ENV, WORKER_FLAGS } from '#lib/proxy/worker/flags.ts';
 import type {
@@ -21,7 +22,6 @@ import type {
   ToWorker,
   WorkerSettings,
 } from '../../ztunnel/control.ts';
-import { SHARE_MEMORY } from '../../ztunnel/worker/tunnel-share.ts';
 import type { TestCa } from './certificates.ts';
 import { until } from './until.ts';
 
@@ -247,7 +247,7 @@ export class NodeProxy {
     if (message.kind === 'tunnel-given') {
       const taker = this.workers.list().find(({ index }) => index === message.to);
       if (taker === undefined) this.#tunnels.add(worker.index, 1);
-      this.#tell(taker ?? worker, { kind: 'tunnel', pod: message.pod }, fds);
+      this.#tell(taker ?? worker, { kind: 'tunnel', door: message.door }, fds);
     }
     if (message.kind === 'identity-wanted') void this.#give(worker, message.identity);
     if (message.kind !== 'series') return;

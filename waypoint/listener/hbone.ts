@@ -30,6 +30,8 @@ import type { ExchangeService } from './service.ts';
 
 /** Origins remembered of one tunnel. */
 const MAX_ORIGINS = 256;
+/** All tunnels come to one door. */
+const ONLY_DOOR = '';
 const NOT_FOUND = 404;
 
 export class HboneListener {
@@ -46,15 +48,29 @@ export class HboneListener {
   onConnection(fd: number, from: Endpoint): void {
     const peer = this.#runtime.ips.of(from);
     const text = peer.withPort(from.port);
-    new Knock(this.#runtime, fd, peer.text, text, () => this.#onHello(fd, peer, text));
+    new Knock(this.#runtime, fd, peer.text, text, () => {
+      const { admission, share } = this.#runtime;
+      if (share.give(ONLY_DOOR, fd)) admission.leave();
+      else {
+        share.begun();
+        this.#begin(fd, peer, text);
+      }
+    });
   }
 
-  #onHello(fd: number, peer: Ip, peerText: string): void {
-    const { admission, bench, identities, settings, telemetry } = this.#runtime;
+  /** One that has knocked at another process, which has counted it as ours. */
+  onGiven(fd: number, from: Endpoint): void {
+    const peer = this.#runtime.ips.of(from);
+    this.#begin(fd, peer, peer.withPort(from.port));
+  }
+
+  #begin(fd: number, peer: Ip, peerText: string): void {
+    const { admission, bench, identities, settings, share, telemetry } = this.#runtime;
     const context = identities.context(settings.identity);
     if (context === null) {
       closeFd(fd);
       admission.leave();
+      share.ended();
       telemetry.count('ambit_tunnels_refused_total', { reason: 'no certificate' });
       return;
     }
@@ -68,6 +84,7 @@ export class HboneListener {
     );
     this.#runtime.connections.add(tunnel);
     this.#runtime.inbound.add(tunnel.session);
+    telemetry.tunnel(1);
   }
 }
 
@@ -180,10 +197,13 @@ class InboundTunnel implements SessionOwner, Live {
   onStreamGone(): void {}
 
   onSessionEnd(): void {
-    this.#runtime.inbound.delete(this.session);
-    this.#runtime.cuts.tunnelEnded(this.session, this.#peerIp, this.#peerText);
-    this.#runtime.admission.leave();
-    this.#runtime.connections.delete(this);
+    const { admission, connections, cuts, inbound, share, telemetry } = this.#runtime;
+    inbound.delete(this.session);
+    cuts.tunnelEnded(this.session, this.#peerIp, this.#peerText);
+    telemetry.tunnel(-1);
+    share.ended();
+    admission.leave();
+    connections.delete(this);
   }
 
   drain(): void {

@@ -3,7 +3,7 @@
 // when it goes. The same ports in every worker: the kernel shares connections out.
 import { describeError } from '#lib/kit/error.ts';
 import { Endpoint } from '#lib/linux/address.ts';
-import { localAddress, tcpListen } from '#lib/linux/socket.ts';
+import { localAddress, peerAddress, tcpListen } from '#lib/linux/socket.ts';
 import { Acceptor } from '#lib/loop/acceptor.ts';
 import type { Runtime } from '../worker/runtime.ts';
 import { Doors } from './doors.ts';
@@ -31,12 +31,14 @@ export class Listeners {
   readonly #service: ExchangeService;
   readonly #doors: Doors;
   readonly #open = new Map<string, Open>();
+  readonly #tunnels: HboneListener;
   readonly #onOpen: (listener: string, port: number) => void;
 
   constructor(runtime: Runtime, onOpen: (listener: string, port: number) => void) {
     this.#runtime = runtime;
     this.#service = new ExchangeService(runtime);
     this.#doors = new Doors(runtime);
+    this.#tunnels = new HboneListener(runtime, this.#service, this.#doors);
     this.#onOpen = onOpen;
   }
 
@@ -49,6 +51,18 @@ export class Listeners {
       this.#open.delete(key);
     }
     for (const [key, one] of wanted) if (!this.#open.has(key)) this.#listen(key, one);
+  }
+
+  /** A connection for tunnels that another process gives us; false: nobody takes it, since we take no more or have no room. */
+  takeTunnel(fd: number): boolean {
+    const { admission, share } = this.#runtime;
+    const peer = new Endpoint();
+    if (this.#open.size > 0 && peerAddress(fd, peer) === 0 && admission.enter()) {
+      this.#tunnels.onGiven(fd, peer);
+      return true;
+    }
+    share.ended();
+    return false;
   }
 
   close(): void {
@@ -75,7 +89,7 @@ export class Listeners {
       localAddress(fd, bound);
       const listener =
         wanted.protocol === HBONE
-          ? new HboneListener(this.#runtime, this.#service, this.#doors)
+          ? this.#tunnels
           : new PlainListener(this.#runtime, this.#service, this.#doors.byListener(wanted.table, wanted.port));
       const onRefused = (reason: string): void => telemetry.count('ambit_connections_refused_total', { reason });
       const acceptor = new Acceptor(

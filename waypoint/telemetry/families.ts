@@ -33,6 +33,7 @@ export const FAMILIES: readonly Family[] = [
   counter('ambit_telemetry_sent_total', 'Spans and log lines that providers took'),
   counter('ambit_telemetry_dropped_total', 'Spans and log lines that no provider got, by what was in the way'),
   gauge('ambit_worker_connections', 'Clients’ connections of a data-plane process'),
+  gauge('ambit_worker_tunnels', 'Clients’ tunnels of a data-plane process'),
   counter('ambit_worker_restarts_total', 'Data-plane processes that ended unexpectedly'),
   gauge('ambit_mesh_store_bytes', 'Bytes of the shared store in use'),
   gauge('ambit_mesh_store_records', 'Records of the shared store'),

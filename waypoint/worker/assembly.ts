@@ -15,6 +15,7 @@ import { openStore, workerParts } from '#lib/proxy/worker/parts.ts';
 import { PeerTrust } from '#lib/proxy/worker/peer-trust.ts';
 import type { TunnelGroup } from '#lib/proxy/worker/tunnel-judge.ts';
 import { TUNNEL_USER_TIMEOUT_MS } from '#lib/proxy/worker/tunnel-options.ts';
+import { TunnelShare } from '#lib/proxy/worker/tunnel-share.ts';
 import { Authorisers } from '../authoriser/authorisers.ts';
 import type { ToMain, WorkerSettings } from '../control.ts';
 import { Connections } from '../listener/connections.ts';
@@ -91,6 +92,7 @@ export function assemble(context: WorkerContext, settings: WorkerSettings, toMai
     identities,
     revocations,
     inbound,
+    share: new TunnelShare(context),
     tunnelOptions,
     clusters,
     authorisers: new Authorisers({ loop, clusters }),

@@ -9,6 +9,7 @@ import type { Identities } from '#lib/proxy/worker/identities.ts';
 import type { WorkerParts } from '#lib/proxy/worker/parts.ts';
 import type { PeerTrust } from '#lib/proxy/worker/peer-trust.ts';
 import type { RevocationCheck } from '#lib/proxy/worker/revocation-check.ts';
+import type { TunnelShare } from '#lib/proxy/worker/tunnel-share.ts';
 import type { Authorisers } from '../authoriser/authorisers.ts';
 import type { WorkerSettings } from '../control.ts';
 import type { Connections } from '../listener/connections.ts';
@@ -34,6 +35,8 @@ export interface Runtime extends WorkerParts, UpstreamRuntime {
   readonly revocations: RevocationCheck;
   /** Tunnels that clients opened. */
   readonly inbound: Set<Session>;
+  /** How many of them each process carries. */
+  readonly share: TunnelShare;
   readonly telemetry: Telemetry;
   readonly observers: Observers;
   /** Wall clock, ms with fractions. */

@@ -81,6 +81,7 @@ export class Telemetry implements Fader {
   readonly #streams = new Map<string, RequestSeries>();
   readonly #named = new Map<string, number>();
   #connections = 0;
+  #tunnels = 0;
 
   constructor(options: TelemetryOptions) {
     this.#options = options;
@@ -91,6 +92,12 @@ export class Telemetry implements Fader {
   connection(delta: 1 | -1): void {
     this.#connections += delta;
     this.#options.vitals.setConnections(this.#connections);
+  }
+
+  /** A client's tunnel is open (+1) or is over (-1). */
+  tunnel(delta: 1 | -1): void {
+    this.#tunnels += delta;
+    this.#options.vitals.setTunnels(this.#tunnels);
   }
 
   /** Counts an event of a family that has few label values. */

@@ -35,6 +35,10 @@ class WaypointWorker implements ProxyProgram<OwnMessage> {
     );
   }
 
+  takeTunnel(_door: string, fd: number): boolean {
+    return this.#listeners.takeTunnel(fd);
+  }
+
   onMessage(message: OwnMessage): void {
     const { l7, liveInbound } = this.#runtime;
     switch (message.kind) {

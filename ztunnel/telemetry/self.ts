@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What ztunnel's metrics tell of ztunnel itself, beside what every proxy's do.
 import { readdirSync } from 'node:fs';
-import type { WorkerProcess } from '#lib/loop/workers.ts';
 import type { Exposition } from '#lib/proxy/telemetry/exposition.ts';
 import type { Pods } from '../pods.ts';
 
@@ -11,10 +10,9 @@ export interface NodeSelf {
   readonly pods: Pods;
   /** How many pods' capture has failed so far. */
   readonly pending: () => number;
-  readonly processes: () => readonly WorkerProcess[];
 }
 
-export function exposeNode(exposition: Exposition, { fileLimit, pending, pods, processes }: NodeSelf): void {
+export function exposeNode(exposition: Exposition, { fileLimit, pending, pods }: NodeSelf): void {
   const value = (name: string, read: () => number, labels: Readonly<Record<string, string>> = {}): void =>
     exposition.value(name, labels, read);
   value('process_open_fds', () => readdirSync('/proc/self/fd').length);
@@ -26,5 +24,4 @@ export function exposeNode(exposition: Exposition, { fileLimit, pending, pods, p
   // Every tunnel's chain is kept, so that none escapes a list that comes later.
   for (const reporter of ['source', 'destination'])
     value('istio_crl_untracked_connections_total', () => 0, { reporter });
-  value('ambit_worker_tunnels', () => processes().reduce((sum, { vitals }) => sum + vitals.tunnels, 0));
 }

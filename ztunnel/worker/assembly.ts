@@ -3,7 +3,6 @@
 import { randomFillSync } from 'node:crypto';
 import { AmbitError } from '#lib/kit/error.ts';
 import type { DialOptions } from '#lib/linux/socket.ts';
-import { LoadShare } from '#lib/loop/shared/load-share.ts';
 import type { WorkerContext } from '#lib/loop/worker.ts';
 import { type Cidr, parseCidr } from '#lib/mesh/cidr.ts';
 import { Workbench } from '#lib/net/workbench.ts';
@@ -15,6 +14,7 @@ import { openStore, workerParts } from '#lib/proxy/worker/parts.ts';
 import { PeerTrust } from '#lib/proxy/worker/peer-trust.ts';
 import type { TunnelGroup } from '#lib/proxy/worker/tunnel-judge.ts';
 import { TUNNEL_LIMITS, TUNNEL_USER_TIMEOUT_MS } from '#lib/proxy/worker/tunnel-options.ts';
+import { TunnelShare } from '#lib/proxy/worker/tunnel-share.ts';
 import { HBONE_CLIENT, HBONE_SERVER } from '#lib/wire/h2/settings.ts';
 import type { ToMain, WorkerSettings } from '../control.ts';
 import { VerdictMemory } from '../inbound/verdict-memory.ts';
@@ -24,7 +24,6 @@ import { RecentConnections } from './recent.ts';
 import type { Runtime } from './runtime.ts';
 import { Telemetry } from './telemetry.ts';
 import { TraceIds } from './trace-ids.ts';
-import { SHARE_MEMORY, TunnelShare } from './tunnel-share.ts';
 
 /** `tunnels`: those that are open, by the identity at this end. Throws WORKER_MEMORY and WORKER_RANGE. */
 export function assemble(
@@ -65,7 +64,7 @@ export function assemble(
     ...socketOptions(settings),
     ...tunnelSettings(settings),
     settings,
-    tunnels: tunnelShare(context),
+    tunnels: new TunnelShare(context),
     bench: new Workbench(loop, settings.byteBudget),
     trust,
     identities: trust.identities,
@@ -85,12 +84,6 @@ export function assemble(
     },
     toMain,
   };
-}
-
-function tunnelShare({ channel, index, loop, memory }: WorkerContext): TunnelShare {
-  const fd = memory[SHARE_MEMORY];
-  const share = fd === undefined ? null : LoadShare.open(fd);
-  return new TunnelShare(loop, index, share, (message, fds) => channel.sendJson(message, fds));
 }
 
 function telemetryOf(

@@ -64,19 +64,15 @@ export class PodTable implements PodOwner {
     pod.close();
   }
 
-  /** A connection for tunnels of a pod, the one of `fds`, that another process has given us. What is left in `fds` nobody takes. */
-  takeTunnel(runtime: Runtime, uid: string, fds: number[]): void {
-    const fd = fds[0];
-    if (fd === undefined) return;
+  /** A connection for tunnels of a pod that another process has given us; false: nobody takes it. */
+  takeTunnel(runtime: Runtime, uid: string, fd: number): boolean {
     if (runtime.admission.enter()) {
       const peer = new Endpoint();
-      if (peerAddress(fd, peer) === 0 && this.#pods.get(uid)?.takeTunnel(fd, peer) === true) {
-        fds.shift();
-        return;
-      }
+      if (peerAddress(fd, peer) === 0 && this.#pods.get(uid)?.takeTunnel(fd, peer) === true) return true;
       runtime.admission.leave();
     }
     runtime.tunnels.ended();
+    return false;
   }
 
   /** Live connections of all pods, those that are classified. */

@@ -9,6 +9,7 @@ import type { Identities } from '#lib/proxy/worker/identities.ts';
 import type { WorkerParts } from '#lib/proxy/worker/parts.ts';
 import type { PeerTrust } from '#lib/proxy/worker/peer-trust.ts';
 import type { RevocationCheck } from '#lib/proxy/worker/revocation-check.ts';
+import type { TunnelShare } from '#lib/proxy/worker/tunnel-share.ts';
 import type { H2Settings } from '#lib/wire/h2/settings.ts';
 import type { ToMain, WorkerSettings } from '../control.ts';
 import type { VerdictMemory } from '../inbound/verdict-memory.ts';
@@ -17,7 +18,6 @@ import type { MeshWaits } from './mesh-waits.ts';
 import type { RecentConnections } from './recent.ts';
 import type { Telemetry } from './telemetry.ts';
 import type { TraceIds } from './trace-ids.ts';
-import type { TunnelShare } from './tunnel-share.ts';
 
 export interface Runtime extends WorkerParts {
   readonly settings: WorkerSettings;

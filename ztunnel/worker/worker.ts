@@ -41,6 +41,10 @@ class ZtunnelWorker implements ProxyProgram<OwnMessage> {
     this.telemetry = this.#runtime.telemetry;
   }
 
+  takeTunnel(door: string, fd: number): boolean {
+    return this.#pods.takeTunnel(this.#runtime, door, fd);
+  }
+
   onMessage(message: OwnMessage, fds: number[]): void {
     const { liveInbound, recent, telemetry, waits } = this.#runtime;
     switch (message.kind) {
@@ -50,9 +54,6 @@ class ZtunnelWorker implements ProxyProgram<OwnMessage> {
       case 'pod-delete':
         this.#pods.delete(message.uid);
         this.#send({ kind: 'pod-deleted', uid: message.uid });
-        return;
-      case 'tunnel':
-        this.#pods.takeTunnel(this.#runtime, message.pod, fds);
         return;
       case 'mesh':
         waits.retryAll();

@@ -22,6 +22,7 @@ export function exposeSelf(exposition: Exposition, { component, lines, pool, sto
   value('istio_build', () => 1, { component, tag });
   value('ambit_worker_restarts_total', () => pool.restarts);
   value('ambit_worker_connections', () => all(({ vitals }) => vitals.connections));
+  value('ambit_worker_tunnels', () => all(({ vitals }) => vitals.tunnels));
   value('ambit_mesh_store_bytes', () => store.usedBytes);
   value('ambit_mesh_store_records', () => store.records);
   value('ambit_access_log_dropped_total', () => lines.dropped + all(({ log }) => log.droppedAccess + log.droppedDeny));

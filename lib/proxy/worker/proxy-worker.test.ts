@@ -23,6 +23,10 @@ function started() {
     return {
       trust: { onMessage: ({ kind }) => void log.push(`trust ${kind}`) } as PeerTrust,
       telemetry: { freed: (runs) => void log.push(`freed ${JSON.stringify(runs)}`) },
+      takeTunnel: (door) => {
+        log.push(`tunnel of ${door}`);
+        return door === 'ours';
+      },
       onMessage: ({ kind, takes }, fds) => {
         log.push(kind);
         taken.push(...fds.splice(0, takes));
@@ -42,7 +46,7 @@ test('a process is built of its first settings, and says that it is ready each t
 });
 
 test('nothing comes before the settings', () => {
-  for (const kind of ['own', 'identity', 'slots-free'])
+  for (const kind of ['own', 'identity', 'slots-free', 'tunnel'])
     assert.throws(() => started().tell({ kind }), {
       code: 'WORKER_ORDER',
       message: `message ${kind} came before the settings`,
@@ -80,4 +84,19 @@ test('without its main process it drains, or ends at once where nothing was buil
   late.tell({ kind: 'settings', settings: 'one' });
   late.worker.onMainGone(500);
   assert.deepEqual([early.log, late.log.at(-1)], [['stopped 0'], 'drains in 500']);
+});
+
+test('a connection that another process gave is the program’s when it takes it, and closed when it does not', () => {
+  const { log, tell } = started();
+  tell({ kind: 'settings', settings: 'one' });
+  const [kept, closed] = [openSync('/dev/null', 'r'), openSync('/dev/null', 'r')];
+  try {
+    tell({ kind: 'tunnel', door: 'ours' }, [kept]);
+    tell({ kind: 'tunnel', door: 'nobody’s' }, [closed]);
+    assert.deepEqual(log.slice(-2), ['tunnel of ours', 'tunnel of nobody’s']);
+    assert.throws(() => fstatSync(closed), { code: 'EBADF' });
+    fstatSync(kept);
+  } finally {
+    closeSync(kept);
+  }
 });

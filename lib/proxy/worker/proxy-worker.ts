@@ -13,6 +13,8 @@ import type { PeerTrust } from './peer-trust.ts';
 export interface ProxyProgram<In> {
   readonly trust: PeerTrust;
   readonly telemetry: { freed(runs: readonly SlotRun[]): void };
+  /** A connection for tunnels that came to `door` of another process, which has counted it as ours; false: nobody takes it. */
+  takeTunnel(door: string, fd: number): boolean;
   /** What it leaves in `fds` is closed. */
   onMessage(message: In, fds: number[]): void;
   /** Takes no new connections; the process ends with the last one, and within `deadlineMs`. */
@@ -44,7 +46,10 @@ export class ProxyWorker<Settings, In extends { readonly kind: string }> impleme
     const program = this.#program;
     if (!isCommon<Settings>(message)) this.#known(program, message.kind).onMessage(message as In, fds);
     else if (message.kind === 'slots-free') this.#known(program, message.kind).telemetry.freed(message.runs);
-    else if (message.kind !== 'settings') this.#known(program, message.kind).trust.onMessage(message);
+    else if (message.kind === 'tunnel') {
+      const taker = this.#known(program, message.kind);
+      if (fds.length > 0 && taker.takeTunnel(message.door, fds[0]!)) fds.shift();
+    } else if (message.kind !== 'settings') this.#known(program, message.kind).trust.onMessage(message);
     else {
       this.#program ??= this.#build(message.settings);
       this.#context.channel.sendJson({ kind: 'ready' } satisfies CommonToMain);
@@ -64,6 +69,7 @@ const COMMON: ReadonlySet<string> = new Set<CommonToWorker<never>['kind']>([
   'identity-gone',
   'revocations',
   'slots-free',
+  'tunnel',
 ]);
 
 function isCommon<Settings>(message: { readonly kind: string }): message is CommonToWorker<Settings> {
