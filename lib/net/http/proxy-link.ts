@@ -11,7 +11,8 @@ import { http1Reason } from '#lib/wire/http1/reason.ts';
 import { type Http1Handler, Http1Receiver } from '#lib/wire/http1/receiver.ts';
 import type { HttpBench } from './bench.ts';
 import type { MadeOver } from './dial-over.ts';
-import { Link, type LinkOwner, NOBODY } from './link.ts';
+import { type Link, NOBODY } from './link.ts';
+import { LinkOver } from './link-over.ts';
 
 export type ProxyMethod = 'CONNECT' | 'POST';
 
@@ -24,12 +25,10 @@ const LAST_CHUNK = '0\r\n\r\n';
 /** One chunk on its way: nothing stays in it when a call returns. Made for the first POST. */
 let chunk: Arena | undefined;
 
-export class ProxyLink extends Link implements LinkOwner, Http1Handler {
+export class ProxyLink extends LinkOver implements Http1Handler {
   readonly #bench: HttpBench;
-  readonly #inner: Link;
   readonly #method: ProxyMethod;
   readonly #receiver: Http1Receiver;
-  #made: MadeOver | null;
   /** Where bytes lie that are being read. */
   #arena: Arena | null = null;
   #handedOver = false;
@@ -38,14 +37,11 @@ export class ProxyLink extends Link implements LinkOwner, Http1Handler {
 
   /** Takes over a connected link. `authority`: `host:port` to be led to. */
   constructor(bench: HttpBench, inner: Link, method: ProxyMethod, authority: string, made: MadeOver) {
-    super(NOBODY);
+    super(inner, made);
     this.#bench = bench;
-    this.#inner = inner;
     this.#method = method;
-    this.#made = made;
     this.#receiver = new Http1Receiver(false, this);
     this.#receiver.expect(method);
-    inner.owner = this;
     const target = method === 'CONNECT' ? authority : '/';
     const more = method === 'CONNECT' ? '' : 'transfer-encoding: chunked\r\n';
     const head = Buffer.from(`${method} ${target} HTTP/1.1\r\nhost: ${authority}\r\n${more}\r\n`, 'latin1');
@@ -63,20 +59,14 @@ export class ProxyLink extends Link implements LinkOwner, Http1Handler {
       let at = chunk.bytes.write(`${size.toString(16)}\r\n`, 0, 'latin1');
       at += arena.bytes.copy(chunk.bytes, at, from, from + size);
       at += chunk.bytes.write('\r\n', at, 'latin1');
-      this.#inner.transmit(chunk, 0, at);
+      this.inner.transmit(chunk, 0, at);
     }
-    this.#measure();
-  }
-
-  /** What one read brought is still delivered. */
-  pause(): void {
-    this.paused = true;
-    this.#inner.pause();
+    this.measure();
   }
 
   resume(): void {
     this.paused = false;
-    this.#inner.resume();
+    this.inner.resume();
   }
 
   finish(): void {
@@ -84,21 +74,15 @@ export class ProxyLink extends Link implements LinkOwner, Http1Handler {
     this.#bench.cork.flushOf(this);
     this.#finished = true;
     chunk ??= Arena.allocate(PIECE + CHUNK_EXTRA);
-    this.#inner.transmit(chunk, 0, chunk.bytes.write(LAST_CHUNK, 0, 'latin1'));
-    this.#measure();
+    this.inner.transmit(chunk, 0, chunk.bytes.write(LAST_CHUNK, 0, 'latin1'));
+    this.measure();
   }
 
   close(): void {
     if (this.closed) return;
     this.finish();
-    this.#leave();
-    this.#inner.close();
-  }
-
-  abort(): void {
-    if (this.closed) return;
-    this.#leave();
-    this.#inner.abort();
+    this.leave();
+    this.inner.close();
   }
 
   // === the link below ===
@@ -111,44 +95,40 @@ export class ProxyLink extends Link implements LinkOwner, Http1Handler {
 
   onFin(): void {
     if (this.closed || this.#ended) return;
-    if (this.#made !== null) this.#break('the proxy closed the connection without an answer');
+    if (this.made !== null) this.break('the proxy closed the connection without an answer');
     else this.#receiver.end();
   }
 
-  onBroken(_link: Link, cause: string): void {
-    if (!this.closed) this.#break(cause);
-  }
-
   onDrained(): void {
-    this.#measure();
+    this.measure();
     this.owner.onDrained(this);
   }
 
   // === what the proxy says ===
 
   onHead({ status }: Http1Head): void {
-    const made = this.#made;
+    const made = this.made;
     if (made === null || (status < 200 && status !== 101)) return;
     if (status === 101 || status >= 300) {
-      this.#break(`the proxy answered ${this.#method} with ${status}`);
+      this.break(`the proxy answered ${this.#method} with ${status}`);
       return;
     }
-    this.#made = null;
+    this.made = null;
     if (this.#method === 'POST') {
       made.onMade(this);
       return;
     }
-    this.#leave();
+    this.leave();
     this.#handedOver = true;
-    this.#inner.owner = NOBODY;
-    made.onMade(this.#inner);
+    this.inner.owner = NOBODY;
+    made.onMade(this.inner);
   }
 
   onBody(_buffer: Buffer, start: number, end: number): void {
     const arena = this.#arena;
     if (arena === null) return;
     // What came right behind a CONNECT's answer is the first of the far end.
-    if (this.#handedOver) this.#inner.owner.onBytes(this.#inner, arena, start, end);
+    if (this.#handedOver) this.inner.owner.onBytes(this.inner, arena, start, end);
     else if (!this.closed) this.owner.onBytes(this, arena, start, end);
   }
 
@@ -159,28 +139,6 @@ export class ProxyLink extends Link implements LinkOwner, Http1Handler {
   }
 
   onError(code: number): void {
-    if (!this.closed) this.#break(`the proxy broke HTTP: ${http1Reason(code)}`);
-  }
-
-  // === inside ===
-
-  #measure(): void {
-    this.backlog = this.#inner.backlog;
-    this.progressAt = this.#inner.progressAt;
-  }
-
-  #break(cause: string): void {
-    const { owner } = this;
-    const made = this.#made;
-    this.abort();
-    if (made === null) owner.onBroken(this, cause);
-    else made.onNotMade(cause);
-  }
-
-  #leave(): void {
-    this.closed = true;
-    this.owner = NOBODY;
-    this.#made = null;
-    this.backlog = 0;
+    if (!this.closed) this.break(`the proxy broke HTTP: ${http1Reason(code)}`);
   }
 }

@@ -14,7 +14,8 @@ import { TLS_ENDED, TLS_FAILED, TlsSession } from '#lib/tls/session.ts';
 import { type ByteSink, Outbox } from '../outbox.ts';
 import type { HttpBench } from './bench.ts';
 import type { MadeOver } from './dial-over.ts';
-import { Link, type LinkOwner, NOBODY } from './link.ts';
+import type { Link } from './link.ts';
+import { LinkOver } from './link-over.ts';
 
 export interface TlsClientOptions {
   readonly context: TlsContext;
@@ -35,14 +36,12 @@ export class TlsArenas {
   readonly cipher: Arena = Arena.allocate(PIECE);
 }
 
-export class TlsLink extends Link implements LinkOwner, ByteSink, Resumable {
+export class TlsLink extends LinkOver implements ByteSink, Resumable {
   resumeQueued = false;
   readonly #bench: HttpBench;
   readonly #arenas: TlsArenas;
-  readonly #inner: Link;
   readonly #tls: TlsSession;
   readonly #judge: TlsClientOptions['judge'];
-  #made: MadeOver | null;
   /** Ciphertext that found no room in the ring. */
   #inbox: Outbox | null = null;
   #ended = false;
@@ -55,14 +54,11 @@ export class TlsLink extends Link implements LinkOwner, ByteSink, Resumable {
 
   /** Takes over a connected link, as its client; `made` hears of the handshake's end in a turn of the loop. */
   constructor(bench: HttpBench, inner: Link, { arenas, context, judge, serverName }: TlsClientOptions, made: MadeOver) {
-    super(NOBODY);
+    super(inner, made);
     this.#bench = bench;
     this.#arenas = arenas;
-    this.#inner = inner;
     this.#tls = new TlsSession(context, 'client', serverName);
     this.#judge = judge;
-    this.#made = made;
-    inner.owner = this;
     this.#later();
   }
 
@@ -85,19 +81,14 @@ export class TlsLink extends Link implements LinkOwner, ByteSink, Resumable {
     }
   }
 
-  pause(): void {
-    this.paused = true;
-    this.#inner.pause();
-  }
-
   /** By the loop: what was put off. By the owner: goes on reading, in the next turn. */
   resume(): void {
     if (this.#putOff && !this.resumeQueued) {
       this.#putOff = false;
       if (this.closed) return;
-      if (this.#cause !== '') this.#break(this.#cause);
+      if (this.#cause !== '') this.break(this.#cause);
       else this.#turn();
-      if (!this.closed && !this.paused) this.#inner.resume();
+      if (!this.closed && !this.paused) this.inner.resume();
     } else if (this.paused) {
       this.paused = false;
       this.#later();
@@ -108,23 +99,15 @@ export class TlsLink extends Link implements LinkOwner, ByteSink, Resumable {
     if (this.closed || this.#finished) return;
     this.#bench.cork.flushOf(this);
     this.#notify();
-    if (!this.closed) this.#inner.finish();
+    if (!this.closed) this.inner.finish();
   }
 
   close(): void {
     if (this.closed) return;
     this.#bench.cork.flushOf(this);
     this.#notify();
-    const inner = this.#inner;
-    this.#end();
-    inner.close();
-  }
-
-  abort(): void {
-    if (this.closed) return;
-    const inner = this.#inner;
-    this.#end();
-    inner.abort();
+    this.leave();
+    this.inner.close();
   }
 
   // === the link below ===
@@ -147,13 +130,9 @@ export class TlsLink extends Link implements LinkOwner, ByteSink, Resumable {
     if (!this.closed) this.#turn();
   }
 
-  onBroken(_link: Link, cause: string): void {
-    if (!this.closed) this.#break(cause);
-  }
-
   onDrained(): void {
     this.backlog = 0;
-    this.progressAt = this.#inner.progressAt;
+    this.progressAt = this.inner.progressAt;
     this.owner.onDrained(this);
   }
 
@@ -177,7 +156,7 @@ export class TlsLink extends Link implements LinkOwner, ByteSink, Resumable {
   #turn(): void {
     for (;;) {
       const fed = this.#feed();
-      const moved = this.#made === null ? this.#decrypt() : this.#handshake();
+      const moved = this.made === null ? this.#decrypt() : this.#handshake();
       if (this.closed) return;
       this.#flush();
       if (fed === 0 && !moved) return;
@@ -201,22 +180,22 @@ export class TlsLink extends Link implements LinkOwner, ByteSink, Resumable {
   #handshake(): boolean {
     const step = this.#tls.handshake();
     if (step === 'more') {
-      if (this.#eofPassedOn) this.#break('connection closed during the TLS handshake');
+      if (this.#eofPassedOn) this.break('connection closed during the TLS handshake');
       return false;
     }
-    const made = this.#made!;
+    const made = this.made!;
     if (step === 'failed') {
       this.#flush();
-      this.#break(`TLS handshake failed: ${this.#tls.failure}`);
+      this.break(`TLS handshake failed: ${this.#tls.failure}`);
       return false;
     }
     const chain = this.#tls.peerChain();
     const refusal = chain.ok ? this.#judge(chain.value) : (chain.problems[0]?.message ?? '');
     if (refusal !== '') {
-      this.#break(`TLS peer refused: ${refusal}`);
+      this.break(`TLS peer refused: ${refusal}`);
       return false;
     }
-    this.#made = null;
+    this.made = null;
     made.onMade(this);
     // What came behind the handshake is the new owner's, in the next turn.
     if (!this.closed) this.#later();
@@ -235,7 +214,7 @@ export class TlsLink extends Link implements LinkOwner, ByteSink, Resumable {
         continue;
       }
       if (n === TLS_ENDED) this.#peerEnded();
-      else if (n === TLS_FAILED) this.#break(this.#tls.failure);
+      else if (n === TLS_FAILED) this.break(this.#tls.failure);
       break;
     }
     return moved;
@@ -244,7 +223,7 @@ export class TlsLink extends Link implements LinkOwner, ByteSink, Resumable {
   #peerEnded(): void {
     if (this.#toldEnd) return;
     this.#toldEnd = true;
-    if (this.#tls.truncated) this.#break('connection ended without notice');
+    if (this.#tls.truncated) this.break('connection ended without notice');
     else this.owner.onFin(this);
   }
 
@@ -262,10 +241,9 @@ export class TlsLink extends Link implements LinkOwner, ByteSink, Resumable {
       const n = Math.min(pending, cipher.size);
       copyFromForeign(cipher, 0, tls.outboundPointer, n);
       tls.sent(n);
-      this.#inner.transmit(cipher, 0, n);
+      this.inner.transmit(cipher, 0, n);
     }
-    this.backlog = this.#inner.backlog;
-    this.progressAt = this.#inner.progressAt;
+    this.measure();
   }
 
   #later(): void {
@@ -273,19 +251,8 @@ export class TlsLink extends Link implements LinkOwner, ByteSink, Resumable {
     this.#bench.loop.again(this);
   }
 
-  #break(cause: string): void {
-    const { owner } = this;
-    const made = this.#made;
-    this.abort();
-    if (made === null) owner.onBroken(this, cause);
-    else made.onNotMade(cause);
-  }
-
-  #end(): void {
-    this.closed = true;
-    this.owner = NOBODY;
-    this.#made = null;
-    this.backlog = 0;
+  protected override leave(): void {
+    super.leave();
     this.#inbox?.clear();
     this.#inbox = null;
     this.#tls.dispose();
