@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The labels of Istio's metrics as a waypoint fills them in, in their order. A label without a value is `unknown`.
+import { type Labels, orUnknown } from '#lib/proxy/telemetry/labels.ts';
 import { type Party, partyOf } from '#lib/proxy/telemetry/party.ts';
 import type { ConnectionRecord } from '../record/connection.ts';
 import type { RequestRecord } from '../record/request.ts';
 import type { Member } from '../upstream/member.ts';
-
-export type Labels = Readonly<Record<string, string>>;
-
-const orUnknown = (value: string | undefined): string => (value === undefined || value === '' ? 'unknown' : value);
 
 /** Labels of a request that is over. */
 export function requestLabels(record: RequestRecord, destination: Party | undefined, clusterId: string): Labels {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which metrics are counted at a door and what their labels are, where telemetry settings change either.
 import type { MetricOverride, MetricSettings } from '#lib/mesh/http/telemetry.ts';
+import { type Labels, UNKNOWN } from '#lib/proxy/telemetry/labels.ts';
 import type { RequestRecord } from '../record/request.ts';
 import { type CelExpression, compileCel } from './cel.ts';
-import type { Labels } from './labels.ts';
 
 const PREFIX = 'istio_';
 /** Of the value of a label that a request gives. */
@@ -35,8 +35,18 @@ export class MetricPlan {
     if (this.#expressions.size === 0) return null;
     return [...this.#expressions.values()].map((expression) => {
       const value = expression(record);
-      return value === undefined || value === null || value === '' ? 'unknown' : String(value).slice(0, MOST);
+      return value === undefined || value === null || value === '' ? UNKNOWN : String(value).slice(0, MOST);
     });
+  }
+
+  /** Labels of each of the metrics where they are not `labels`. */
+  changesOf(
+    metrics: readonly string[],
+    labels: Labels,
+    values: readonly string[] | null,
+  ): Readonly<Record<string, Labels | null>> {
+    const all = metrics.map((name) => [name, this.labelsOf(name, labels, values)] as const);
+    return Object.fromEntries(all.filter(([, own]) => own !== labels));
   }
 
   /** Labels of one metric, `istio_requests_total`; null when it is not counted. */
@@ -48,7 +58,7 @@ export class MetricPlan {
     const changed: Record<string, string> = { ...labels };
     for (const { name, remove, value } of override.tags) {
       if (remove) delete changed[name];
-      else changed[name] = values?.[[...this.#expressions.keys()].indexOf(value)] ?? 'unknown';
+      else changed[name] = values?.[[...this.#expressions.keys()].indexOf(value)] ?? UNKNOWN;
     }
     return changed;
   }

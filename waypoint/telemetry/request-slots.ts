@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // How the metrics of one set of labels lie in counter slots: requests, then three histograms. A histogram has a slot for each
 // bucket that counts what fell into that bucket alone, one for +Inf, and one for the sum. Last come messages of gRPC.
+import type { Counters } from '#lib/loop/shared/counters.ts';
 
 /** Upper bounds, for milliseconds and bytes alike (Envoy's defaults). */
 export const BUCKETS: readonly number[] = [
@@ -19,3 +20,12 @@ export const MESSAGE_COUNTERS: readonly string[] = ['istio_request_messages_tota
 export const REQUEST_SLOTS: number = MESSAGE_SLOT + MESSAGE_COUNTERS.length;
 /** All of them. */
 export const REQUEST_METRICS: readonly string[] = [REQUEST_COUNTER, ...REQUEST_HISTOGRAMS, ...MESSAGE_COUNTERS];
+
+/** Puts a value into the histogram whose slots begin at `slot`: a bucket each, +Inf, sum. */
+export function observe(counters: Counters, slot: number, value: number): void {
+  let at = 0;
+  while (at < BUCKETS.length && value > BUCKETS[at]!) at++;
+  // Each value is counted in one bucket; a scrape adds them up.
+  counters.add(slot + at, 1);
+  counters.add(slot + BUCKETS.length + 1, value);
+}

@@ -3,11 +3,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AgingMap } from '#lib/kit/aging-map.ts';
-import { Counters } from '#lib/loop/shared/counters.ts';
-import { Exposition } from '#lib/proxy/telemetry/exposition.ts';
 import { partyOf } from '#lib/proxy/telemetry/party.ts';
 import { FADE_MS } from '#lib/proxy/worker/fading.ts';
 import { workload } from '#lib/testkit/mesh.ts';
+import { ScrapedCounters } from '#lib/testkit/scraped-counters.ts';
 import type { ToMain } from '../control.ts';
 import { exposeRequests } from '../data-plane.ts';
 import type { Exchange } from '../path/exchange.ts';
@@ -22,21 +21,14 @@ function originOf(pod: string): Origin {
   return { door, identity: undefined, party, series: new AgingMap({ most: 8 }) } as unknown as Origin;
 }
 
-/** A process's telemetry and the main process's pages, which take their turns at once. */
-class Rig {
-  readonly gone = new Set<string>();
-  readonly counters = Counters.create(2000);
-  readonly exposition = new Exposition(FAMILIES);
+class Rig extends ScrapedCounters {
   readonly telemetry: Telemetry;
-  now = 0;
 
   constructor() {
+    super(FAMILIES, 2000);
     this.telemetry = new Telemetry({
-      counters: this.counters,
-      log: { write: () => true } as never,
-      vitals: { setConnections() {} } as never,
-      toMain: (message) => this.#onMain(message),
-      now: () => this.now,
+      ...this.options,
+      toMain: (message) => this.#told(message),
       clusterId: 'c',
       isGone: (uid) => this.gone.has(uid),
     });
@@ -59,11 +51,6 @@ class Rig {
     } as unknown as Exchange);
   }
 
-  /** Looks as often as a process does for so long. */
-  pass(ms: number): void {
-    for (const until = this.now + ms; this.now < until; this.telemetry.fade(this.now)) this.now += 30_000;
-  }
-
   /** Samples of that name and pod. */
   samples(name: string, pod: string): number[] {
     const lines = this.exposition.text().split('\n');
@@ -71,13 +58,9 @@ class Rig {
     return own.map((line) => Number(line.split(' ').at(-1)));
   }
 
-  #onMain(message: ToMain): void {
-    const { counters, exposition } = this;
-    if (message.kind === 'series') exposition.slot(counters, message.slot, message.name, message.labels);
-    if (message.kind === 'request-series') exposeRequests(exposition, counters, message);
-    if (message.kind !== 'series-gone') return;
-    for (const [first, count] of message.runs) exposition.forget(counters, first, count);
-    this.telemetry.freed(message.runs);
+  #told(message: ToMain): void {
+    if (message.kind === 'request-series') exposeRequests(this.exposition, this.counters, message);
+    if (message.kind === 'series' || message.kind === 'series-gone') this.onMain(message);
   }
 }
 

@@ -7,18 +7,20 @@ import { LINE_KINDS, type LogProducer } from '#lib/loop/shared/log-ring.ts';
 import type { Vitals } from '#lib/loop/shared/vitals.ts';
 import type { WorkloadUid } from '#lib/mesh/workload.ts';
 import type { SlotRun } from '#lib/proxy/control.ts';
+import type { Labels } from '#lib/proxy/telemetry/labels.ts';
 import { partyOf } from '#lib/proxy/telemetry/party.ts';
 import { type Fader, Fading } from '#lib/proxy/worker/fading.ts';
+import { NamedCounts } from '#lib/proxy/worker/named-counts.ts';
 import { SlotRoom } from '#lib/proxy/worker/slot-room.ts';
 import type { ToMain } from '../control.ts';
 import { type ExportRecord, encodeRecord } from '../export/record.ts';
 import type { ConnectionRecord, DoorRecord } from '../record/connection.ts';
 import type { RequestRecord } from '../record/request.ts';
 import type { AccessLogger } from '../telemetry/access-logger.ts';
-import { type Labels, requestLabels, streamLabels } from '../telemetry/labels.ts';
+import { requestLabels, streamLabels } from '../telemetry/labels.ts';
 import type { MetricPlan } from '../telemetry/metric-plan.ts';
 import type { DoorObserver } from '../telemetry/observer.ts';
-import { BUCKETS, HISTOGRAM_SLOTS, MESSAGE_SLOT, REQUEST_METRICS, REQUEST_SLOTS } from '../telemetry/request-slots.ts';
+import { HISTOGRAM_SLOTS, MESSAGE_SLOT, observe, REQUEST_METRICS, REQUEST_SLOTS } from '../telemetry/request-slots.ts';
 import type { Member } from '../upstream/member.ts';
 
 /** A connection whose requests are counted. */
@@ -79,13 +81,14 @@ export class Telemetry implements Fader {
   readonly #requests = new Map<string, RequestSeries>();
   /** Of streams: one metric each. */
   readonly #streams = new Map<string, RequestSeries>();
-  readonly #named = new Map<string, number>();
+  readonly #named: NamedCounts;
   #connections = 0;
   #tunnels = 0;
 
   constructor(options: TelemetryOptions) {
     this.#options = options;
     this.#room = new SlotRoom(options.counters, options.toMain);
+    this.#named = new NamedCounts(options.counters, this.#room);
   }
 
   /** A client's connection was accepted (+1) or is over (-1). */
@@ -102,13 +105,7 @@ export class Telemetry implements Fader {
 
   /** Counts an event of a family that has few label values. */
   count(name: string, labels: Labels, n = 1): void {
-    const key = `${name}|${Object.values(labels).join('|')}`;
-    let slot = this.#named.get(key);
-    if (slot === undefined) {
-      slot = this.#room.take(name, labels);
-      this.#named.set(key, slot);
-    }
-    if (slot >= 0) this.#options.counters.add(slot, n);
+    this.#named.add(name, labels, n);
   }
 
   /** A message of the worker itself, for main to log. */
@@ -275,7 +272,7 @@ export class Telemetry implements Fader {
       const { counters, toMain } = this.#options;
       const slot = counters.allocateRun(REQUEST_SLOTS);
       if (slot >= 0) {
-        const own = plan === null ? {} : { own: ownLabels(plan, labels, values) };
+        const own = plan === null ? {} : { own: plan.changesOf(REQUEST_METRICS, labels, values) };
         toMain({ kind: 'request-series', slot, labels, grpc, ...own });
       }
       series = new RequestSeries(slot);
@@ -285,28 +282,9 @@ export class Telemetry implements Fader {
   }
 }
 
-/** Labels of each metric where settings change them; null: the metric is not told. */
-function ownLabels(
-  plan: MetricPlan,
-  labels: Labels,
-  values: readonly string[] | null,
-): Readonly<Record<string, Labels | null>> {
-  const changed = REQUEST_METRICS.map((name) => [name, plan.labelsOf(name, labels, values)] as const);
-  return Object.fromEntries(changed.filter(([, own]) => own !== labels));
-}
-
 const STATUS_KEYS: string[] = [];
 
 function statusKey(status: number): string {
   STATUS_KEYS[status] ??= String(status);
   return STATUS_KEYS[status];
-}
-
-/** Puts a value into the histogram whose slots begin at `slot`: a bucket each, +Inf, sum. */
-function observe(counters: Counters, slot: number, value: number): void {
-  let at = 0;
-  while (at < BUCKETS.length && value > BUCKETS[at]!) at++;
-  // Each value is counted in one bucket; a scrape adds them up.
-  counters.add(slot + at, 1);
-  counters.add(slot + BUCKETS.length + 1, value);
 }

@@ -5,6 +5,7 @@ import { Endpoint } from '#lib/linux/address.ts';
 import { tcpListen, udpBind } from '#lib/linux/socket.ts';
 import { Acceptor } from '#lib/loop/acceptor.ts';
 import { DnsForwarder, type Fallback, resolverAt } from '#lib/proxy/dns/forwarder.ts';
+import type { Labels } from '#lib/proxy/telemetry/labels.ts';
 import type { WorkloadFacts } from '#lib/proxy/worker/workload-facts.ts';
 import {
   type DnsAnswer,
@@ -19,7 +20,6 @@ import {
 } from '#lib/wire/dns.ts';
 import type { Pod } from '../inpod/pod.ts';
 import { DNS_DURATION_BUCKETS } from '../telemetry/families.ts';
-import type { Labels } from '../telemetry/labels.ts';
 import { answerQuestion, DNS_TTL_SECONDS, type DnsOptions } from './answer.ts';
 import { dnsOptionsOf } from './options.ts';
 import { TcpClient } from './tcp-client.ts';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Labels of what is counted of requests that were read along: few enough that nobody's requests can make them many.
+import { type Labels, orUnknown } from '#lib/proxy/telemetry/labels.ts';
 import type { ConnectionRecord } from './connection.ts';
-import { type Labels, orUnknown } from './labels.ts';
 
 /** Upper bounds of the duration histogram, in seconds. */
 export const DURATION_BUCKETS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] as const;

@@ -1,13 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The labels of Istio's TCP metrics, in their order. A label without a value is `unknown`.
+// The labels of Istio's TCP metrics, in their order.
+import { type Labels, orUnknown, UNKNOWN } from '#lib/proxy/telemetry/labels.ts';
 import type { Party } from '#lib/proxy/telemetry/party.ts';
 import type { ConnectionRecord, ResponseFlag } from './connection.ts';
-
-export type Labels = Readonly<Record<string, string>>;
-
-const UNKNOWN = 'unknown';
-
-export const orUnknown = (value: string | undefined): string => (value === undefined || value === '' ? UNKNOWN : value);
 
 /** Labels of `istio_tcp_*` for this connection. Made once a connection: the series is resolved with it, then only counted. */
 export function trafficLabels(record: ConnectionRecord, flag: ResponseFlag): Labels {

@@ -2,12 +2,10 @@
 // How long a series of connections is told: pods come and go, and what was counted of them must neither vanish too soon nor stay for ever.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Counters } from '#lib/loop/shared/counters.ts';
-import { Exposition } from '#lib/proxy/telemetry/exposition.ts';
 import { partyOf } from '#lib/proxy/telemetry/party.ts';
 import { FADE_MS } from '#lib/proxy/worker/fading.ts';
 import { workload } from '#lib/testkit/mesh.ts';
-import type { ToMain } from '../control.ts';
+import { ScrapedCounters } from '#lib/testkit/scraped-counters.ts';
 import type { ConnectionEnd, ConnectionRecord } from '../telemetry/connection.ts';
 import { FAMILIES } from '../telemetry/families.ts';
 import { HttpMetrics } from './http-metrics.ts';
@@ -33,22 +31,17 @@ function record(pod: string, workloadName = pod): ConnectionRecord {
   };
 }
 
-/** A process's telemetry and the main process's pages, which take their turns at once. */
-class Rig {
-  readonly gone = new Set<string>();
-  readonly counters = Counters.create(1000);
-  readonly exposition = new Exposition(FAMILIES);
+class Rig extends ScrapedCounters {
   readonly telemetry: Telemetry;
   readonly httpMetrics: HttpMetrics;
-  now = 0;
 
   constructor() {
+    super(FAMILIES, 1000);
     this.telemetry = new Telemetry({
-      counters: this.counters,
-      log: { write: () => true } as never,
-      vitals: { setConnections() {} } as never,
-      toMain: (message) => this.#onMain(message),
-      now: () => this.now,
+      ...this.options,
+      toMain: (message) => {
+        if (message.kind === 'series' || message.kind === 'series-gone') this.onMain(message);
+      },
       ...{ format: 'plain', accessLog: false, openedLog: false, dnsLog: false },
       isGone: ({ uid }) => this.gone.has(uid),
     });
@@ -62,25 +55,14 @@ class Rig {
     this.telemetry.closed(of, this.telemetry.opened(of), END);
   }
 
-  /** Looks as often as a process does for so long. */
-  pass(ms: number): void {
-    for (const until = this.now + ms; this.now < until; ) {
-      this.now += 30_000;
-      this.httpMetrics.fade(this.now);
-      this.telemetry.fade(this.now);
-    }
+  override fade(): void {
+    this.httpMetrics.fade(this.now);
+    super.fade();
   }
 
   /** What a scrape tells: connections opened, by the source's workload. */
   scrape(): Record<string, number> {
     return Object.fromEntries([...this.exposition.text().matchAll(OPENED)].map(([, name, n]) => [name, Number(n)]));
-  }
-
-  #onMain(message: ToMain): void {
-    if (message.kind === 'series') this.exposition.slot(this.counters, message.slot, message.name, message.labels);
-    if (message.kind !== 'series-gone') return;
-    for (const [first, count] of message.runs) this.exposition.forget(this.counters, first, count);
-    this.telemetry.freed(message.runs);
   }
 }
 

@@ -6,13 +6,15 @@ import type { Counters } from '#lib/loop/shared/counters.ts';
 import { LINE_KINDS, type LogProducer } from '#lib/loop/shared/log-ring.ts';
 import type { Vitals } from '#lib/loop/shared/vitals.ts';
 import type { SlotRun } from '#lib/proxy/control.ts';
+import type { Labels } from '#lib/proxy/telemetry/labels.ts';
 import type { Party } from '#lib/proxy/telemetry/party.ts';
 import type { Fader } from '#lib/proxy/worker/fading.ts';
+import { NamedCounts } from '#lib/proxy/worker/named-counts.ts';
 import { SlotRoom } from '#lib/proxy/worker/slot-room.ts';
 import type { ToMain } from '../control.ts';
 import { closedLine, earlyDenyLine, endTexts, type LogFormat, openedLine } from '../telemetry/access-line.ts';
 import type { ConnectionEnd, ConnectionRecord, ResponseFlag } from '../telemetry/connection.ts';
-import { type Labels, trafficLabels } from '../telemetry/labels.ts';
+import { trafficLabels } from '../telemetry/labels.ts';
 import { Series, SeriesSlots } from './series.ts';
 import { isBetween, SeriesMemory } from './series-memory.ts';
 
@@ -43,7 +45,7 @@ export class Telemetry implements Fader {
   /** What is counted, by labels. */
   readonly #slots = new Map<string, SeriesSlots>();
   readonly #memory = new SeriesMemory();
-  readonly #named = new Map<string, number>();
+  readonly #named: NamedCounts;
   readonly #room: SlotRoom;
   readonly #gauges: { readonly inbound: number; readonly outbound: number };
   #connections = 0;
@@ -52,6 +54,7 @@ export class Telemetry implements Fader {
   constructor(options: TelemetryOptions) {
     this.#options = options;
     this.#room = new SlotRoom(options.counters, options.toMain);
+    this.#named = new NamedCounts(options.counters, this.#room);
     this.accessLog = options.accessLog;
     this.openedLog = options.openedLog;
     this.dnsLog = options.dnsLog;
@@ -84,13 +87,7 @@ export class Telemetry implements Fader {
 
   /** Counts an event of a family that has few label values. */
   count(name: string, labels: Labels, n = 1): void {
-    const key = `${name}|${Object.values(labels).join('|')}`;
-    let slot = this.#named.get(key);
-    if (slot === undefined) {
-      slot = this.slot(name, labels);
-      this.#named.set(key, slot);
-    }
-    this.add(slot, n);
+    this.#named.add(name, labels, n);
   }
 
   /** Puts a value into a histogram. */

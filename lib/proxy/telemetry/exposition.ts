@@ -3,6 +3,7 @@
 // scrape adds up the slots of all processes, and what a process had counted stays when it is gone. A series that no process counts in
 // any more is forgotten, as the processes decide (lib/proxy/worker/fading.ts).
 import type { Counters } from '#lib/loop/shared/counters.ts';
+import type { Labels } from './labels.ts';
 
 export type MetricType = 'counter' | 'gauge' | 'histogram';
 
@@ -12,8 +13,6 @@ export interface Family {
   readonly type: MetricType;
   readonly help: string;
 }
-
-type Labels = Readonly<Record<string, string>>;
 
 interface Series {
   /** `name{labels}`. */
