@@ -93,9 +93,16 @@ export class Endings implements OutputOwner {
     this.fail(ErrorCode.enhanceYourCalm, 'too many frames that carry nothing for an application');
   }
 
-  /** A stream was opened in vain. */
-  wasted() {
-    if (!this.#guard.spendReset()) this.fail(ErrorCode.enhanceYourCalm, 'too many streams opened in vain');
+  /** The peer has reset a stream that did nothing for an application. */
+  wasted(stream: H2Stream) {
+    const some = stream.begun || stream.carried;
+    if (!(some ? this.#guard.spendReset() : this.#guard.spendIdleReset()))
+      this.fail(ErrorCode.enhanceYourCalm, 'too many streams opened in vain');
+  }
+
+  /** A stream came to nothing because the peer broke its rules. */
+  fault() {
+    if (!this.#guard.spendFault()) this.fail(ErrorCode.enhanceYourCalm, 'too many streams that break the rules');
   }
 
   // === streams ===
@@ -118,7 +125,7 @@ export class Endings implements OutputOwner {
   refuse(id: number, code: number, reason: string, counts: boolean) {
     this.queueReset(id, code);
     this.#handler.onRefused(id, code, reason);
-    if (counts) this.wasted();
+    if (counts) this.fault();
   }
 
   /** The peer broke the protocol on one stream. */
@@ -126,7 +133,7 @@ export class Endings implements OutputOwner {
     this.close(stream);
     this.queueReset(stream.id, code);
     this.#handler.onReset(stream, code);
-    this.wasted();
+    this.fault();
   }
 
   /** We have sent the last of that stream. */

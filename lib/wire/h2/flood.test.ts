@@ -210,6 +210,80 @@ describe('streams in vain', () => {
       );
   });
 
+  describe('where applications may give up many, as in tunnels', () => {
+    const limits = { resetBurst: 2000, idleResetBurst: 500 };
+    const reset = (id: number): Buffer => resetFrame(id, ErrorCode.cancel);
+    /** Opens streams and ends them so; after how many the connection was cut. */
+    const cutAfter = (end: (id: number) => Buffer, more?: (peer: H2Peer, id: number) => void): number => {
+      const peer = H2Peer.ready('server', { limits });
+      return flood(peer, (i) => {
+        const id = 2 * i - 1;
+        peer.feed(connectFrame(id));
+        more?.(peer, id);
+        return end(id);
+      }).after;
+    };
+
+    test('streams for which nothing was done when they were reset are cut sooner, answered or not', () => {
+      assert.equal(cutAfter(reset), 501);
+      const answer = (peer: H2Peer, id: number): void =>
+        peer.connection.respond(peer.stream(id), HeaderBlock.response(200), false);
+      assert.equal(cutAfter(reset, answer), 501);
+    });
+
+    test('streams that somebody had dialled for, or that carried something, may be given up more often', () => {
+      const begin = (peer: H2Peer, id: number): void => {
+        peer.stream(id).begun = true;
+      };
+      assert.equal(cutAfter(reset, begin), 2001);
+      assert.equal(
+        cutAfter((id) => Buffer.concat([dataFrame(id, Buffer.from('x')), reset(id)])),
+        2001,
+      );
+    });
+
+    test('streams that break the rules may be as few as elsewhere, whatever was done for them', () => {
+      const begin = (peer: H2Peer, id: number): void => {
+        peer.stream(id).begun = true;
+      };
+      assert.equal(
+        cutAfter((id) => windowFrame(id, 0), begin),
+        201,
+      );
+      assert.equal(
+        cutAfter((id) => Buffer.concat([reset(id), windowFrame(id, 0)])),
+        201,
+      );
+    });
+
+    test('both come back with time, and with streams that end in good order', () => {
+      for (const end of [reset, (id: number) => windowFrame(id, 0)]) {
+        const peer = H2Peer.ready('server', { limits: { idleResetBurst: 10, faultBurst: 10 } });
+        let id = -1;
+        const give = (count: number): void => {
+          for (let i = 0; i < count; i++) {
+            id += 2;
+            peer.feed(connectFrame(id), end(id));
+          }
+        };
+        peer.connection.tick(0);
+        give(10);
+        peer.connection.tick(1000);
+        give(10);
+        for (let i = 0; i < 10; i++) {
+          id += 2;
+          peer.feed(headers(id, GET, true));
+          peer.connection.respond(peer.stream(id), HeaderBlock.response(200), true);
+          peer.output.take();
+        }
+        give(10);
+        assert.ok(!peer.connection.ended);
+        give(1);
+        assert.ok(peer.connection.ended);
+      }
+    });
+  });
+
   test('a flood of malformed requests, and of empty header sections, ends the connection', () => {
     assertCalmed(
       flood(H2Peer.ready('server'), (i) => headers(2 * i - 1, [['connection', 'close']], true)),

@@ -111,7 +111,7 @@ export class Incoming implements FrameSink {
     const vain = this.#server && !(stream.headersSent && stream.carried);
     this.#endings.close(stream);
     this.#handler.onReset(stream, code);
-    if (vain) this.#endings.wasted(); // one that carried something has cost its opener as much as us
+    if (vain) this.#endings.wasted(stream); // one that carried something has cost its opener as much as us
   }
 
   onStreamViolation(id: number, code: number) {
@@ -120,7 +120,7 @@ export class Incoming implements FrameSink {
     else if (this.#table.past(id, this.#server) === 'idle') this.#endings.fail(code, 'a bad frame on an idle stream');
     else {
       this.#endings.queueReset(id, code);
-      this.#endings.wasted();
+      this.#endings.fault();
     }
   }
 

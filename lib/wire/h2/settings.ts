@@ -34,6 +34,12 @@ export interface H2Limits {
   /** Streams reset before they were answered, or because the peer broke their rules. */
   readonly resetBurst: number;
   readonly resetPerSecond: number;
+  /** Of these, such as nothing had been done for: reset before they carried anything and before `H2Stream.begun`. */
+  readonly idleResetBurst: number;
+  readonly idleResetPerSecond: number;
+  /** Of these, such as the peer broke the rules of. */
+  readonly faultBurst: number;
+  readonly faultPerSecond: number;
   /** Entries of one SETTINGS frame. */
   readonly maxSettings: number;
   /** Until the peer must have acknowledged our SETTINGS, milliseconds. */
@@ -46,6 +52,10 @@ export const DEFAULT_LIMITS: H2Limits = Object.freeze({
   controlPerSecond: 500,
   resetBurst: 200,
   resetPerSecond: 100,
+  idleResetBurst: 200,
+  idleResetPerSecond: 100,
+  faultBurst: 200,
+  faultPerSecond: 100,
   maxSettings: 64,
   settingsAckMs: 10_000,
 });

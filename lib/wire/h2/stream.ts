@@ -2,11 +2,13 @@
 // One HTTP/2 stream as the engine keeps it (RFC 9113 section 5.1): flat, small, without closures; a tunnel may hold
 // hundreds that sleep.
 
-/** State of a stream. Shells read it and keep what is theirs in `userData`; only the engine writes the rest. */
+/** State of a stream. Shells read it and keep what is theirs in `userData` and `begun`; only the engine writes the rest. */
 export class H2Stream {
   readonly id: number;
   /** The shell's own. */
   userData: unknown = undefined;
+  /** The shell's own, too: it has done something for the stream that others notice, as dialling. Who resets it then is no flood so soon. */
+  begun = false;
   /** We sent END_STREAM. */
   localEnded = false;
   /** The peer sent END_STREAM. */
