@@ -20,7 +20,7 @@ const record = (port: number): ConnectionRecord => ({
 });
 const well: ConnectionEnd = { flag: '-', error: '', receivedBytes: 1, sentBytes: 1, durationMs: 1 };
 
-test('of a crowd that ends well the first of each second are kept; failures and proofs always', () => {
+test('of a crowd that ends well the first of each second are kept, and of one that fails; proofs always', () => {
   let now = 10_000;
   const recent = new RecentConnections({ monotonic: () => now, now: () => now, proofsPerSecond: 1 });
   const ports = () => recent.list().map(({ src }) => Number(src.split(':')[1]));
@@ -33,6 +33,11 @@ test('of a crowd that ends well the first of each second are kept; failures and 
     [1, 2, 3].map((port) => ports().includes(port)),
     [true, true, true],
   );
+  for (let n = 0; n < 1000; n++) recent.ended(record(3000 + n), { ...well, flag: '-', error: 'reset' }, NO_PROOF);
+  assert.ok(ports().includes(2), 'thousands that fail wash out none of the seconds before');
+  assert.equal(ports().filter((port) => port >= 3000 && port < 4000).length, 62);
+  recent.ended(record(5), { ...well, flag: 'DENY', error: 'denied' }, recordProof());
+  assert.ok(ports().includes(5));
   now += 1000;
   recent.ended(record(4), well, NO_PROOF);
   assert.equal(ports()[0], 4);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The connections of one data-plane process that ended last, with the proofs of their decisions: what `/debug/connections` shows. Those
 // that failed have a ring of their own, so that a busy node's successes do not wash them out. A proof is kept for a few connections a
-// second, and for denials on top of that. Of thousands a second that end well only the first are kept: a ring of the last few
+// second, and for denials on top of that. Of thousands a second that end well, or that fail, only the first are kept: a ring of the last few
 // milliseconds tells less, and what it held would be garbage that has already grown old.
 import { formatProof, NO_PROOF, type Recorder, recordProof } from '#lib/mesh/proof.ts';
 import type { RecentConnection } from '../control.ts';
@@ -9,7 +9,7 @@ import type { ConnectionEnd, ConnectionRecord } from '../telemetry/connection.ts
 
 const RING = 256;
 const SECOND_MS = 1000;
-/** Connections a second that end well and are kept, beside those with a proof. */
+/** Connections a second that end well and are kept, and as many that fail, beside those with a proof. */
 const KEPT_PER_SECOND = 64;
 
 interface Entry {
@@ -44,6 +44,7 @@ export class RecentConnections {
   #proofs = 0;
   #denials = 0;
   #kept = 0;
+  #keptFailed = 0;
 
   constructor(options: RecentOptions) {
     this.#options = options;
@@ -62,7 +63,7 @@ export class RecentConnections {
   }
 
   ended(record: ConnectionRecord, end: ConnectionEnd, proof: Recorder): void {
-    if (end.error === '' && !proof.enabled && !this.#mayKeep()) return;
+    if (!proof.enabled && !this.#mayKeep(end)) return;
     const endedAt = this.#options.now();
     this.#push({ endedAt, direction: record.direction, record, source: '', destination: '', end, proof });
   }
@@ -74,6 +75,7 @@ export class RecentConnections {
     end: ConnectionEnd,
     proof: Recorder,
   ): void {
+    if (!proof.enabled && !this.#mayKeep(end)) return;
     const endedAt = this.#options.now();
     this.#push({ endedAt, direction, record: undefined, source, destination, end, proof });
   }
@@ -91,16 +93,16 @@ export class RecentConnections {
     else this.#failed[this.#failedAt++ % RING] = entry;
   }
 
-  #mayKeep(): boolean {
+  #mayKeep({ error }: ConnectionEnd): boolean {
     this.#renew();
-    return this.#kept++ < KEPT_PER_SECOND;
+    return (error === '' ? this.#kept++ : this.#keptFailed++) < KEPT_PER_SECOND;
   }
 
   #renew(): void {
     const now = this.#options.monotonic();
     if (now - this.#second < SECOND_MS) return;
     this.#second = now;
-    this.#proofs = this.#denials = this.#kept = 0;
+    this.#proofs = this.#denials = this.#kept = this.#keptFailed = 0;
   }
 }
 
