@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Loop } from '#lib/loop/loop.ts';
-import { DialTurns } from './dial-turns.ts';
+import { DialLine, type Dialler, DialTurns } from './dial-turns.ts';
 
 /** Streams that note when they dial; `wanted: false` were reset meanwhile. */
-function stream(log: string[], name: string, wanted = true) {
+function stream(log: string[], name: string, wanted = true): Dialler {
   return {
+    nextDialler: null,
     dial: () => {
       if (wanted) log.push(name);
       return wanted;
@@ -18,7 +19,7 @@ test('a tunnel with many streams to dial for takes its turn with the others', ()
   const loop = new Loop({ spin: false });
   const turns = new DialTurns(loop);
   const log: string[] = [];
-  const [greedy, modest] = [{}, {}];
+  const [greedy, modest] = [new DialLine(), new DialLine()];
   for (let k = 0; k < 100; k++) turns.push(greedy, stream(log, `greedy ${k}`));
   turns.push(modest, stream(log, 'modest'));
   loop.turn(0);
@@ -33,8 +34,9 @@ test('streams that were reset in the turn they came in are dialled for by nobody
   const loop = new Loop({ spin: false });
   const turns = new DialTurns(loop);
   const log: string[] = [];
-  for (let k = 0; k < 10_000; k++) turns.push(turns, stream(log, 'reset', false));
-  turns.push(loop, stream(log, 'kept'));
+  const line = new DialLine();
+  for (let k = 0; k < 10_000; k++) turns.push(line, stream(log, 'reset', false));
+  turns.push(new DialLine(), stream(log, 'kept'));
   loop.turn(0);
   assert.deepEqual(log, ['kept']);
   assert.equal(loop.turn(0), 0);
@@ -46,14 +48,16 @@ test('dials that take long are few in a turn', () => {
   const loop = new Loop({ spin: false, monotonic: () => now });
   const turns = new DialTurns(loop);
   let dialled = 0;
-  const slow = {
+  const slow = (): Dialler => ({
+    nextDialler: null,
     dial: () => {
       dialled++;
       now += 0.1;
       return true;
     },
-  };
-  for (let k = 0; k < 30; k++) turns.push(loop, slow);
+  });
+  const line = new DialLine();
+  for (let k = 0; k < 30; k++) turns.push(line, slow());
   loop.turn(0);
   assert.equal(dialled, 2);
   for (let k = 0; k < 20; k++) loop.turn(0);

@@ -9,52 +9,78 @@ const DIAL_MS = 0.15;
 
 /** A stream that leads somewhere once somebody has dialled. */
 export interface Dialler {
+  /** Owned by its line. Starts null. */
+  nextDialler: Dialler | null;
   /** Dials, at the end of a turn; false when nobody wants it any more and it cost nothing. */
   dial(): boolean;
 }
 
-/** Streams of one tunnel that wait, first come first served. */
-interface Line {
-  waiting: Dialler[];
-  at: number;
+/** Streams of one tunnel that wait, first come first served: a list through the streams themselves, which points at none that has left it. */
+export class DialLine {
+  /** Owned by the turns. */
+  queued = false;
+  nextLine: DialLine | null = null;
+  #first: Dialler | null = null;
+  #last: Dialler | null = null;
+
+  get empty(): boolean {
+    return this.#first === null;
+  }
+
+  push(dialler: Dialler): void {
+    if (this.#last === null) this.#first = dialler;
+    else this.#last.nextDialler = dialler;
+    this.#last = dialler;
+  }
+
+  /** The next dial; false when none was left that somebody wants. */
+  dial(): boolean {
+    for (let dialler = this.#first; dialler !== null; dialler = this.#first) {
+      this.#first = dialler.nextDialler;
+      if (this.#first === null) this.#last = null;
+      dialler.nextDialler = null;
+      if (dialler.dial()) return true;
+    }
+    return false;
+  }
 }
 
 /** Dials at the end of the turn, tunnel by tunnel: a stream that is opened and reset at once costs no dial, and one tunnel's many wait for themselves alone. */
 export class DialTurns implements Flushable {
   flushQueued = false;
   readonly #loop: Loop;
-  readonly #lines = new Map<object, Line>();
+  #first: DialLine | null = null;
+  #last: DialLine | null = null;
 
   constructor(loop: Loop) {
     this.#loop = loop;
   }
 
-  /** @param tunnel what `dialler` came through */
-  push(tunnel: object, dialler: Dialler): void {
-    const line = this.#lines.get(tunnel);
-    if (line === undefined) this.#lines.set(tunnel, { waiting: [dialler], at: 0 });
-    else line.waiting.push(dialler);
+  /** @param line of the tunnel that `dialler` came through */
+  push(line: DialLine, dialler: Dialler): void {
+    line.push(dialler);
+    if (!line.queued) this.#append(line);
     this.#loop.markDirty(this);
   }
 
   flush(): void {
     const until = this.#loop.clock() + DIAL_MS;
-    let left = DIALS;
-    while (left > 0 && this.#lines.size > 0) {
-      for (const [tunnel, line] of this.#lines) {
-        // To the end, so that the next turn begins with another.
-        this.#lines.delete(tunnel);
-        if (this.#next(line)) left = this.#loop.clock() < until ? left - 1 : 0;
-        if (line.at < line.waiting.length) this.#lines.set(tunnel, line);
-        if (left === 0) break;
-      }
+    for (let left = DIALS; left > 0 && this.#first !== null; ) {
+      const line = this.#first;
+      this.#first = line.nextLine;
+      if (this.#first === null) this.#last = null;
+      line.nextLine = null;
+      line.queued = false;
+      if (line.dial()) left = this.#loop.clock() < until ? left - 1 : 0;
+      if (!line.empty && !line.queued) this.#append(line);
     }
-    if (this.#lines.size > 0) this.#loop.markDirty(this);
+    if (this.#first !== null) this.#loop.markDirty(this);
   }
 
-  /** The line's next dial; false when none was left that somebody wants. */
-  #next(line: Line): boolean {
-    while (line.at < line.waiting.length) if (line.waiting[line.at++]!.dial()) return true;
-    return false;
+  #append(line: DialLine): void {
+    line.queued = true;
+    if (this.#last === null) this.#first = line;
+    else this.#last.nextLine = line;
+    this.#last = line;
   }
 }

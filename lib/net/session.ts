@@ -20,6 +20,7 @@ import { ErrorCode, errorName } from '#lib/wire/h2/protocol.ts';
 import type { H2Settings } from '#lib/wire/h2/settings.ts';
 import type { H2Stream } from '#lib/wire/h2/stream.ts';
 import { ControlOutput } from './control-output.ts';
+import { DialLine } from './dial-turns.ts';
 import { MIN_SEND_ROOM, type Sender, SendQueue } from './send-queue.ts';
 import type { Transport, TransportOwner } from './transport.ts';
 import type { Workbench } from './workbench.ts';
@@ -78,6 +79,8 @@ export class Session implements H2Handler, TransportOwner, Flushable, TimerTarge
   readonly role: 'client' | 'server';
   readonly h2: H2Connection;
   readonly bench: Workbench;
+  /** Its streams that somebody has yet to dial for. */
+  readonly dials = new DialLine();
   /** Monotonic ms since when no stream has been open. */
   idleSince: number;
   /** What the peer did that ended the connection; null while it has done nothing such. */

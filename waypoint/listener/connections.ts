@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Everything open of one worker that clients began: looked at once a second, ended when the worker drains.
+import { type Enrolled, Roster } from '#lib/kit/roster.ts';
 import type { Loop } from '#lib/loop/loop.ts';
 import type { TimerTarget } from '#lib/loop/timer-wheel.ts';
 
-export interface Live {
+export interface Live extends Enrolled {
   drain(): void;
   kill(): void;
   sweep(now: number): void;
@@ -13,7 +14,7 @@ const SWEEP_MS = 1000;
 
 export class Connections implements TimerTarget {
   readonly #loop: Loop;
-  readonly #live = new Set<Live>();
+  readonly #live = new Roster<Live>();
   #onEmpty: (() => void) | undefined;
 
   constructor(loop: Loop) {
@@ -36,16 +37,17 @@ export class Connections implements TimerTarget {
   /** Ends all of them in good order; `onEmpty` is called when none is left. */
   drain(onEmpty: () => void): void {
     this.#onEmpty = onEmpty;
-    for (const live of [...this.#live]) live.drain();
+    for (const live of this.#live.all()) live.drain();
     if (this.#live.size === 0) onEmpty();
   }
 
   kill(): void {
-    for (const live of [...this.#live]) live.kill();
+    for (const live of this.#live.all()) live.kill();
   }
 
   onTimer(): void {
     this.#loop.after(SWEEP_MS, this);
-    for (const live of this.#live) live.sweep(this.#loop.now);
+    const { now } = this.#loop;
+    this.#live.walk(this.#live.size - 1, Number.POSITIVE_INFINITY, (live) => live.sweep(now));
   }
 }

@@ -90,6 +90,7 @@ export class HboneListener {
 
 /** A connection that has not said anything yet. */
 class Knock implements DoorstepOwner, Live {
+  place = -1;
   readonly #runtime: Runtime;
   readonly #doorstep: Doorstep;
   readonly onHello: () => void;
@@ -132,6 +133,7 @@ class Knock implements DoorstepOwner, Live {
 
 /** One accepted tunnel. */
 class InboundTunnel implements SessionOwner, Live {
+  place = -1;
   session!: Session;
   readonly #runtime: Runtime;
   readonly #service: ExchangeService;

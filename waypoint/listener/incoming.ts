@@ -23,6 +23,7 @@ export function serveLink(runtime: Runtime, service: ExchangeService, link: Link
 
 /** A link until it is known what it carries. */
 class Arrival implements SniffOwner, Live {
+  place = -1;
   readonly #runtime: Runtime;
   readonly #service: ExchangeService;
   readonly #link: Link;

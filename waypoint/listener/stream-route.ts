@@ -32,9 +32,11 @@ const IDLE = 'idle';
 /** Ends that logs and metrics tell as they are. */
 const OWN_ENDS: ReadonlySet<string> = new Set(['', 'rbac_deny_close', 'DT']);
 
-export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live, InquiryOwner, Admitted {
+export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live, InquiryOwner {
+  place = -1;
   readonly #runtime: Runtime;
   readonly #arrived: Arrived;
+  readonly #admitted: Admitted = { place: -1, judgeAgain: () => this.#judgeAgain() };
   readonly #link: Link;
   /** A route may ask for the server name of a TLS client. */
   #listening = false;
@@ -110,7 +112,7 @@ export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live, In
     this.#checked = this.#inquiry?.told ?? '';
     this.#inquiry = null;
     const { origin } = this.#arrived;
-    this.#runtime.liveInbound.add(this);
+    this.#runtime.liveInbound.add(this.#admitted);
     const verdict = authorizeRequest(origin.door.access.tcp, this.#flow(), NO_PROOF, true);
     this.#access = verdict;
     if (verdict.audit.length + verdict.dryRun.length > 0) countSilent(this.#runtime, verdict);
@@ -176,7 +178,7 @@ export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live, In
 
   // === Admitted ===
 
-  judgeAgain(): void {
+  #judgeAgain(): void {
     const { door } = this.#arrived.origin;
     door.refresh();
     if (this.#over) return;
@@ -319,7 +321,7 @@ export class StreamRoute implements DialOutcome, RelayOwner, LinkOwner, Live, In
     telemetry.streamEnded(origin, () => this.#record(flags, received, sent));
     this.#release();
     this.#cluster?.breaker.give('connections');
-    this.#runtime.liveInbound.delete(this);
+    this.#runtime.liveInbound.delete(this.#admitted);
     connections.delete(this);
     onEnd();
   }

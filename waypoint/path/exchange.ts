@@ -37,6 +37,7 @@ const BAD_PATH: Refusal = {
 };
 
 export class Exchange implements ServerUser, Admitted, NamedRequest, JudgedRequest, ForwardedRequest {
+  place = -1;
   readonly runtime: Runtime;
   readonly origin: Origin;
   readonly stream: ServerStream;

@@ -13,6 +13,7 @@ const IDLE_MS = 5_000;
 const arena = Arena.allocate(70 * 1024);
 
 export class TcpClient implements SocketOwner, TimerTarget, LiveConnection {
+  place = -1;
   readonly #pod: Pod;
   readonly #socket: Socket;
   readonly #handle: Handle;

@@ -23,6 +23,7 @@ export interface AccessOwner {
 }
 
 export class Access implements Admitted {
+  place = -1;
   readonly flow: InboundFlow;
   readonly #pod: Pod;
   readonly #owner: AccessOwner;

@@ -55,6 +55,7 @@ export class HboneServer {
 
 /** A tunnel's connection that waits for its first byte, then for the pod's record and certificate; then it becomes a session. */
 class Arrival implements LiveConnection, IdentityWaiter, DoorstepOwner {
+  place = -1;
   readonly #pod: Pod;
   readonly #fd: number;
   #doorstep: Doorstep | null = null;

@@ -19,6 +19,7 @@ import { Access, type AccessOwner, denialText } from './access.ts';
 import { dialApplication } from './application.ts';
 
 export class InboundPlain implements SocketOwner, AccessOwner, DialOwner, LedgerOwner, LiveConnection {
+  place = -1;
   readonly #pod: Pod;
   readonly #socket: Socket;
   readonly #sourceIp: Ip;

@@ -35,8 +35,10 @@ import {
 import { sendProxyHeader } from './proxy-header.ts';
 
 export class InboundStream implements StreamUser, AccessOwner, Dialler, DialOwner, LedgerOwner, LiveConnection {
+  place = -1;
   sendQueued = false;
   nextSender: Sender | null = null;
+  nextDialler: Dialler | null = null;
   readonly #pod: Pod;
   readonly #ends: TunnelEnds;
   readonly #session: Session;
@@ -129,7 +131,7 @@ export class InboundStream implements StreamUser, AccessOwner, Dialler, DialOwne
       this.#ledger.close('DENY', denialText(accessText(verdict)), verdict);
       return;
     }
-    this.#pod.runtime.bench.dials.push(this.#session, this);
+    this.#pod.runtime.bench.dials.push(this.#session.dials, this);
   }
 
   // === Dialler ===
@@ -142,6 +144,7 @@ export class InboundStream implements StreamUser, AccessOwner, Dialler, DialOwne
     const fd = loopback
       ? dialOnLoopback(this.#pod, delivery.ip.family, delivery.port)
       : dialApplication(this.#pod, delivery.ip, delivery.port, this.#ends.peerIp);
+    this.#stream.begun = true;
     if (fd < 0) this.onDialFailed(-fd);
     else this.#dial = new Dial(this.#pod.runtime.loop, fd, this, settings.connectTimeoutMs);
     return true;

@@ -20,6 +20,7 @@ const ARENA_BYTES = 1024;
 const arena = Arena.allocate(ARENA_BYTES);
 
 export class ExplicitConnection implements SocketOwner, LiveConnection, TimerTarget {
+  place = -1;
   readonly #pod: Pod;
   readonly #socket: Socket;
   readonly #source: { readonly ip: Ip; readonly port: number };

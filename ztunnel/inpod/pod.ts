@@ -4,6 +4,7 @@
 //
 //   start() ──▶ serving ──drain()──▶ draining ──▶ closed
 //                  └───────close()────────────────▲
+import { type Enrolled, Roster } from '#lib/kit/roster.ts';
 import type { Endpoint } from '#lib/linux/address.ts';
 import type { Netns } from '#lib/linux/netns.ts';
 import type { DialOptions } from '#lib/linux/socket.ts';
@@ -19,7 +20,7 @@ import { DRAINED } from '../worker/ledger.ts';
 import type { Runtime } from '../worker/runtime.ts';
 
 /** A connection as its pod keeps it. */
-export interface LiveConnection {
+export interface LiveConnection extends Enrolled {
   /** Cut it, visibly. */
   kill(error: string): void;
   /** The pod drains. */
@@ -49,7 +50,7 @@ export class Pod {
   readonly netns: Netns | null;
   readonly pool: TunnelPool<PeerTarget>;
   readonly targets = new PeerTargets();
-  readonly connections = new Set<LiveConnection>();
+  readonly connections = new Roster<LiveConnection>();
   /** Tunnels that others opened to this pod. */
   readonly sessions = new Set<Session>();
   /** Inner halves of tunnels to other networks; each is one connection's and ends with it. */
@@ -144,7 +145,7 @@ export class Pod {
     this.draining = true;
     this.#doors?.close();
     this.#doors = null;
-    for (const connection of [...this.connections]) connection.drain?.();
+    for (const connection of this.connections.all()) connection.drain?.();
     for (const session of [...this.sessions]) session.drain();
     this.pool.drain();
     this.#checkEmpty();
@@ -156,7 +157,7 @@ export class Pod {
     this.closed = true;
     this.#doors?.close();
     this.#doors = null;
-    for (const connection of [...this.connections]) connection.kill(error);
+    for (const connection of this.connections.all()) connection.kill(error);
     for (const session of [...this.sessions]) session.drop(error);
     this.pool.close(error);
     this.netns?.close();

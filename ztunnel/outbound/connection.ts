@@ -29,6 +29,7 @@ const NONE_TRIED: readonly WorkloadUid[] = [];
 const NOTHING_ASKED: readonly string[] = [];
 
 export class OutboundConnection implements SocketOwner, AttemptOwner, LedgerOwner, LiveConnection {
+  place = -1;
   readonly #pod: Pod;
   readonly #socket: Socket;
   readonly #ledger: Ledger;

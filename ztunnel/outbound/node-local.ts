@@ -22,6 +22,7 @@ import type { Attempt, AttemptOwner, Captured, Joined } from './attempt.ts';
 import { outboundRecord } from './record.ts';
 
 export class NodeLocal implements Attempt, Joined, AccessOwner, DialOwner, JoinOwner, LedgerOwner, LiveConnection {
+  place = -1;
   readonly #captured: Captured;
   readonly #owner: AttemptOwner;
   readonly #verdict: HboneVerdict;

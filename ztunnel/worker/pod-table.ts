@@ -78,7 +78,7 @@ export class PodTable implements PodOwner {
   /** Live connections of all pods, those that are classified. */
   *connections(): Generator<ConnectionInfo> {
     for (const pod of this.#pods.values()) {
-      for (const connection of pod.connections) {
+      for (const connection of pod.connections.all()) {
         const info = connection.info();
         if (info !== null) yield info;
       }

@@ -4,6 +4,7 @@
 //
 // Content is pushed: each `body` says whether more may come at once; if not, the other half is paused until `onRoom`. Content
 // lies in `bytes[start, end)` until the call returns; `arena` is the memory it lies in, null if it lies in none.
+import type { Enrolled } from '#lib/kit/roster.ts';
 import type { Arena } from '#lib/linux/arena.ts';
 import type { HeaderBlock } from '#lib/wire/h2/headers.ts';
 import type { HeadEdits } from '#lib/wire/http/edits.ts';
@@ -61,7 +62,7 @@ export interface HttpService {
 }
 
 /** A connection that requests come by. */
-export interface HttpConnection {
+export interface HttpConnection extends Enrolled {
   /** The program's own. */
   readonly context: unknown;
   /** Ends after what is under way. */

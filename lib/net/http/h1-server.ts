@@ -29,6 +29,7 @@ const DISCARD_BYTES = 256 * 1024;
 const LINGER_MS = 1000;
 
 export class H1Server implements LinkOwner, Http1Handler, ServerStream, HttpConnection, Resumable {
+  place = -1;
   resumeQueued = false;
   readonly context: unknown;
   readonly head: MessageHead;

@@ -27,6 +27,7 @@ export const HTTP_SERVER: H2Settings = Object.freeze({
 });
 
 export class H2Server implements SessionOwner, HttpConnection {
+  place = -1;
   readonly context: unknown;
   readonly session: Session;
   readonly #bench: HttpBench;

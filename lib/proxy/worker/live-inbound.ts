@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every inbound connection that was let in, to be judged again when policies change (facts of the protocol, section 5.8): what
 // is denied now is cut now. The walk is cut into slices, so that thousands of connections do not stop the loop (trap 18).
+import { type Enrolled, Roster } from '#lib/kit/roster.ts';
 import type { Loop, Resumable } from '#lib/loop/loop.ts';
 
 /** Connections judged between two looks at the sockets. */
 const SLICE = 256;
 
 /** A connection that was let in, or is being held. */
-export interface Admitted {
+export interface Admitted extends Enrolled {
   /** Policies changed, or the workload did: judge it by those of now. */
   judgeAgain(): void;
 }
@@ -15,8 +16,9 @@ export interface Admitted {
 export class LiveInbound implements Resumable {
   resumeQueued = false;
   readonly #loop: Loop;
-  readonly #all = new Set<Admitted>();
-  #walk: Iterator<Admitted> | null = null;
+  readonly #all = new Roster<Admitted>();
+  /** Where the walk goes on; -1 while there is none. */
+  #at = -1;
 
   constructor(loop: Loop) {
     this.#loop = loop;
@@ -38,21 +40,17 @@ export class LiveInbound implements Resumable {
   /** Policies changed: judge everything again, from the beginning. */
   judgeAgain(): void {
     if (this.#all.size === 0) return;
-    this.#walk = this.#all.values();
+    this.#at = this.#all.size - 1;
     this.#loop.again(this);
   }
 
   resume(): void {
-    const walk = this.#walk;
-    if (walk === null) return;
-    for (let k = 0; k < SLICE; k++) {
-      const next = walk.next();
-      if (next.done) {
-        this.#walk = null;
-        return;
-      }
-      next.value.judgeAgain();
-    }
-    this.#loop.again(this);
+    if (this.#at < 0) return;
+    this.#at = this.#all.walk(this.#at, SLICE, judgeAgain);
+    if (this.#at >= 0) this.#loop.again(this);
   }
+}
+
+function judgeAgain(one: Admitted): void {
+  one.judgeAgain();
 }
