@@ -26,6 +26,7 @@ import { Exporter } from './export/exporter.ts';
 import { L7State } from './source/l7-state.ts';
 import { openSources, type Sources } from './source/sources.ts';
 import { FAMILIES } from './telemetry/families.ts';
+import { selfOf } from './worker/self.ts';
 
 export class App implements ProxyApp {
   readonly #options: AppOptions<Config>;
@@ -137,6 +138,7 @@ export class App implements ProxyApp {
     const { config, log, version } = this.#options;
     const [mesh, l7] = [this.#mesh, this.#l7];
     const { network } = config.worker;
+    const self = selfOf(mesh.mesh, config.worker);
     const { listening } = this.#dataPlane;
     this.#servers = await serveProxy({
       ports: config.admin,
@@ -151,7 +153,7 @@ export class App implements ProxyApp {
           const secrets = this.#certificates.states();
           return configDump({ mesh, l7, secrets, listening, config: printableConfig(config), version });
         },
-        explain: (query) => explain(query, { mesh: mesh.mesh, l7, network }),
+        explain: (query) => explain(query, { mesh: mesh.mesh, l7, network, self }),
       }),
     });
   }

@@ -3,7 +3,7 @@ import { equal, match, rejects } from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Pod } from '#lib/kube/object.ts';
 import type { PodRequest } from '#lib/kube/port-forward.ts';
-import { explain as answer } from '#lib/mesh/explain.ts';
+import { explain as answer, explainTunnel } from '#lib/mesh/explain.ts';
 import { mesh } from '#lib/testkit/mesh.ts';
 import { explainDns as explainDnsThere } from '../../ztunnel/admin/explain-dns.ts';
 import { resolver } from '../../ztunnel/admin/explain-options.ts';
@@ -224,6 +224,44 @@ test('where a waypoint is on the way, it is asked about the request', async () =
   equal(asked[0]?.getAll('header').join(), 'a:b,c:d');
   const denied = await explain(at(false), 'price-1', 'web.shop:8080', query);
   match(explanationText(denied, false), /^DENIED/);
+});
+
+test('behind a waypoint the endpoint’s own proxy is asked whether it lets the waypoint in', async () => {
+  const part = (verdict: Record<string, unknown>, text: string) => ({ verdict, text, lines: [] });
+  const [waypoint, server] = ['catalog-1', 'web-1'].map((name) => ({ name, namespace: 'shop', node: 'n2' }));
+  const outbound = part({ kind: 'hbone', waypoint: true, authority: '10.96.0.1:8080', workload: waypoint }, 'HBONE');
+  const near = { from: { identity: 'spiffe://x' }, to: 'web.shop:8080', address: '10.96.0.1', outbound, allowed: true };
+  const tunnels: URLSearchParams[] = [];
+  const there = cluster([], (request, name) => {
+    const query = new URL(request.path, 'http://w').searchParams;
+    if (name === 'zt-1') return { status: 200, body: JSON.stringify(near) };
+    if (query.get('tunnel') === 'true') {
+      tunnels.push(query);
+      const options = { outbound: { network: '', clusterRanges: [], unknownCluster: 'pass' as const } };
+      const answer = explainTunnel(VIEW, query.get('from') ?? '', query.get('to') ?? '', options);
+      return { status: 200, body: JSON.stringify(answer.ok ? answer.value : { error: 'unknown' }) };
+    }
+    const endpoint = { kind: 'endpoint', address: '10.1.2.2:8080', tunnelled: true, workload: server };
+    const parts = { access: part({ allow: true }, 'no policy'), endpoint: part(endpoint, 'to shop/web-1') };
+    return { status: 200, body: JSON.stringify({ service: 'shop/web:8080', allowed: true, stream: true, ...parts }) };
+  });
+  const full = await explain(there, 'price-1', 'web.shop:8080');
+  equal(tunnels.map((query) => `${query.get('from')} ${query.get('to')}`).join(), 'shop/catalog-1 10.1.2.2:8080');
+  equal(full.allowed, false);
+  const text = explanationText(full, false);
+  match(text, /^DENIED {2}[\s\S]*A stream to shop\/web:8080, decided by waypoint shop\/catalog-1: access\n/);
+  match(text, /Endpoint\n {2}to shop\/web-1\n/);
+  match(
+    text,
+    /Inbound at shop\/web-1, which sees the waypoint, decided on n2\n {2}.*denied by.*shop\/no-catalog, rule 1/,
+  );
+});
+
+test('what no policy denies and yet goes nowhere is said to fail', async () => {
+  const part = (verdict: Record<string, unknown>, text: string) => ({ verdict, text, lines: [] });
+  const near = { to: 'web:1', address: '10.96.0.1', outbound: part({ kind: 'drop' }, 'no endpoint'), allowed: false };
+  const there = cluster([], () => ({ status: 200, body: JSON.stringify(near) }));
+  match(explanationText(await explain(there, 'price-1', 'web:1'), false), /^FAILS {2}shop\/price-1 -> web:1\n/);
 });
 
 test('a question to DNS: the client’s proxy says what it would be answered, what both types have in common once', async () => {

@@ -15,7 +15,7 @@ import { meshAt, resolveIn } from '../istiod/past.ts';
 import { type Format, formatValue, outputOption } from '../print/format.ts';
 import { askWaypoint, type RequestAnswer, type RequestQuery } from '../waypoint/explanation.ts';
 import { dnsExplanationText, explainDns } from '../ztunnel/dns-explanation.ts';
-import { askExplain, type Explanation, type ExplanationPart } from '../ztunnel/explanation.ts';
+import { askExplain, askTunnel, type Explanation, type ExplanationPart } from '../ztunnel/explanation.ts';
 import { nodeOf, ztunnelOfNode } from '../ztunnel/target.ts';
 import { momentOf } from './diff.ts';
 
@@ -52,7 +52,7 @@ export interface FullExplanation {
     readonly workload: string;
     readonly insteadOf?: string;
   };
-  /** Decided by the waypoint on the way, about the request; absent when there is none. */
+  /** Decided by the waypoint on the way, about the request or the stream; absent when there is none. */
   readonly request?: RequestAnswer & { readonly waypoint: string; readonly asked: string };
   /** Such connections that are older than the enrolment: what is told above does not hold for them. */
   readonly pastProxy: readonly PastProxy[];
@@ -119,7 +119,9 @@ export async function explain(
   const end = near.outbound.verdict.workload;
   if (near.outbound.verdict.waypoint === true && end !== undefined) {
     const request = await atWaypoint(cluster, end, client, near, query);
-    return { ...common, allowed: near.allowed && request.allowed, request };
+    const inbound = await behindWaypoint(cluster, end, request);
+    const allowed = near.allowed && request.allowed && inbound?.verdict.allow !== false;
+    return { ...common, allowed, request, ...(inbound && { inbound }) };
   }
   if (near.inbound === undefined || end === undefined) return { ...common, allowed: near.allowed };
   // What lets a connection in is what the destination's own proxy knows, which may be older or newer.
@@ -172,7 +174,27 @@ async function atWaypoint(
   const authority = near.outbound.verdict.authority ?? `${near.address}:${port}`;
   const ends = { identity: near.from.identity, source: client.status?.podIP ?? '', authority, host: near.to };
   const answer = await askWaypoint(cluster, pod, ends, query);
-  return { ...answer, waypoint: `${namespace}/${name}`, asked: `${query.method} ${query.path}` };
+  const asked = answer.stream === true ? 'A stream' : `${query.method} ${query.path}`;
+  return { ...answer, waypoint: `${namespace}/${name}`, asked };
+}
+
+/** Whether the endpoint that the waypoint would choose lets the waypoint in: its node's proxy sees the waypoint, not the client. */
+async function behindWaypoint(
+  cluster: Cluster,
+  waypoint: { readonly name: string; readonly namespace: string },
+  { endpoint }: RequestAnswer,
+): Promise<FullExplanation['inbound']> {
+  const { address, tunnelled, workload } = endpoint?.verdict ?? {};
+  if (workload === undefined || address === undefined || tunnelled !== true) return undefined;
+  const { name, namespace, node } = workload;
+  const proxy = await ztunnelOfNode(cluster, node);
+  try {
+    const { inbound } = await askTunnel(cluster, proxy, `${waypoint.namespace}/${waypoint.name}`, address);
+    return { ...inbound, node, workload: `${namespace}/${name}` };
+  } catch (error) {
+    if (error instanceof AmbitError && error.code.startsWith('EXPLAIN')) return undefined;
+    throw error;
+  }
 }
 
 /** What both ends' node agents know of connections from before the enrolment. */
@@ -236,7 +258,7 @@ async function destination(cluster: Cluster, to: string): Promise<string> {
 export function explanationText(answer: FullExplanation, color: boolean): string {
   const paint = pc.createColors(color);
   const { allowed, from, inbound, outbound, pastProxy: old, request, to, unasked } = answer;
-  const lines = [`${allowed ? paint.green('ALLOWED') : paint.red('DENIED')}  ${from} -> ${to}`, ''];
+  const lines = [`${outcomeWord(answer, paint)}  ${from} -> ${to}`, ''];
   if (answer.at !== undefined) lines.push(`As configured at ${answer.at}, with the pods of now.`, '');
   const half = (title: string, part: ExplanationPart): void => {
     lines.push(paint.bold(title), `  ${part.text}`, ...part.lines.map((line) => `    ${line}`), '');
@@ -245,6 +267,9 @@ export function explanationText(answer: FullExplanation, color: boolean): string
   if (request !== undefined) {
     half(`${request.asked} to ${request.service}, decided by waypoint ${request.waypoint}: access`, request.access);
     if (request.routing !== undefined) half('Routing', request.routing);
+    if (request.endpoint !== undefined) half('Endpoint', request.endpoint);
+    if (inbound !== undefined)
+      half(`Inbound at ${inbound.workload}, which sees the waypoint, decided on ${inbound.node}`, inbound);
   } else if (inbound?.insteadOf !== undefined)
     half(`Inbound at ${inbound.workload}, as ${inbound.node} knows it: ${inbound.insteadOf}`, inbound);
   else if (inbound !== undefined) half(`Inbound at ${inbound.workload}, decided on ${inbound.node}`, inbound);
@@ -260,6 +285,16 @@ export function explanationText(answer: FullExplanation, color: boolean): string
     lines.push(`Connections from before the enrolment are not known on ${node}: ${why}`, '');
   }
   return lines.join('\n');
+}
+
+/** Who is denied is denied by a policy; what fails for another reason is nobody's intention. */
+function outcomeWord(
+  { allowed, inbound, request }: FullExplanation,
+  paint: ReturnType<typeof pc.createColors>,
+): string {
+  if (allowed) return paint.green('ALLOWED');
+  const denied = inbound?.verdict.allow === false || request?.access.verdict.allow === false;
+  return paint.red(denied ? 'DENIED' : 'FAILS');
 }
 
 function duration(ms: number): string {

@@ -15,13 +15,25 @@ export interface RequestQuery {
   readonly headers: readonly string[];
 }
 
+/** Which endpoint, and how it is reached. */
+export interface EndpointPart extends ExplanationPart {
+  readonly verdict: ExplanationPart['verdict'] & {
+    readonly address?: string;
+    readonly tunnelled?: boolean;
+  };
+}
+
 export interface RequestAnswer {
   /** `namespace/hostname:port` that the request is for. */
   readonly service: string;
   readonly access: ExplanationPart;
   /** Absent when the request is denied. */
   readonly routing?: ExplanationPart;
+  /** Absent when it is sent to no service, or by a waypoint that does not tell. */
+  readonly endpoint?: EndpointPart;
   readonly allowed: boolean;
+  /** Judged and routed as a stream, without method, path and headers. */
+  readonly stream?: boolean;
 }
 
 export interface RequestEnds {

@@ -36,9 +36,19 @@ export interface Explanation {
   readonly allowed: boolean;
 }
 
+/** What is told of a tunnel's end. */
+export interface TunnelExplanation {
+  readonly inbound: ExplanationPart;
+}
+
 /** Asks one node proxy; throws EXPLAIN with what it answered, EXPLAIN_UNSUPPORTED when it has no such page. */
 export function askExplain(cluster: Cluster, proxy: Pod, from: string, to: string): Promise<Explanation> {
   return askPage<Explanation>(cluster, proxy, { from, to }, 'outbound');
+}
+
+/** Whether a tunnel that `from` opens itself would be let in at `to`, an `ip:port`. */
+export function askTunnel(cluster: Cluster, proxy: Pod, from: string, to: string): Promise<TunnelExplanation> {
+  return askPage<TunnelExplanation>(cluster, proxy, { from, to, tunnel: 'true' }, 'inbound');
 }
 
 /** The same for any question of the page. `part`: a field that an answer has. */

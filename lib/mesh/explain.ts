@@ -84,13 +84,48 @@ export function explain(mesh: MeshListing, from: string, to: string, options: Ex
   const inbound = explainInbound(mesh, source, verdict, captured, options);
   const inboundAllowed = inbound === undefined || inbound.verdict['allow'] === true;
   return ok({
-    from: { uid: source.uid, name: source.name, namespace: source.namespace, identity: identityOf(source).uri },
+    from: nameOf(source),
     to,
     address: ip.text,
     outbound,
     inbound,
     allowed: verdict.kind !== 'drop' && verdict.kind !== 'wait' && inboundAllowed,
   });
+}
+
+/** Whether a tunnel would be let in that `from` opens itself, as waypoints do. */
+export interface TunnelExplanation {
+  readonly from: Explanation['from'];
+  readonly to: string;
+  readonly inbound: Part;
+  readonly allowed: boolean;
+}
+
+/**
+ * Explains a stream of such a tunnel.
+ * @param from as of {@link explain}
+ * @param to `ip:port` of the workload's application
+ */
+export function explainTunnel(
+  mesh: MeshListing,
+  from: string,
+  to: string,
+  { outbound }: Pick<ExplainOptions, 'outbound'>,
+): Result<TunnelExplanation> {
+  const source = findWorkload(mesh, from, outbound.network);
+  if (source === undefined) return fail(unknownWorkload(from));
+  const colon = to.lastIndexOf(':');
+  const [ip, port] = [parseIp(to.slice(0, Math.max(0, colon)).replace(/^\[|\]$/g, '')), Number(to.slice(colon + 1))];
+  const local = ip === undefined ? undefined : mesh.workloadByAddress(outbound.network, ip);
+  if (ip === undefined || local === undefined) {
+    return fail({ field: 'to', message: `${JSON.stringify(to)} is no workload known here`, fix: 'write its ip:port' });
+  }
+  const inbound = judge(mesh, source, { local, ip, port, tunnelled: true }, outbound);
+  return ok({ from: nameOf(source), to, inbound, allowed: inbound.verdict['allow'] === true });
+}
+
+function nameOf(source: Workload): Explanation['from'] {
+  return { uid: source.uid, name: source.name, namespace: source.namespace, identity: identityOf(source).uri };
 }
 
 /** How many is no decision about one connection, but the reason when one of many is refused. */
@@ -116,8 +151,16 @@ function explainInbound(
 ): Part | undefined {
   const end = destinationOf(verdict);
   if (end === undefined) return undefined;
-  const { local, ip, port } = end;
-  const tunnelled = captured && end.tunnelled;
+  return judge(mesh, source, { ...end, tunnelled: captured && end.tunnelled }, outbound);
+}
+
+/** At the destination, by its node's proxy. */
+function judge(
+  mesh: MeshListing,
+  source: Workload,
+  { local, ip, port, tunnelled }: Destination,
+  outbound: OutboundOptions,
+): Part {
   const recorder = recordProof();
   const authority = { ip, hostname: '', port };
   const delivered = tunnelled

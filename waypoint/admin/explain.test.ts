@@ -3,7 +3,7 @@ import { equal, match, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import { ANY_REQUEST, BLANK_RULE, backendTo, type RouteTable } from '#lib/mesh/http/route-table.ts';
 import { ROUTE_TABLE } from '#lib/model/l7/resource.ts';
-import { mesh } from '#lib/testkit/mesh.ts';
+import { mesh, service, workload } from '#lib/testkit/mesh.ts';
 import { explain } from './explain.ts';
 
 const WEB = 'shop/web.shop.svc.cluster.local';
@@ -49,6 +49,7 @@ const WORLD = {
       typeUrl === ROUTE_TABLE.typeUrl ? new Map([[TABLE.name, TABLE]]) : new Map(),
   },
   network: '',
+  self: () => workload({ name: 'waypoint', namespace: 'shop', ips: ['10.0.0.8'] }),
 };
 
 const ask = (fields: Record<string, string>) => {
@@ -79,4 +80,17 @@ test('a question that makes no sense names the field', () => {
     ok(!answer.ok, `${field} ${text}`);
     equal(answer.problems[0]?.field, field);
   }
+});
+
+test('a port that is said to carry TCP is explained as a stream', () => {
+  const cache = { name: 'cache', namespace: 'shop', vips: ['10.96.0.2'], ports: { '6379': 6379 } };
+  const plain = service(cache);
+  const known = mesh({ services: [] });
+  known.putService({ ...plain, ports: plain.ports.map((port) => ({ ...port, appProtocol: 'tcp' as const })) });
+  const query = new URLSearchParams({ identity: '', source: '10.0.0.9', to: '10.96.0.2:6379' });
+  const answer = explain(query, { ...WORLD, mesh: known });
+  ok(answer.ok);
+  equal(answer.value.stream, true);
+  equal(answer.value.allowed, false);
+  equal(answer.value.endpoint?.text, 'nowhere: Service shop/cache has no endpoint');
 });

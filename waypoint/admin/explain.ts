@@ -3,21 +3,31 @@
 // and the request; the answer comes from the functions that requests run through.
 import { fail, ok, type Result } from '#lib/kit/result.ts';
 import type { AccessPolicy } from '#lib/mesh/http/access-policy.ts';
-import { explainRequest, type RequestExplanation } from '#lib/mesh/http/explain.ts';
+import { explainRequest, explainStream, type RequestExplanation } from '#lib/mesh/http/explain.ts';
 import { normalisePath } from '#lib/mesh/http/path-normalise.ts';
 import { PlainRequest } from '#lib/mesh/http/request.ts';
-import { type RouteTable, tableName } from '#lib/mesh/http/route-table.ts';
+import { isOpaque, type RouteTable, tableName } from '#lib/mesh/http/route-table.ts';
 import type { TrafficPolicy } from '#lib/mesh/http/traffic-policy.ts';
 import { parseIdentity } from '#lib/mesh/identity.ts';
 import { type Ip, parseIp } from '#lib/mesh/ip.ts';
 import type { MapMesh } from '#lib/mesh/map-mesh.ts';
-import { ACCESS_POLICY, ROUTE_TABLE, TRAFFIC_POLICY } from '#lib/model/l7/resource.ts';
+import { portOf, type Service } from '#lib/mesh/service.ts';
+import type { Workload } from '#lib/mesh/workload.ts';
+import {
+  ACCESS_POLICY,
+  ROUTE_TABLE,
+  TRAFFIC_POLICY,
+  WORKLOAD_LABELS,
+  type WorkloadLabels,
+} from '#lib/model/l7/resource.ts';
 import type { L7State } from '../source/l7-state.ts';
 
 export interface ExplainWorld {
-  readonly mesh: Pick<MapMesh, 'serviceByAddress' | 'serviceByHostname'>;
+  readonly mesh: Pick<MapMesh, 'endpoints' | 'service' | 'serviceByAddress' | 'serviceByHostname'>;
   readonly l7: Pick<L7State, 'settings' | 'values'>;
   readonly network: string;
+  /** The waypoint as a workload. */
+  readonly self: () => Workload;
 }
 
 export type Explanation = RequestExplanation & {
@@ -26,7 +36,7 @@ export type Explanation = RequestExplanation & {
 };
 
 /** Reads the question from a query: `identity`, `source`, `to`, `host`, `method`, `path`, `header` (any number). */
-export function explain(query: URLSearchParams, { l7, mesh, network }: ExplainWorld): Result<Explanation> {
+export function explain(query: URLSearchParams, { l7, mesh, network, self }: ExplainWorld): Result<Explanation> {
   const to = query.get('to') ?? '';
   const colon = to.lastIndexOf(':');
   const [place, port] = [to.slice(0, Math.max(0, colon)).replace(/^\[|\]$/g, ''), Number(to.slice(colon + 1))];
@@ -58,6 +68,7 @@ export function explain(query: URLSearchParams, { l7, mesh, network }: ExplainWo
     source,
   );
   const name = tableName(service.key, port);
+  const labels = l7.values(WORKLOAD_LABELS.typeUrl);
   const policies = [...l7.values(ACCESS_POLICY.typeUrl).values()] as AccessPolicy[];
   const world = {
     service: service.key,
@@ -66,8 +77,19 @@ export function explain(query: URLSearchParams, { l7, mesh, network }: ExplainWo
     providers: l7.settings?.providers ?? [],
     trafficPolicy: (key: string) => l7.values(TRAFFIC_POLICY.typeUrl).get(key) as TrafficPolicy | undefined,
     policies: policies.filter(({ services }) => services.length === 0 || services.includes(service.key)),
+    upstream: {
+      service: (key: string) => mesh.service(key),
+      endpoints: (of: Service) => mesh.endpoints(of),
+      labels: (uid: string) => (labels.get(uid) as WorkloadLabels | undefined)?.labels ?? {},
+      self: self(),
+    },
   };
-  return ok({ service: name, ...explainRequest(world, request) });
+  const protocol = portOf(service, port)?.appProtocol ?? 'unknown';
+  if (protocol !== 'tcp' && protocol !== 'tls' && !(world.table !== undefined && isOpaque(world.table)))
+    return ok({ service: name, ...explainRequest(world, request) });
+  const flow = { sourceIp: source, identity, destinationIp: ip ?? source, destinationPort: port };
+  const host = (query.get('host') ?? '').replace(/:\d+$/, '');
+  return ok({ service: name, ...explainStream(world, { flow, serverName: protocol === 'tls' ? host : '' }) });
 }
 
 const UNKNOWN: Ip = parseIp('0.0.0.0') as Ip;

@@ -2,11 +2,11 @@
 // The proxy itself as a workload of the mesh: its record, or as much of one as its settings tell.
 import { parseIdentity } from '#lib/mesh/identity.ts';
 import { parseIp } from '#lib/mesh/ip.ts';
+import type { MeshView } from '#lib/mesh/view.ts';
 import { NO_LOCALITY, type Workload } from '#lib/mesh/workload.ts';
-import type { SharedMesh } from '#lib/proxy/state/shared-mesh.ts';
 import type { WorkerSettings } from '../control.ts';
 
-export function selfOf(mesh: SharedMesh, settings: WorkerSettings): () => Workload {
+export function selfOf(mesh: Pick<MeshView, 'workloadByAddress'>, settings: WorkerSettings): () => Workload {
   const ip = parseIp(settings.ip);
   const identity = parseIdentity(settings.identity);
   const unknown: Workload = {

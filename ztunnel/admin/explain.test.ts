@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type ExplainOptions, explain } from '#lib/mesh/explain.ts';
+import { type ExplainOptions, explain, explainTunnel } from '#lib/mesh/explain.ts';
 import { MapMesh } from '#lib/mesh/map-mesh.ts';
 import { policy, service, workload } from '#lib/testkit/mesh.ts';
 import { resolver } from './explain-options.ts';
@@ -118,4 +118,26 @@ test('a client outside the mesh arrives as plaintext, and STRICT refuses it', ()
   assert.equal(closed.value.inbound?.verdict['policy'], 'shop/strict');
   const inside = explain(mesh, 'shop/web', 'orders:80', options);
   assert.ok(inside.ok && inside.value.allowed);
+});
+
+test('a tunnel that a proxy opens itself is judged by the proxy’s own identity, enrolled or not', () => {
+  const mesh = shop();
+  mesh.putWorkload(
+    workload({ name: 'gate', namespace: 'shop', serviceAccount: 'cart', ips: ['10.0.0.9'], protocol: 'none' }),
+  );
+  const denied = explainTunnel(mesh, 'shop/gate', '10.0.0.2:8080', options);
+  assert.ok(denied.ok);
+  assert.equal(denied.value.allowed, false);
+  assert.match(denied.value.inbound.text, /denied by AuthorizationPolicy shop\/deny-cart, rule 1/);
+  const other = explainTunnel(mesh, 'shop/web', '10.0.0.2:8080', options);
+  assert.ok(other.ok && other.value.allowed);
+  for (const [from, to, field] of [
+    ['shop/nobody', '10.0.0.2:8080', 'from'],
+    ['shop/gate', '10.9.9.9:8080', 'to'],
+    ['shop/gate', 'orders:80', 'to'],
+  ] as const) {
+    const refused = explainTunnel(mesh, from, to, options);
+    assert.ok(!refused.ok);
+    assert.equal(refused.problems[0]?.field, field);
+  }
 });

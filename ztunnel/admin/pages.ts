@@ -2,7 +2,7 @@
 // ztunnel's pages for those on its machine.
 import { json, type Route, text } from '#lib/kit/admin.ts';
 import { formatProblem } from '#lib/kit/result.ts';
-import { explain } from '#lib/mesh/explain.ts';
+import { explain, explainTunnel } from '#lib/mesh/explain.ts';
 import { indexPage } from '#lib/proxy/admin/servers.ts';
 import type { MeshState } from '#lib/proxy/state/mesh-state.ts';
 import type { RecentConnection, WorkerSettings } from '../control.ts';
@@ -34,6 +34,7 @@ const INDEX = [
   '<a href="config_dump">config_dump</a>: mesh, certificates, captured pods and their connections',
   'logging (POST): log levels',
   'debug/explain?from=NAMESPACE/POD&amp;to=HOST:PORT: verdict and proof for a connection that has not happened',
+  'debug/explain?from=NAMESPACE/POD&amp;to=IP:PORT&amp;tunnel=true: the same for a tunnel that a proxy, such as a waypoint, opens itself',
   'debug/explain?from=NAMESPACE/POD&amp;dns=NAME: what a question for that name would be answered, and why',
   'debug/connections?workload=NAMESPACE/POD&amp;failed=true: connections that live, and those that ended last with their proofs',
   'debug/drain: what ending now would cut',
@@ -52,10 +53,11 @@ export function adminPages({ state, dump, logging, settings, ...parts }: PagePar
       const [from, to, name] = [query.get('from'), query.get('to'), query.get('dns')];
       if (from === null || (to === null) === (name === null))
         return text('needs from=NAMESPACE/POD, and to=HOST:PORT or dns=NAME\n', 400);
+      const options = explainOptions(settings);
       const result =
         to === null
           ? explainDns(state.mesh, from, name ?? '', settings)
-          : explain(state.mesh, from, to, explainOptions(settings));
+          : (query.get('tunnel') === 'true' ? explainTunnel : explain)(state.mesh, from, to, options);
       return result.ok ? json(result.value) : json({ error: result.problems.map(formatProblem).join('; ') }, 404);
     },
   };

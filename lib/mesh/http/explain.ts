@@ -4,15 +4,18 @@
 // keeps every step. Pure; a waypoint answers with it, and tests read it.
 
 import { describePolicy } from '../authorize.ts';
+import type { InboundFlow } from '../flow.ts';
 import { formatProof, type Recorder, recordProof, type Step } from '../proof.ts';
 import type { AccessPolicy, RequestAccessVerdict } from './access-policy.ts';
 import { authorizeRequest, customPolicies, customRefusal, policySet, requestFlow } from './authorize-request.ts';
 import { compileTable, implicitTable } from './compiled-table.ts';
+import { type EndpointPart, type EndpointWorld, explainEndpoint } from './explain-endpoint.ts';
 import { authoriserOf } from './external-check.ts';
 import type { RequestView } from './request.ts';
 import { route } from './route.ts';
 import type { RouteTable, Target } from './route-table.ts';
 import type { FaultVerdict, RouteVerdict } from './route-verdict.ts';
+import { routeTcp, routeTls } from './stream-route.ts';
 
 import { type TrafficPolicy, upstreamOf } from './traffic-policy.ts';
 import type { Provider } from './waypoint.ts';
@@ -29,6 +32,15 @@ export interface RequestWorld {
   readonly trafficPolicy: (service: string) => TrafficPolicy | undefined;
   /** Whom CUSTOM policies may name. */
   readonly providers: readonly Provider[];
+  /** What it knows of endpoints. */
+  readonly upstream: EndpointWorld;
+}
+
+/** A stream that is no HTTP. */
+export interface StreamQuestion {
+  readonly flow: InboundFlow;
+  /** That a TLS client names; '' without one. */
+  readonly serverName: string;
 }
 
 interface Part {
@@ -43,29 +55,66 @@ export interface RequestExplanation {
   readonly access: Part;
   /** Absent when access is denied: such a request is routed nowhere. */
   readonly routing: Part | undefined;
+  /** Absent when it is sent to no service. */
+  readonly endpoint: EndpointPart | undefined;
+  /** By policies, and there is an endpoint where one is needed. */
   readonly allowed: boolean;
+  /** It is judged and routed as a stream: no method, path or header counts. */
+  readonly stream: boolean;
 }
 
 /** Backends are drawn by weight; the answer tells the first that can be drawn, its proof all of them. */
 export function explainRequest(world: RequestWorld, request: RequestView): RequestExplanation {
-  const recorder = recordProof();
   const { custom, http } = policySet(world.policies);
-  const flow = requestFlow(request);
-  const asks = customPolicies(custom.http, flow, recorder);
+  const access = explainAccess(world, http, custom.http, requestFlow(request));
+  return explanation(world, access, () => explainRoute(world, request), false);
+}
+
+/** The same for what a port carries that is no HTTP. */
+export function explainStream(world: RequestWorld, { flow, serverName }: StreamQuestion): RequestExplanation {
+  const { custom, tcp } = policySet(world.policies);
+  const access = explainAccess(world, tcp, custom.tcp, flow);
+  return explanation(world, access, () => explainStreamRoute(world, flow, serverName), true);
+}
+
+interface Routed {
+  readonly part: Part;
+  readonly target: Target | undefined;
+}
+
+function explanation(world: RequestWorld, access: Part, routed: () => Routed, stream: boolean): RequestExplanation {
+  if (access.verdict['allow'] !== true)
+    return { access, routing: undefined, endpoint: undefined, allowed: false, stream };
+  const { part: routing, target } = routed();
+  const policy = target === undefined ? undefined : world.trafficPolicy(target.service);
+  const endpoint = target === undefined ? undefined : explainEndpoint(world.upstream, policy, target);
+  // A stream that no backend takes is cut; a request is answered, as the route says.
+  const allowed = endpoint === undefined ? !stream : endpoint.verdict.kind !== 'none';
+  return { access, routing, endpoint, allowed, stream };
+}
+
+function explainAccess(
+  world: RequestWorld,
+  policies: readonly AccessPolicy[],
+  custom: readonly AccessPolicy[],
+  flow: InboundFlow,
+): Part {
+  const recorder = recordProof();
+  const asks = customPolicies(custom, flow, recorder);
   for (const policy of asks) proveAuthoriser(policy, world.providers, recorder);
   const unheard = asks.find(({ provider }) => authoriserOf(world.providers, provider) === undefined);
-  const verdict = unheard === undefined ? authorizeRequest(http, flow, recorder, true) : customRefusal(unheard, flow);
+  const verdict =
+    unheard === undefined ? authorizeRequest(policies, flow, recorder, true) : customRefusal(unheard, flow);
   const { allow, clause, policy, reason, rule } = verdict;
   const asked = asks.map(({ provider }) => provider);
   const also =
     allow && asked.length > 0 ? `, if ${asked.join(' and ')} ${asked.length === 1 ? 'allows' : 'allow'} it` : '';
-  const access: Part = {
+  return {
     verdict: { allow, reason, policy, rule, clause, asks: asked },
     text: `${accessText(verdict)}${also}`,
     proof: recorder.steps,
     lines: formatProof(recorder.steps),
   };
-  return { access, routing: allow ? explainRoute(world, request) : undefined, allowed: allow };
 }
 
 /** Whom traffic asks, and what comes of no answer. Nobody is asked for an explanation. */
@@ -84,18 +133,47 @@ function proveAuthoriser({ key, provider: name }: AccessPolicy, providers: reado
   rec.step(object, '', `CUSTOM by ${name}, by ${how}`, outcome, '', 1);
 }
 
-function explainRoute({ port, service, table, trafficPolicy }: RequestWorld, request: RequestView): Part {
+function explainRoute({ port, service, table, trafficPolicy }: RequestWorld, request: RequestView): Routed {
   const recorder = recordProof();
   const target: Target = { service, port, subset: '' };
   const compiled = table === undefined ? implicitTable(service, port) : compileTable(table, target);
   const verdict = route(compiled, request, () => 0, recorder);
   if (verdict.kind === 'forward') proveTls(verdict.target, trafficPolicy(verdict.target.service), recorder);
   return {
-    verdict: summary(verdict),
-    text: routeText(verdict),
-    proof: recorder.steps,
-    lines: formatProof(recorder.steps),
+    part: partOf(summary(verdict), routeText(verdict), recorder),
+    target: verdict.kind === 'forward' ? verdict.target : undefined,
   };
+}
+
+/** By server name, then by destination; without a route for it to the service's own endpoints. */
+function explainStreamRoute({ port, service, table }: RequestWorld, flow: InboundFlow, serverName: string): Routed {
+  const recorder = recordProof();
+  const { destinationIp, identity } = flow;
+  const request = { port, destinationIp, namespace: identity?.namespace, serverName };
+  const verdict =
+    table === undefined
+      ? undefined
+      : (routeTls(table, request, () => 0, recorder) ?? routeTcp(table, request, () => 0, recorder));
+  if (verdict === undefined) {
+    recorder.step(`Service ${service}`, `port ${port}`, '', 'no route is for this client: to its own endpoints');
+    const target: Target = { service, port, subset: '' };
+    return {
+      part: partOf({ kind: 'forward', target }, `to ${service}:${port} by Service ${service}`, recorder),
+      target,
+    };
+  }
+  if (verdict.kind === 'reject') {
+    const { origin, reason, subject } = verdict;
+    const text = `cut by ${origin}: ${reason}${subject === '' ? '' : ` (${subject})`}`;
+    return { part: partOf({ kind: 'reject', reason, subject }, text, recorder), target: undefined };
+  }
+  const { target } = verdict;
+  const where = `${target.service}:${target.port}${target.subset === '' ? '' : `, subset ${target.subset}`}`;
+  return { part: partOf({ kind: 'forward', target }, `to ${where} by ${verdict.origin}`, recorder), target };
+}
+
+function partOf(verdict: Record<string, unknown>, text: string, { steps }: Recorder): Part {
+  return { verdict, text, proof: steps, lines: formatProof(steps) };
 }
 
 /** What is asked of the server at the other end, where its traffic policy asks for TLS. */
