@@ -77,6 +77,37 @@ export interface Workload {
 
 export const NO_LOCALITY: Locality = { region: '', zone: '', subzone: '' };
 
+/** A workload of which nothing is known. */
+export const UNKNOWN_WORKLOAD: Workload = {
+  uid: '',
+  name: '',
+  namespace: '',
+  serviceAccount: '',
+  trustDomain: '',
+  addresses: [],
+  hostname: '',
+  network: '',
+  protocol: 'none',
+  waypoint: undefined,
+  networkGateway: undefined,
+  node: '',
+  clusterId: '',
+  canonicalName: '',
+  canonicalRevision: '',
+  workloadType: 'pod',
+  workloadName: '',
+  nativeTunnel: false,
+  applicationTunnel: undefined,
+  services: new Map(),
+  authorizationPolicies: [],
+  healthy: true,
+  locality: NO_LOCALITY,
+  hostNetwork: false,
+  capacity: 1,
+  sameNodeTunnel: false,
+  httpMetrics: false,
+};
+
 export function identityOf(workload: Workload): Identity {
   return new Identity(workload.trustDomain, workload.namespace, workload.serviceAccount);
 }

@@ -10,7 +10,7 @@ import { type Ip, parseIp } from '#lib/mesh/ip.ts';
 import { MapMesh } from '#lib/mesh/map-mesh.ts';
 import { EMPTY_MATCH, type Match, type Policy, type StringMatch } from '#lib/mesh/policy.ts';
 import { ANY_ENDPOINT, type Service, serviceKey } from '#lib/mesh/service.ts';
-import { NO_LOCALITY, type PortMapping, type Workload } from '#lib/mesh/workload.ts';
+import { type PortMapping, UNKNOWN_WORKLOAD, type Workload } from '#lib/mesh/workload.ts';
 
 export function ip(text: string): Ip {
   const parsed = parseIp(text);
@@ -66,29 +66,17 @@ export function workload(fields: WorkloadText = {}): Workload {
   const name = fields.name ?? 'pod';
   const namespace = fields.namespace ?? 'default';
   return {
+    ...UNKNOWN_WORKLOAD,
     uid: `Kubernetes//Pod/${namespace}/${name}`,
     name,
     namespace,
     serviceAccount: 'default',
     trustDomain: 'cluster.local',
-    hostname: '',
-    network: '',
     protocol: 'hbone',
-    node: '',
     clusterId: 'Kubernetes',
     canonicalName: name,
     canonicalRevision: 'latest',
-    workloadType: 'pod',
     workloadName: name,
-    nativeTunnel: false,
-    applicationTunnel: undefined,
-    authorizationPolicies: [],
-    healthy: true,
-    locality: NO_LOCALITY,
-    hostNetwork: false,
-    capacity: 1,
-    sameNodeTunnel: false,
-    httpMetrics: false,
     ...rest,
     addresses: ips.map(ip),
     waypoint: waypoint === undefined ? undefined : gateway(waypoint),

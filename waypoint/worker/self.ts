@@ -3,40 +3,23 @@
 import { parseIdentity } from '#lib/mesh/identity.ts';
 import { parseIp } from '#lib/mesh/ip.ts';
 import type { MeshView } from '#lib/mesh/view.ts';
-import { NO_LOCALITY, type Workload } from '#lib/mesh/workload.ts';
+import { UNKNOWN_WORKLOAD, type Workload } from '#lib/mesh/workload.ts';
 import type { WorkerSettings } from '../control.ts';
 
 export function selfOf(mesh: Pick<MeshView, 'workloadByAddress'>, settings: WorkerSettings): () => Workload {
   const ip = parseIp(settings.ip);
   const identity = parseIdentity(settings.identity);
   const unknown: Workload = {
-    uid: '',
+    ...UNKNOWN_WORKLOAD,
     name: settings.gateway,
     namespace: identity?.namespace ?? '',
     serviceAccount: identity?.serviceAccount ?? '',
     trustDomain: settings.trustDomain,
     addresses: ip === undefined ? [] : [ip],
-    hostname: '',
     network: settings.network,
-    protocol: 'none',
-    waypoint: undefined,
-    networkGateway: undefined,
     node: settings.nodeName,
     clusterId: settings.clusterId,
-    canonicalName: '',
-    canonicalRevision: '',
     workloadType: 'deployment',
-    workloadName: '',
-    nativeTunnel: false,
-    applicationTunnel: undefined,
-    services: new Map(),
-    authorizationPolicies: [],
-    healthy: true,
-    locality: NO_LOCALITY,
-    hostNetwork: false,
-    capacity: 1,
-    sameNodeTunnel: false,
-    httpMetrics: false,
   };
   return () => (ip === undefined ? undefined : mesh.workloadByAddress(settings.network, ip)) ?? unknown;
 }

@@ -5,7 +5,7 @@
 
 import type { Collection } from '#lib/collections/collection.ts';
 import type { Graph } from '#lib/collections/graph.ts';
-import { NO_LOCALITY, type PortMapping, type Workload } from '#lib/mesh/workload.ts';
+import { type PortMapping, UNKNOWN_WORKLOAD, type Workload } from '#lib/mesh/workload.ts';
 import { gatewayAddressOf, type NetworkGateway, type NetworkGateways } from '../waypoint/network-gateway.ts';
 
 /** One for each network and service, by uid; none where the network has no gateway. */
@@ -30,33 +30,18 @@ function splitHorizon(gateway: NetworkGateway, service: string, members: readonl
     for (const port of member.services.get(service) ?? []) ports.set(port.servicePort, port);
   }
   return {
+    ...UNKNOWN_WORKLOAD,
     uid,
     name: uid,
     namespace: service.slice(0, service.indexOf('/')),
-    serviceAccount: '',
     trustDomain: members[0]?.trustDomain ?? '',
-    addresses: [],
-    hostname: '',
     network,
     protocol: 'hbone',
-    waypoint: undefined,
     networkGateway: gatewayAddressOf(gateway),
-    node: '',
     clusterId: gateway.clusterId,
-    canonicalName: '',
-    canonicalRevision: '',
-    workloadType: 'pod',
-    workloadName: '',
-    nativeTunnel: false,
-    applicationTunnel: undefined,
     services: new Map([[service, [...ports.values()].sort((a, b) => a.servicePort - b.servicePort)]]),
-    authorizationPolicies: [],
     healthy: members.some(({ healthy }) => healthy),
-    locality: NO_LOCALITY,
-    hostNetwork: false,
     capacity: members.reduce((sum, { capacity }) => sum + capacity, 0),
-    sameNodeTunnel: false,
-    httpMetrics: false,
   };
 }
 
@@ -64,6 +49,7 @@ function splitHorizon(gateway: NetworkGateway, service: string, members: readonl
 export function gatewayWorkload(gateway: NetworkGateway, trustDomain: string): Workload {
   const { clusterId, destination, namespace, network, serviceAccount, uid } = gateway;
   return {
+    ...UNKNOWN_WORKLOAD,
     uid,
     name: uid,
     namespace,
@@ -73,23 +59,7 @@ export function gatewayWorkload(gateway: NetworkGateway, trustDomain: string): W
     hostname: destination.kind === 'hostname' ? destination.hostname : '',
     network,
     protocol: 'hbone',
-    waypoint: undefined,
-    networkGateway: undefined,
-    node: '',
     clusterId,
-    canonicalName: '',
-    canonicalRevision: '',
-    workloadType: 'pod',
-    workloadName: '',
     nativeTunnel: true,
-    applicationTunnel: undefined,
-    services: new Map(),
-    authorizationPolicies: [],
-    healthy: true,
-    locality: NO_LOCALITY,
-    hostNetwork: false,
-    capacity: 1,
-    sameNodeTunnel: false,
-    httpMetrics: false,
   };
 }
