@@ -43,6 +43,29 @@ export interface MeshAnswer {
   readonly body: Buffer;
 }
 
+/** A connection and what has come by it. */
+export class HeardStream {
+  readonly stream: Duplex;
+  text = '';
+  /** The other end has said all. */
+  ended = false;
+  closed = false;
+
+  constructor(stream: Duplex) {
+    this.stream = stream;
+    stream.removeAllListeners('error').on('error', () => {});
+    stream.on('data', (part: Buffer) => {
+      this.text += part.toString();
+    });
+    stream.on('end', () => {
+      this.ended = true;
+    });
+    stream.on('close', () => {
+      this.closed = true;
+    });
+  }
+}
+
 export class MeshClient {
   readonly session: ClientHttp2Session;
   /** URIs and names in the other end's certificate. */
@@ -78,6 +101,13 @@ export class MeshClient {
       stream.on('error', reject);
       stream.on('response', (answer) => resolve(answer[':status'] === 200 ? stream : Number(answer[':status'])));
     });
+  }
+
+  /** A connection in the tunnel that is listened to; fails when it was refused. */
+  async listen(authority: string): Promise<HeardStream> {
+    const stream = await this.open(authority);
+    if (typeof stream === 'number') throw new Error(`CONNECT was answered with ${stream}`);
+    return new HeardStream(stream);
   }
 
   /** A request of HTTP/1.1 on a connection of its own. */

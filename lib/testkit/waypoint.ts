@@ -5,6 +5,7 @@ import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DEFAULT_POOL } from '#lib/mesh/http/traffic-policy.ts';
 import { until } from './until.ts';
 
 const CONFIG_FILE = 'waypoint.yaml';
@@ -29,6 +30,9 @@ export const backendOf = (name: string, weight = 1, more: object = {}): object =
   target: { service: serviceOf(name), port: 80, ...more },
 });
 
+/** What a service without a DestinationRule has, in the words of the file. */
+export const POOL = { ...DEFAULT_POOL, h2Upgrade: 'UPGRADE_DEFAULT' };
+
 /** A rule with its only match; what `rule` does not say is left out. */
 export interface TestRoute {
   readonly match?: object;
@@ -38,12 +42,14 @@ export interface TestRoute {
 export interface TestConfig {
   readonly services: readonly TestService[];
   readonly routes: readonly TestRoute[];
+  /** Service to which all streams of listener `mesh` go, which speaks no HBONE then. */
+  readonly stream?: string;
   /** Further messages by the parts of the file. */
   readonly more?: Readonly<Record<string, unknown>>;
   readonly settings?: object;
 }
 
-function fileOf({ more = {}, routes, services, settings = {} }: TestConfig): string {
+function fileOf({ more = {}, routes, services, settings = {}, stream }: TestConfig): string {
   const host = {
     hosts: ['*'],
     entries: routes.map(({ match }, rule) => ({ rule, match: match ?? { path: { kind: 'KIND_ANY' } } })),
@@ -51,6 +57,8 @@ function fileOf({ more = {}, routes, services, settings = {} }: TestConfig): str
   const http = [
     { hosts: [host], rules: routes.map(({ rule }, i) => ({ name: `r${i}`, origin: 'HTTPRoute t/r', ...rule })) },
   ];
+  const streams =
+    stream === undefined ? [] : [{ name: 'stream', tcp: [{ origin: 'TCPRoute t/s', backends: [backendOf(stream)] }] }];
   return JSON.stringify({
     workloads: services.flatMap(({ name, ports }) =>
       ports.map((port, i) => ({
@@ -73,11 +81,13 @@ function fileOf({ more = {}, routes, services, settings = {} }: TestConfig): str
       name: 'default/waypoint',
       listeners: [
         { name: 'http', port: 80, protocol: 'HTTP', routeTable: 'routes' },
-        { name: 'mesh', port: 15008, protocol: 'HBONE' },
+        stream === undefined
+          ? { name: 'mesh', port: 15008, protocol: 'HBONE' }
+          : { name: 'mesh', port: 81, protocol: 'TCP', routeTable: 'stream' },
       ],
       ...settings,
     },
-    routeTables: [{ name: 'routes', http }],
+    routeTables: [{ name: 'routes', http }, ...streams],
     ...more,
   });
 }

@@ -2,77 +2,38 @@
 // One port number of two services, requests of the one and streams of the other: each is taken by its own service's protocol.
 import assert from 'node:assert/strict';
 import { createServer as createHttp } from 'node:http';
-import { createServer, type Server, type Socket } from 'node:net';
+import type { Server } from 'node:net';
 import { after, before, test } from 'node:test';
+import { Greeter } from '#lib/testkit/greeter.ts';
 import { listenAnywhere } from '#lib/testkit/listen.ts';
-import { MeshClient } from '#lib/testkit/mesh-client.ts';
 import { until } from '#lib/testkit/until.ts';
-import { serviceOf, WaypointProgram } from '#lib/testkit/waypoint.ts';
+import { WaypointMesh } from '#lib/testkit/waypoint-mesh.ts';
 
-const PROTOCOLS = { web: 'HTTP11', greeter: 'TCP' } as const;
 const VIPS = { web: '127.127.3.1', greeter: '127.127.3.2' } as const;
 
-let program: WaypointProgram;
-let client: MeshClient;
-const sockets = new Set<Socket>();
+let mesh: WaypointMesh;
 const web = createHttp((_request, response) => response.end('ok'));
-/** Speaks first, and of HTTP not a word. */
-const greeter = createServer((socket) => {
-  sockets.add(socket);
-  socket.on('error', () => {});
-  socket.write('hello');
-  socket.pipe(socket);
-});
+const greeter = new Greeter();
 
 before(async () => {
-  const ports = { web: await listenAnywhere(web as Server), greeter: await listenAnywhere(greeter) };
-  const names = ['web', 'greeter'] as const;
-  program = await WaypointProgram.start(
-    {
-      services: [],
-      routes: [],
-      more: {
-        services: names.map((name) => ({
-          name,
-          namespace: 'default',
-          hostname: `${name}.default.svc.cluster.local`,
-          vips: [`/${VIPS[name]}`],
-          ports: { 80: 0 },
-          protocols: { 80: PROTOCOLS[name] },
-        })),
-        workloads: names.map((name) => ({
-          uid: name,
-          name,
-          namespace: 'default',
-          workloadIps: ['127.0.0.1'],
-          services: { [serviceOf(name)]: { 80: ports[name] } },
-        })),
-      },
-    },
-    { FAKE_CA: 'true', POD_NAMESPACE: 'default', SERVICE_ACCOUNT: 'waypoint' },
-  );
-  client = await MeshClient.as('spiffe://cluster.local/ns/default/sa/client', program.port('mesh'));
+  mesh = await WaypointMesh.start([
+    { name: 'web', vip: VIPS.web, ports: { 80: ['HTTP11', await listenAnywhere(web as Server)] } },
+    { name: 'greeter', vip: VIPS.greeter, ports: { 80: ['TCP', await greeter.listen()] } },
+  ]);
 });
 after(async () => {
-  client?.close();
-  await program?.stop();
-  for (const socket of sockets) socket.destroy();
-  greeter.close();
+  await mesh?.stop();
+  greeter.stop();
   web.close().closeAllConnections();
 });
 
 test('one port number may be HTTP of one service and TCP of another, and a server of either speaks as it likes', async () => {
-  const stream = await client.open(`${VIPS.greeter}:80`);
-  if (typeof stream === 'number') throw new Error(`CONNECT was answered with ${stream}`);
-  let heard = '';
-  stream.removeAllListeners('error').on('error', () => {});
-  stream.on('data', (part: Buffer) => {
-    heard += part.toString();
-  });
-  await until('the server speaks first', () => heard === 'hello');
-  stream.write('GET / HTTP/1.1\r\n\r\n');
-  await until('what looks like HTTP is passed on as it is', () => heard === 'helloGET / HTTP/1.1\r\n\r\n');
-  stream.end();
+  const { client, program } = mesh;
+  const heard = await client.listen(`${VIPS.greeter}:80`);
+  await until('the server speaks first', () => heard.text === 'hello');
+  heard.stream.write('GET / HTTP/1.1\r\n\r\n');
+  await until('what looks like HTTP is passed on as it is', () => heard.text === 'helloGET / HTTP/1.1\r\n\r\n');
+  heard.stream.end();
   const line = await until('the line of the stream', () =>
     program.records.find((one) => one['upstream_cluster'] === 'inbound-vip|80|tcp|greeter.default.svc.cluster.local'),
   );

@@ -165,21 +165,9 @@ before(async () => {
       { name: 'http', ports: [httpPort] },
       { name: 'refusing', ports: [1] },
     ],
-    routes: [
-      {
-        match: {
-          path: { kind: 'KIND_EXACT', value: '/by-role' },
-          headers: [{ name: 'x-role', value: { value: 'admin' } }],
-        },
-        rule: { backends: [backendOf('app')] },
-      },
-      { rule: { backends: [backendOf('app')] } },
-    ],
+    routes: [{ rule: { backends: [backendOf('app')] } }],
+    stream: 'stream',
     settings: {
-      listeners: [
-        { name: 'http', port: 80, protocol: 'HTTP', routeTable: 'routes' },
-        { name: 'mesh', port: 81, protocol: 'TCP', routeTable: 'stream' },
-      ],
       providers: [
         byGrpc('grpc'),
         byGrpc('hasty', { timeoutMs: 50, statusOnError: 504 }),
@@ -204,18 +192,6 @@ before(async () => {
       ],
     },
     more: {
-      routeTables: [
-        {
-          name: 'routes',
-          http: [
-            {
-              hosts: [{ hosts: ['*'], entries: [{ rule: 0, match: { path: { kind: 'KIND_ANY' } } }] }],
-              rules: [{ name: 'r', origin: 'HTTPRoute t/r', backends: [backendOf('app')] }],
-            },
-          ],
-        },
-        { name: 'stream', tcp: [{ origin: 'TCPRoute t/s', backends: [backendOf('stream')] }] },
-      ],
       accessPolicies: [
         custom('grpc', under('/grpc/')),
         custom('hasty', under('/hasty')),

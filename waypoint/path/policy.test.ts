@@ -42,27 +42,10 @@ before(async () => {
       { name: 'app', ports: [appPort] },
       { name: 'stream', ports: [streamPort] },
     ],
-    routes: [],
-    settings: {
-      trustedProxies: 1,
-      listeners: [
-        { name: 'http', port: 80, protocol: 'HTTP', routeTable: 'routes' },
-        { name: 'mesh', port: 81, protocol: 'TCP', routeTable: 'stream' },
-      ],
-    },
+    routes: [{ rule: { backends: [backendOf('app')] } }],
+    stream: 'stream',
+    settings: { trustedProxies: 1 },
     more: {
-      routeTables: [
-        {
-          name: 'routes',
-          http: [
-            {
-              hosts: [{ hosts: ['*'], entries: [{ rule: 0, match: { path: { kind: 'KIND_ANY' } } }] }],
-              rules: [{ name: 'r', origin: 'HTTPRoute t/r', backends: [backendOf('app')] }],
-            },
-          ],
-        },
-        { name: 'stream', tcp: [{ origin: 'TCPRoute t/s', backends: [backendOf('stream')] }] },
-      ],
       accessPolicies: [
         policy('watch', 'AUDIT', { http: under('/watched') }),
         policy('maybe', 'DENY', { http: under('/trial') }, { dryRun: true }),

@@ -6,9 +6,9 @@ import type { Server, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { after, before, test } from 'node:test';
 import { listenAnywhere } from '#lib/testkit/listen.ts';
-import { MeshClient } from '#lib/testkit/mesh-client.ts';
+import type { HeardStream } from '#lib/testkit/mesh-client.ts';
 import { until } from '#lib/testkit/until.ts';
-import { serviceOf, WaypointProgram } from '#lib/testkit/waypoint.ts';
+import { WaypointMesh } from '#lib/testkit/waypoint-mesh.ts';
 
 const FAR = { host: 'db.example.com', port: 5432 };
 const TUNNELS: Readonly<Record<string, object>> = {
@@ -19,8 +19,7 @@ const TUNNELS: Readonly<Record<string, object>> = {
 };
 const vipOf = (name: string): string => `127.127.2.${Object.keys(TUNNELS).indexOf(name) + 1}`;
 
-let program: WaypointProgram;
-let client: MeshClient;
+let mesh: WaypointMesh;
 const sockets = new Set<Duplex>();
 /** What the proxy was asked, and all it was sent by CONNECT. */
 const asked: IncomingMessage[] = [];
@@ -59,64 +58,22 @@ proxy.on('connect', (request: IncomingMessage, socket: Duplex) => {
 
 before(async () => {
   const port = await listenAnywhere(proxy as Server);
-  const names = Object.keys(TUNNELS);
-  program = await WaypointProgram.start(
-    {
-      services: [],
-      routes: [],
-      more: {
-        services: names.map((name) => ({
-          name,
-          namespace: 'default',
-          hostname: `${name}.default.svc.cluster.local`,
-          vips: [`/${vipOf(name)}`],
-          ports: { 80: 0, 90: 0 },
-          protocols: { 80: 'HTTP11', 90: 'TCP' },
-        })),
-        workloads: names.map((name) => ({
-          uid: name,
-          name,
-          namespace: 'default',
-          workloadIps: ['127.0.0.1'],
-          services: { [serviceOf(name)]: { 80: port, 90: port } },
-        })),
-        trafficPolicies: names.map((name) => ({ name: serviceOf(name), upstreams: [{ tunnel: TUNNELS[name] }] })),
-      },
-    },
-    { FAKE_CA: 'true', POD_NAMESPACE: 'default', SERVICE_ACCOUNT: 'waypoint' },
+  mesh = await WaypointMesh.start(
+    Object.keys(TUNNELS).map((name) => ({
+      name,
+      vip: vipOf(name),
+      ports: { 80: ['HTTP11', port], 90: ['TCP', port] },
+      upstream: { tunnel: TUNNELS[name] },
+    })),
   );
-  client = await MeshClient.as('spiffe://cluster.local/ns/default/sa/client', program.port('mesh'));
 });
 after(async () => {
-  client?.close();
-  await program?.stop();
+  await mesh?.stop();
   for (const socket of sockets) socket.destroy();
   proxy.close();
 });
 
-interface Opened {
-  readonly stream: Duplex;
-  text: string;
-  ended: boolean;
-  closed: boolean;
-}
-
-async function open(name: string): Promise<Opened> {
-  const stream = await client.open(`${vipOf(name)}:90`);
-  if (typeof stream === 'number') throw new Error(`CONNECT was answered with ${stream}`);
-  const opened: Opened = { stream, text: '', ended: false, closed: false };
-  stream.removeAllListeners('error').on('error', () => {});
-  stream.on('data', (part: Buffer) => {
-    opened.text += part.toString();
-  });
-  stream.on('end', () => {
-    opened.ended = true;
-  });
-  stream.on('close', () => {
-    opened.closed = true;
-  });
-  return opened;
-}
+const open = (name: string): Promise<HeardStream> => mesh.client.listen(`${vipOf(name)}:90`);
 
 /** What the proxy was last asked by that method. */
 const last = (method: string): IncomingMessage | undefined => asked.findLast((one) => one.method === method);
@@ -148,7 +105,9 @@ test('a proxy that refuses ends the stream, and the log says what it answered', 
   await until('it is ended', () => opened.closed);
   assert.equal(opened.text, '');
   const line = await until('its line', () =>
-    program.records.find((one) => /answered CONNECT with 403/.test(String(one['upstream_transport_failure_reason']))),
+    mesh.program.records.find((one) =>
+      /answered CONNECT with 403/.test(String(one['upstream_transport_failure_reason'])),
+    ),
   );
   assert.equal(line['response_flags'], 'UF');
 });
@@ -158,11 +117,11 @@ test('a tunnel that cannot be asked for lets nothing pass beside it', async () =
   const opened = await open('impossible');
   await until('it is ended', () => opened.closed);
   assert.equal(asked.length, before);
-  await until('the log says why', () => program.output.includes('it names no host'));
+  await until('the log says why', () => mesh.program.output.includes('it names no host'));
 });
 
 test('requests are for the proxy itself', async () => {
-  const { status } = await client.ask(`${vipOf('connect')}:80`, { path: '/itself', headers: { host: 'a' } });
+  const { status } = await mesh.client.ask(`${vipOf('connect')}:80`, { path: '/itself', headers: { host: 'a' } });
   assert.equal(status, 200);
   assert.equal(last('GET')?.url, '/itself');
 });

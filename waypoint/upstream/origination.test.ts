@@ -129,39 +129,12 @@ before(async () => {
   program = await WaypointProgram.start(
     {
       services: names.map((name) => ({ name, ports: [ports[tls[name]![0]]!] })),
-      routes: [],
-      settings: {
-        listeners: [
-          { name: 'http', port: 80, protocol: 'HTTP', routeTable: 'routes' },
-          { name: 'mesh', port: 81, protocol: 'TCP', routeTable: 'stream' },
-        ],
-      },
+      routes: names.map((name) => ({
+        match: { path: { kind: 'KIND_SEGMENTS', value: `/${name}` } },
+        rule: { backends: [backendOf(name)], retry: { attempts: 0 } },
+      })),
+      stream: 'greeter',
       more: {
-        routeTables: [
-          {
-            name: 'routes',
-            http: [
-              {
-                hosts: [
-                  {
-                    hosts: ['*'],
-                    entries: names.map((name, rule) => ({
-                      rule,
-                      match: { path: { kind: 'KIND_SEGMENTS', value: `/${name}` } },
-                    })),
-                  },
-                ],
-                rules: names.map((name) => ({
-                  name,
-                  origin: 'HTTPRoute t/r',
-                  backends: [backendOf(name)],
-                  retry: { attempts: 0 },
-                })),
-              },
-            ],
-          },
-          { name: 'stream', tcp: [{ origin: 'TCPRoute t/s', backends: [backendOf('greeter')] }] },
-        ],
         trafficPolicies: names.map((name) => ({
           name: serviceOf(name),
           origin: `DestinationRule t/${name}`,

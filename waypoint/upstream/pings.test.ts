@@ -6,21 +6,10 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import { listenAnywhere } from '#lib/testkit/listen.ts';
 import { until } from '#lib/testkit/until.ts';
-import { serviceOf, WaypointProgram } from '#lib/testkit/waypoint.ts';
+import { POOL, serviceOf, WaypointProgram } from '#lib/testkit/waypoint.ts';
 
 const SETTINGS = Buffer.from('000000040000000000', 'hex');
 const SETTINGS_ACK = Buffer.from('000000040100000000', 'hex');
-const UNLIMITED = 2 ** 32 - 1;
-const POOL = {
-  maxConnections: UNLIMITED,
-  maxPendingRequests: UNLIMITED,
-  maxRequests: UNLIMITED,
-  maxRetries: UNLIMITED,
-  connectTimeoutMs: 10_000,
-  httpIdleTimeoutMs: 3_600_000,
-  tcpIdleTimeoutMs: 3_600_000,
-  h2Upgrade: 'UPGRADE_ALWAYS',
-};
 /** A machine under load may answer late. */
 const KEEPALIVES = { lively: { timeMs: 200, intervalMs: 60_000 }, mute: { timeMs: 200, intervalMs: 200 } } as const;
 
@@ -55,7 +44,7 @@ before(async () => {
     more: {
       trafficPolicies: Object.entries(KEEPALIVES).map(([name, h2Keepalive]) => ({
         name: serviceOf(name),
-        upstreams: [{ pool: { ...POOL, h2Keepalive } }],
+        upstreams: [{ pool: { ...POOL, h2Upgrade: 'UPGRADE_ALWAYS', h2Keepalive } }],
       })),
     },
   });

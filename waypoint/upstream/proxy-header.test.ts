@@ -42,34 +42,12 @@ before(async () => {
       { name: 'two', ports: [two] },
       { name: 'stream', ports: [stream] },
     ],
-    routes: [],
-    settings: {
-      listeners: [
-        { name: 'http', port: 80, protocol: 'HTTP', routeTable: 'routes' },
-        { name: 'mesh', port: 81, protocol: 'TCP', routeTable: 'stream' },
-      ],
-    },
+    routes: ['one', 'two'].map((name) => ({
+      match: { path: { kind: 'KIND_SEGMENTS', value: `/${name}` } },
+      rule: { backends: [backendOf(name)] },
+    })),
+    stream: 'stream',
     more: {
-      routeTables: [
-        {
-          name: 'routes',
-          http: [
-            {
-              hosts: [
-                {
-                  hosts: ['*'],
-                  entries: ['one', 'two'].map((name, rule) => ({
-                    rule,
-                    match: { path: { kind: 'KIND_SEGMENTS', value: `/${name}` } },
-                  })),
-                },
-              ],
-              rules: ['one', 'two'].map((name) => ({ name, origin: 'HTTPRoute t/r', backends: [backendOf(name)] })),
-            },
-          ],
-        },
-        { name: 'stream', tcp: [{ origin: 'TCPRoute t/s', backends: [backendOf('stream')] }] },
-      ],
       trafficPolicies: [
         { name: serviceOf('one'), origin: 'DestinationRule t/one', upstreams: [{ proxyProtocol: 1 }] },
         { name: serviceOf('two'), origin: 'DestinationRule t/two', upstreams: [{ proxyProtocol: 2 }] },
