@@ -15,14 +15,12 @@ import { dumpPolicy, dumpWorkload } from '#lib/proxy/admin/dump.ts';
 import { policy, workload } from '#lib/testkit/mesh.ts';
 import { App, AppServer } from '#lib/testkit/plain-app.ts';
 import { PodNetwork, type TestPod } from '#lib/testkit/pod-network.ts';
-import { until as untilWithin } from '#lib/testkit/until.ts';
+import { until, untilOn } from '#lib/testkit/until.ts';
 import { Ztunnel } from '#lib/testkit/ztunnel.ts';
 
 /** Whole programs start here, on machines that may be busy. */
 const PATIENCE_MS = 60_000;
 const REDIRECT = join(import.meta.dirname, '../manifests/standalone/redirect.nft');
-const until: typeof untilWithin = (what, condition, deadlineMs = PATIENCE_MS) =>
-  untilWithin(what, condition, deadlineMs);
 
 /** Two nodes, `cart` on one and `orders` on the other, both captured. */
 async function twoNodes(env: Readonly<Record<string, string>> = {}) {
@@ -67,15 +65,7 @@ async function twoNodes(env: Readonly<Record<string, string>> = {}) {
     record,
     loop,
     enrol: () => Promise.all([enrol(one, pods.cart), enrol(two, pods.orders)]),
-    until: (what: string, condition: () => boolean, ms = PATIENCE_MS) =>
-      until(
-        what,
-        () => {
-          loop.turn(1);
-          return condition();
-        },
-        ms,
-      ),
+    until: untilOn(loop),
     async [Symbol.asyncDispose]() {
       loop.dispose();
       await one[Symbol.asyncDispose]();

@@ -2,13 +2,14 @@
 // Two nodes with a proxy each, pod `cart` on one and `orders` on the other, and a loop on which their applications live.
 import { Endpoint } from '#lib/linux/address.ts';
 import { Loop } from '#lib/loop/loop.ts';
+import type { Policy } from '#lib/mesh/policy.ts';
 import type { Workload } from '#lib/mesh/workload.ts';
 import type { PodInfo, WorkerSettings } from '../../ztunnel/control.ts';
 import type { TestCa } from './certificates.ts';
-import { type WorkloadText, workload } from './mesh.ts';
+import { policy, type WorkloadText, workload } from './mesh.ts';
 import { NodeProxy } from './node-proxy.ts';
 import { PodNetwork, type TestPod } from './pod-network.ts';
-import { until } from './until.ts';
+import { untilOn } from './until.ts';
 
 /** `port` of the pod's IPv4 address. */
 export const at = (pod: TestPod, port: number): Endpoint => Endpoint.parse(pod.ip, port)!;
@@ -24,6 +25,10 @@ export const infoOf = (pod: TestPod): PodInfo => ({
 /** The pod's record. */
 export const recordOf = (pod: TestPod, node: string, more: WorkloadText = {}): Workload =>
   workload({ name: pod.name, namespace: 'shop', serviceAccount: pod.name, ips: [pod.ip, pod.ip6], node, ...more });
+
+/** A policy that lets nobody reach that port of a pod. */
+export const denial = (name: string, port: number): Policy =>
+  policy({ name, namespace: 'shop', scope: 'namespace', action: 'deny', rules: [[[{ destinationPorts: [port] }]]] });
 
 export interface TwoNodes extends AsyncDisposable {
   readonly network: PodNetwork;
@@ -62,15 +67,7 @@ export async function twoNodes(
     orders,
     one,
     two,
-    until: (what, condition, ms) =>
-      until(
-        what,
-        () => {
-          loop.turn(1);
-          return condition();
-        },
-        ms,
-      ),
+    until: untilOn(loop),
     async [Symbol.asyncDispose]() {
       loop.dispose();
       await one.stop();

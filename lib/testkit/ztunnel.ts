@@ -8,7 +8,7 @@ import type { Loop } from '#lib/loop/loop.ts';
 import { NodeAgent } from './node-agent.ts';
 import { App } from './plain-app.ts';
 import type { TestPod } from './pod-network.ts';
-import { until } from './until.ts';
+import { untilOn } from './until.ts';
 
 const MAIN = join(import.meta.dirname, '../../ztunnel/main.ts');
 
@@ -58,10 +58,7 @@ export class Ztunnel implements AsyncDisposable {
   async get(port: number, path: string): Promise<string> {
     const app = App.dial(this.#loop, Endpoint.parse('127.0.0.1', port)!, this.#home.netns);
     app.send(`GET ${path} HTTP/1.0\r\nhost: ztunnel\r\n\r\n`);
-    await until(`an answer to ${path}`, () => {
-      this.#loop.turn(1);
-      return app.end !== '';
-    });
+    await untilOn(this.#loop)(`an answer to ${path}`, () => app.end !== '');
     app.socket.close();
     return app.text.slice(app.text.indexOf('\r\n\r\n') + 4);
   }

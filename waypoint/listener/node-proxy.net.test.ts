@@ -12,7 +12,7 @@ import { type MeshCa, NodeProxy } from '#lib/testkit/node-proxy.ts';
 import { App, AppServer } from '#lib/testkit/plain-app.ts';
 import { PodNetwork, type TestPod } from '#lib/testkit/pod-network.ts';
 import { at, infoOf, recordOf } from '#lib/testkit/two-nodes.ts';
-import { until } from '#lib/testkit/until.ts';
+import { until, untilOn } from '#lib/testkit/until.ts';
 import { WaypointProgram } from '#lib/testkit/waypoint.ts';
 
 let ca: MeshCa;
@@ -121,7 +121,7 @@ test('two waypoints share a service by weight, and one may be left out at any ti
     for (let n = 0; n < count; n += 20) {
       const clients = Array.from({ length: 20 }, () => asking(loop, cart, path));
       const served = () => clients.every(({ text }) => text.endsWith('hi'));
-      await until('all are served', () => loop.turn(1) >= 0 && served());
+      await untilOn(loop)('all are served', served);
     }
     const passed = () => programs.map(({ records }) => records.filter((record) => record['path'] === path).length);
     await until('all are logged', () => passed().reduce((sum, one) => sum + one, 0) === count);
@@ -187,11 +187,11 @@ test('a waypoint of another network is reached through its gateway, and knows wh
   const carrier = carryTo(loop, at(gate, CARRIER_PORT), gate.netns, at(way, 15008));
   serveOrders(loop, orders);
   const client = asking(loop, cart, '/far');
-  await until('it is served', () => loop.turn(1) >= 0 && client.text.endsWith('hi'));
+  await untilOn(loop)('it is served', () => client.text.endsWith('hi'));
   assert.equal(carrier.seen(), 1);
   const record = await program.record('/far');
   assert.equal(record['src.identity'], CART_ID);
-  await until('the node proxy logs it', () => loop.turn(1) >= 0 && near.lines.length === 1);
+  await untilOn(loop)('the node proxy logs it', () => near.lines.length === 1);
   assert.equal(near.lines[0]!['dst.hbone_addr'], 'orders.shop.svc.cluster.local:80');
   assert.equal(near.lines[0]!['dst.identity'], 'spiffe://cluster.local/ns/shop/sa/way');
 });

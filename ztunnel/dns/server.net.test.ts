@@ -15,7 +15,7 @@ import { service, workload } from '#lib/testkit/mesh.ts';
 import { NodeProxy, TEST_SETTINGS } from '#lib/testkit/node-proxy.ts';
 import { App } from '#lib/testkit/plain-app.ts';
 import { PodNetwork } from '#lib/testkit/pod-network.ts';
-import { until } from '#lib/testkit/until.ts';
+import { until, untilOn } from '#lib/testkit/until.ts';
 
 const arena = Arena.allocate(8192);
 const LOCAL = Endpoint.parse('127.0.0.1', 15053)!;
@@ -113,8 +113,7 @@ async function setUp({ known = true, v6 = false, servers = 1, tryMs = TEST_SETTI
         const message = question(name, more);
         message.copy(arena.bytes);
         assert.ok(udpSend(fd, arena, 0, message.length, at, undefined, !at.isV4) > 0);
-        const n = await until(`an answer for ${name}`, () => {
-          loop.turn(1);
+        const n = await untilOn(loop)(`an answer for ${name}`, () => {
           const got = udpReceive(fd, arena, 0, 4096, new Endpoint(), new Endpoint());
           return got > 0 ? got : undefined;
         });
@@ -123,8 +122,7 @@ async function setUp({ known = true, v6 = false, servers = 1, tryMs = TEST_SETTI
         close(fd);
       }
     },
-    until: (what: string, condition: () => boolean, ms?: number) =>
-      until(what, () => loop.turn(1) >= 0 && condition(), ms),
+    until: untilOn(loop),
     async [Symbol.asyncDispose]() {
       loop.dispose();
       await proxy.stop();

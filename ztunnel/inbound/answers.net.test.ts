@@ -3,10 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createTestCa } from '#lib/testkit/certificates.ts';
-import { policy } from '#lib/testkit/mesh.ts';
 import { App, AppServer } from '#lib/testkit/plain-app.ts';
 import { type PeerStream, TunnelPeer } from '#lib/testkit/tunnel-peer.ts';
-import { at, infoOf, type TwoNodes, twoNodes } from '#lib/testkit/two-nodes.ts';
+import { at, denial, infoOf, type TwoNodes, twoNodes } from '#lib/testkit/two-nodes.ts';
 import { HeaderBlock } from '#lib/wire/h2/headers.ts';
 
 const ca = await createTestCa();
@@ -72,15 +71,7 @@ test('a client that no record knows is described by its baggage, and the trace g
 test('a denied request is answered 401, an illegal port 503, and neither reaches an application', async () => {
   await using rig = await twoNodes(ca);
   const server = new AppServer(rig.loop, at(rig.orders, 8080), () => {}, rig.orders.netns);
-  rig.two.mesh.putPolicy(
-    policy({
-      name: 'p',
-      namespace: 'shop',
-      scope: 'namespace',
-      action: 'deny',
-      rules: [[[{ destinationPorts: [8080] }]]],
-    }),
-  );
+  rig.two.mesh.putPolicy(denial('p', 8080));
   await rig.two.settle();
   const { peer, ask } = await client(rig);
   await rig.until('the tunnel opens', () => peer.usable === 1);

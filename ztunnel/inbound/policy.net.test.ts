@@ -5,7 +5,7 @@ import { before, test } from 'node:test';
 import { createTestCa, type TestCa } from '#lib/testkit/certificates.ts';
 import { policy } from '#lib/testkit/mesh.ts';
 import { App, AppServer } from '#lib/testkit/plain-app.ts';
-import { at, recordOf, twoNodes } from '#lib/testkit/two-nodes.ts';
+import { at, denial, recordOf, twoNodes } from '#lib/testkit/two-nodes.ts';
 import { until } from '#lib/testkit/until.ts';
 
 let ca: TestCa;
@@ -45,15 +45,7 @@ test('a policy change cuts live connections that it denies and no other', async 
   const doomed = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
   const spared = App.dial(rig.loop, at(rig.orders, 9090), rig.cart.netns);
   await rig.until('both talk', () => doomed.text === 'hi' && spared.text === 'hi');
-  rig.two.mesh.putPolicy(
-    policy({
-      name: 'p',
-      namespace: 'shop',
-      scope: 'namespace',
-      action: 'deny',
-      rules: [[[{ destinationPorts: [8080] }]]],
-    }),
-  );
+  rig.two.mesh.putPolicy(denial('p', 8080));
   await rig.two.settle();
   await rig.until('it is cut', () => doomed.end === 'reset' && server.connections[0]!.end === 'reset');
   spared.send('still there');

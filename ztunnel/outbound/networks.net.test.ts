@@ -12,7 +12,7 @@ import { NodeProxy } from '#lib/testkit/node-proxy.ts';
 import { App, AppServer } from '#lib/testkit/plain-app.ts';
 import { PodNetwork, type TestPod } from '#lib/testkit/pod-network.ts';
 import { at, infoOf, recordOf } from '#lib/testkit/two-nodes.ts';
-import { until } from '#lib/testkit/until.ts';
+import { until, untilOn } from '#lib/testkit/until.ts';
 
 let ca: TestCa;
 before(async () => {
@@ -84,8 +84,7 @@ async function twoNetworks({ names = [ORDERS_ID], gateway, orders = {} }: Option
     gate,
     far,
     carrier,
-    until: (what: string, condition: () => boolean, ms?: number) =>
-      until(what, () => loop.turn(1) >= 0 && condition(), ms),
+    until: untilOn(loop),
     async [Symbol.asyncDispose]() {
       loop.dispose();
       for (const proxy of [near, gate, far]) await proxy.stop();

@@ -12,7 +12,7 @@ import { NodeProxy, TEST_SETTINGS } from '#lib/testkit/node-proxy.ts';
 import { App, AppServer } from '#lib/testkit/plain-app.ts';
 import { PodNetwork } from '#lib/testkit/pod-network.ts';
 import { at, infoOf, recordOf, twoNodes } from '#lib/testkit/two-nodes.ts';
-import { until } from '#lib/testkit/until.ts';
+import { until, untilOn } from '#lib/testkit/until.ts';
 
 let ca: TestCa;
 before(async () => {
@@ -72,7 +72,7 @@ test('an unknown address inside the cluster waits for the mesh, then passes and 
   new AppServer(loop, at(late, 8080), (app) => app.send('hi'), late.netns);
   const start = performance.now();
   const client = App.dial(loop, at(late, 8080), cart.netns);
-  await until('it passes', () => loop.turn(1) >= 0 && client.text === 'hi');
+  await untilOn(loop)('it passes', () => client.text === 'hi');
   assert.ok(performance.now() - start > 150);
   await until('it is counted', () => one.metric('ambit_unknown_address_total', 'outcome="passed"') === 1);
   assert.ok(one.heard.some((said) => said.kind === 'wanted' && said.name === `/${late.ip}`));
@@ -88,16 +88,16 @@ test('pods of one node are joined without a tunnel, under the same policy', asyn
     for (const pod of [cart, orders]) proxy.mesh.putWorkload(recordOf(pod, 'one'));
     await proxy.settle();
     for (const pod of [cart, orders]) await proxy.addPod(infoOf(pod), pod.netns);
-    const turning = (what: string, condition: () => boolean) => until(what, () => loop.turn(1) >= 0 && condition());
+    const untilHere = untilOn(loop);
     const server = new AppServer(loop, at(orders, 8080), (app) => app.send('near'), orders.netns);
     const client = App.dial(loop, at(orders, 8080), cart.netns);
-    await turning('served', () => client.text === 'near');
+    await untilHere('served', () => client.text === 'near');
     assert.equal(server.connections[0]!.peerIp(), cart.ip);
     assert.equal(proxy.heard.filter((said) => said.kind === 'identity-wanted').length, 0);
     client.finish();
-    await turning('FIN arrives', () => server.connections[0]!.end === 'fin');
+    await untilHere('FIN arrives', () => server.connections[0]!.end === 'fin');
     server.connections[0]!.finish();
-    await turning('FIN returns', () => client.end === 'fin');
+    await untilHere('FIN returns', () => client.end === 'fin');
     await until('both ends are logged', () => proxy.lines.length === 2);
     assert.deepEqual(proxy.lines.map((line) => [line['direction'], line['src.identity']]).sort(), [
       ['inbound', 'spiffe://cluster.local/ns/shop/sa/cart'],
@@ -107,8 +107,8 @@ test('pods of one node are joined without a tunnel, under the same policy', asyn
     proxy.mesh.putPolicy(policy({ name: 'none', namespace: 'shop', scope: 'namespace', action: 'allow', rules: [] }));
     await proxy.settle();
     const denied = App.dial(loop, at(orders, 8080), cart.netns);
-    await turning('denied', () => denied.end === 'reset');
-    await turning('it is logged', () => /policy rejection/.test(JSON.stringify(proxy.lines)));
+    await untilHere('denied', () => denied.end === 'reset');
+    await untilHere('it is logged', () => /policy rejection/.test(JSON.stringify(proxy.lines)));
   } finally {
     loop.dispose();
     await proxy.stop();
@@ -258,7 +258,7 @@ test('where same-node joining is switched off, pods of one node use a tunnel', a
     for (const pod of [cart, orders]) await proxy.addPod(infoOf(pod), pod.netns);
     const server = new AppServer(loop, at(orders, 8080), (app) => app.send('far'), orders.netns);
     const client = App.dial(loop, at(orders, 8080), cart.netns);
-    await until('served', () => loop.turn(1) >= 0 && client.text === 'far');
+    await untilOn(loop)('served', () => client.text === 'far');
     assert.equal(server.connections[0]!.peerIp(), cart.ip);
     const protocols = (await proxy.connections()).map(({ direction, protocol }) => [direction, protocol]);
     assert.deepEqual(protocols.sort(), [
@@ -285,7 +285,7 @@ test('a pod that calls itself by its service is served', async () => {
     await proxy.addPod(infoOf(cart), cart.netns);
     new AppServer(loop, at(cart, 8080), (app) => app.send('me'), cart.netns);
     const client = App.dial(loop, Endpoint.parse('10.96.0.9', 80)!, cart.netns);
-    await until('served', () => loop.turn(1) >= 0 && client.text === 'me');
+    await untilOn(loop)('served', () => client.text === 'me');
   } finally {
     loop.dispose();
     await proxy.stop();

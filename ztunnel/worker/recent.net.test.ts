@@ -3,9 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createTestCa } from '#lib/testkit/certificates.ts';
-import { policy } from '#lib/testkit/mesh.ts';
 import { App, AppServer } from '#lib/testkit/plain-app.ts';
-import { at, twoNodes } from '#lib/testkit/two-nodes.ts';
+import { at, denial, twoNodes } from '#lib/testkit/two-nodes.ts';
 
 const ca = await createTestCa();
 
@@ -29,15 +28,7 @@ test('both ends remember a connection that ended, with the way it took and why i
 
 test('a denial is remembered with its proof, also when no proofs of others are kept', async () => {
   await using rig = await twoNodes(ca, { proofsPerSecond: 1 });
-  rig.two.mesh.putPolicy(
-    policy({
-      name: 'p',
-      namespace: 'shop',
-      scope: 'namespace',
-      action: 'deny',
-      rules: [[[{ destinationPorts: [8080] }]]],
-    }),
-  );
+  rig.two.mesh.putPolicy(denial('p', 8080));
   await rig.two.settle();
   new AppServer(rig.loop, at(rig.orders, 9090), (app) => app.send('hi'), rig.orders.netns);
   // The first uses up this second's proofs.
@@ -56,15 +47,7 @@ test('a live connection that a policy change cuts names the policy in log and me
   new AppServer(rig.loop, at(rig.orders, 8080), (app) => app.send('hi'), rig.orders.netns);
   const client = App.dial(rig.loop, at(rig.orders, 8080), rig.cart.netns);
   await rig.until('served', () => client.text === 'hi');
-  rig.two.mesh.putPolicy(
-    policy({
-      name: 'late',
-      namespace: 'shop',
-      scope: 'namespace',
-      action: 'deny',
-      rules: [[[{ destinationPorts: [8080] }]]],
-    }),
-  );
+  rig.two.mesh.putPolicy(denial('late', 8080));
   await rig.two.settle();
   await rig.until('it is cut', () => client.end === 'reset' && rig.two.lines.length === 1);
   const [line] = rig.two.lines;

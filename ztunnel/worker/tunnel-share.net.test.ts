@@ -8,7 +8,7 @@ import { NodeProxy } from '#lib/testkit/node-proxy.ts';
 import { App, AppServer } from '#lib/testkit/plain-app.ts';
 import { PodNetwork } from '#lib/testkit/pod-network.ts';
 import { at, infoOf, recordOf } from '#lib/testkit/two-nodes.ts';
-import { until } from '#lib/testkit/until.ts';
+import { untilOn } from '#lib/testkit/until.ts';
 
 const TUNNELS = 8;
 
@@ -28,19 +28,19 @@ test('tunnels are spread evenly over the processes of a node, whatever the kerne
     }
     await two.addPod(infoOf(orders), orders.netns);
     for (const cart of carts) await one.addPod(infoOf(cart), cart.netns);
-    const turning = (what: string, condition: () => boolean) => until(what, () => loop.turn(1) >= 0 && condition());
+    const untilHere = untilOn(loop);
     const server = new AppServer(loop, at(orders, 8080), (app) => app.send('hi'), orders.netns);
     const clients: App[] = [];
     // Tunnels are never shared between pods.
     for (const cart of carts) {
       const client = App.dial(loop, at(orders, 8080), cart.netns);
       clients.push(client);
-      await turning(`${cart.name} is served`, () => client.text === 'hi');
+      await untilHere(`${cart.name} is served`, () => client.text === 'hi');
     }
     const carried = () => two.workers.list().map(({ vitals }) => vitals.tunnels);
     assert.deepEqual(carried(), [TUNNELS / 2, TUNNELS / 2]);
     for (const client of clients) client.send('more');
-    await turning('all go on', () => server.connections.every(({ text }) => text === 'more'));
+    await untilHere('all go on', () => server.connections.every(({ text }) => text === 'more'));
     const addresses = server.connections.map((connection) => connection.peerIp());
     assert.deepEqual(addresses.sort(), carts.map(({ ip }) => ip).sort());
   } finally {
