@@ -96,7 +96,7 @@ function list(io: CliIo): Command {
   const command = new Command('list')
     .alias('show')
     .description('show tags, where they lead, and the namespaces that name them')
-    .addOption(new Option('-o, --output <format>').choices(['table', 'json']).default('table'));
+    .addOption(new Option('-o, --output <format>', 'how to print').choices(['table', 'json']).default('table'));
   return command.action(async ({ output }: { readonly output: string }) => {
     const rows = await withClient(command, async (client) => {
       const { items } = await client.list(MUTATING_WEBHOOK_CONFIGURATION, { labelSelector: TAG });
