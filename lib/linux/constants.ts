@@ -16,6 +16,9 @@ export const EPOLL_CLOEXEC = 0o2000000;
 export const POLLIN = 0x1;
 export const POLLOUT = 0x4;
 
+// clock_gettime(2)
+export const CLOCK_MONOTONIC = 1;
+
 // socket(2)
 export const AF_UNIX = 1;
 export const AF_INET = 2;

@@ -80,6 +80,7 @@ export const libc = {
     raw.mmap(hint, length, big(protection), big(flags), big(fd), offset),
   memcpy: (to: bigint, from: bigint, count: number) => raw.memcpy(to, from, big(count)),
   malloc_trim: (keep: number) => raw.malloc_trim(keep),
+  clock_gettime: (clock: number, out: bigint) => raw.clock_gettime(big(clock), out),
   setns: (fd: number, kind: number) => raw.setns(big(fd), big(kind)),
   prctl: (option: number, a: bigint, b: bigint, c: bigint, d: bigint) => raw.prctl(big(option), a, b, c, d),
   getrlimit: (resource: number, out: bigint) => raw.getrlimit(big(resource), out),

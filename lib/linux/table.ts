@@ -92,6 +92,9 @@ export const TABLE = {
   /** malloc_trim(3): bytes to keep at the top. */
   malloc_trim: { return: i, arguments: [i] },
 
+  /** clock_gettime(2): clock, timespec out. */
+  clock_gettime: { return: i, arguments: [p, p] },
+
   // Processes
   /** setns(2): descriptor, kind; moves the calling thread only. */
   setns: { return: i, arguments: [p, p] },

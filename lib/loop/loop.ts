@@ -8,11 +8,13 @@
 // wait does not block (trap 17); a wait lasts at most a second (trap 21).
 import { AmbitError } from '#lib/kit/error.ts';
 import { close } from '#lib/linux/calls.ts';
+import { monotonicClock } from '#lib/linux/clock.ts';
 import { EPOLLET, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP } from '#lib/linux/constants.ts';
 import { Epoll } from '#lib/linux/epoll.ts';
 import { callError, EINTR } from '#lib/linux/errno.ts';
 import { Spinner } from './spinner.ts';
 import { type TimerId, type TimerTarget, TimerWheel } from './timer-wheel.ts';
+import { TurnList } from './turn-list.ts';
 
 /** Gets the epoll bits of its descriptor. */
 export interface Pollable {
@@ -66,7 +68,7 @@ export interface LoopOptions {
   readonly observer?: TurnObserver;
   /** Poll for a moment before blocking, when that has been paying; on unless told. */
   readonly spin?: boolean;
-  /** Monotonic ms; performance.now unless told. */
+  /** Monotonic ms; those of performance.now unless told. */
   readonly monotonic?: () => number;
 }
 
@@ -93,17 +95,15 @@ export class Loop {
   readonly #slots: (Slot | undefined)[] = [];
   readonly #generations: number[] = [];
   readonly #freeSlots: number[] = [];
-  #closing: Slot[] = [];
-  #dirty: Flushable[] = [];
-  #dirtySpare: Flushable[] = [];
-  #resuming: Resumable[] = [];
-  #resumingSpare: Resumable[] = [];
+  readonly #closing = new TurnList<Slot>();
+  #dirty = new TurnList<Flushable>();
+  #dirtySpare = new TurnList<Flushable>();
+  #resuming = new TurnList<Resumable>();
+  #resumingSpare = new TurnList<Resumable>();
   #running = false;
 
   constructor(options: LoopOptions = {}) {
-    // Node makes the global on demand, by a getter: asked for once.
-    const clock = performance;
-    this.#monotonic = options.monotonic ?? (() => clock.now());
+    this.#monotonic = options.monotonic ?? monotonicClock();
     this.now = this.#monotonic();
     this.#epoll = new Epoll(options.batch ?? 1024);
     this.#portion = options.portion ?? this.#epoll.capacity;
@@ -228,7 +228,7 @@ export class Loop {
   }
 
   #wait(maxMs: number): number {
-    const pending = this.#resuming.length > 0 || this.#dirty.length > 0;
+    const pending = this.#resuming.size > 0 || this.#dirty.size > 0;
     this.#epoll.limit = pending ? this.#epoll.capacity : this.#portion;
     const timeout = pending ? 0 : this.#wheel.delay(this.#monotonic(), maxMs);
     let events = 0;
@@ -250,43 +250,43 @@ export class Loop {
 
   #resume(): number {
     const list = this.#resuming;
-    const count = list.length;
+    const count = list.size;
     if (count === 0) return 0;
     this.#resuming = this.#resumingSpare;
     this.#resumingSpare = list;
     for (let index = 0; index < count; index++) {
-      const target = list[index]!;
+      const target = list.take(index);
       target.resumeQueued = false;
       target.resume();
     }
-    list.length = 0;
+    list.size = 0;
     return count;
   }
 
   #flush(): number {
     const list = this.#dirty;
-    const count = list.length;
+    const count = list.size;
     if (count === 0) return 0;
     this.#dirty = this.#dirtySpare;
     this.#dirtySpare = list;
     for (let index = 0; index < count; index++) {
-      const target = list[index]!;
+      const target = list.take(index);
       target.flushQueued = false;
       target.flush();
     }
-    list.length = 0;
+    list.size = 0;
     return count;
   }
 
   #closeRemoved(): void {
     const list = this.#closing;
-    if (list.length === 0) return;
-    this.#closing = [];
-    for (const slot of list) {
+    for (let index = 0; index < list.size; index++) {
+      const slot = list.take(index);
       if (slot.fd >= 0) close(slot.fd);
       slot.fd = -1;
       this.#giveBack(slot.index);
     }
+    list.size = 0;
   }
 
   #giveBack(index: number): void {
