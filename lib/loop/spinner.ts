@@ -6,8 +6,10 @@
 import type { Epoll } from '#lib/linux/epoll.ts';
 import { yieldCore } from '#lib/linux/process.ts';
 
-/** Turns with more events than this are a busy loop, where spinning only costs. */
-const FEW_EVENTS = 3;
+/** Turns with more events than this on average are a busy loop, where spinning only costs. */
+const FEW_EVENTS = 2;
+/** Weight of the last turn in that average. */
+const LAST_TURN = 1 / 16;
 /** Longest spin in ms: about twice what waking up costs. Longer ones serve nobody better and cost more. */
 const SPIN_MS = 0.06;
 /** Looks between two yields. */
@@ -24,7 +26,7 @@ const REST_MS = 100;
 export class Spinner {
   readonly #monotonic: () => number;
   readonly #yieldCore: () => void;
-  #lastEvents = 0;
+  #events = 0;
   #score = 0;
   #skipped = 0;
   #restUntil = 0;
@@ -58,11 +60,11 @@ export class Spinner {
 
   /** Tells how many events the last wait gave, spinning or not. */
   note(events: number): void {
-    this.#lastEvents = events;
+    this.#events += (events - this.#events) * LAST_TURN;
   }
 
   #worthIt(): boolean {
-    if (this.#lastEvents > FEW_EVENTS) return false;
+    if (this.#events > FEW_EVENTS) return false;
     if (this.#score >= 0) return true;
     return ++this.#skipped % RETRY_EVERY === 0;
   }
