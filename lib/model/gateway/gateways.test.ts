@@ -135,8 +135,9 @@ test('a class’s ConfigMap is merged in, then the Gateway’s, by name where th
   assert.equal(at(planned(live, 'PodDisruptionBudget'), 'spec.minAvailable'), 1);
 });
 
-test('with an autoscaler the Deployment says no number of replicas', () => {
+test('the Deployment says no number of replicas, so that hands and autoscalers of anybody’s can', () => {
   const live = testModel([namespace('shop'), gateway(REF)]);
+  assert.equal(at(planned(live, 'Deployment'), 'spec.replicas'), undefined);
   live.inputs.gatewayParameters.set(
     'shop/more',
     configMap('more', { horizontalPodAutoscaler: 'spec: {maxReplicas: 5}' }),

@@ -38,11 +38,7 @@ export function renderGateway(
   overlays: Overlays,
   settings: RenderSettings,
 ): PlannedObject[] {
-  const objects = [
-    serviceAccount(gateway, profile),
-    deployment(gateway, profile, overlays, settings),
-    service(gateway, profile),
-  ];
+  const objects = [serviceAccount(gateway, profile), deployment(gateway, profile, settings), service(gateway, profile)];
   if (overlays.HorizontalPodAutoscaler !== undefined) objects.push(autoscaler(gateway, profile));
   if (overlays.PodDisruptionBudget !== undefined) objects.push(disruptionBudget(gateway, profile));
   return objects.map((object): PlannedObject => withOverlays(object, overlays, object.kind));
@@ -52,17 +48,11 @@ function serviceAccount(gateway: Gateway, profile: GatewayProfile): PlannedObjec
   return { apiVersion: 'v1', kind: 'ServiceAccount', metadata: plannedMeta(gateway, profile, accountName(gateway)) };
 }
 
-function deployment(
-  gateway: Gateway,
-  profile: GatewayProfile,
-  overlays: Overlays,
-  settings: RenderSettings,
-): PlannedObject {
+function deployment(gateway: Gateway, profile: GatewayProfile, settings: RenderSettings): PlannedObject {
   const name = objectName(gateway);
   const selector = selectorOf(gateway);
   const spec = {
-    // An autoscaler is the one to say how many.
-    ...(overlays.HorizontalPodAutoscaler === undefined ? { replicas: 1 } : {}),
+    // How many is for others to say: a hand, an autoscaler, or a ConfigMap of the Gateway; one where nobody does.
     selector: { matchLabels: selector },
     template: {
       metadata: {
