@@ -100,8 +100,22 @@ export async function findPod(cluster: Cluster, text: string): Promise<Pod> {
     const pod = await cluster.pod(namespace, name);
     if (pod !== undefined) return pod;
   }
-  throw new AmbitError('POD_NOT_FOUND', `no pod ${JSON.stringify(text)}`, {
-    advice: 'name it as namespace/name, or as name with -n namespace',
+  throw await podNotFound(cluster, text);
+}
+
+/** Names of pods that are told to who has not named one; more would be no help. */
+const MOST_LIKELY = 5;
+
+/** With the pods that may be meant: those whose names begin so, as the pods of a Deployment do. */
+async function podNotFound(cluster: Cluster, text: string): Promise<AmbitError> {
+  const [[namespace, name] = ['', '']] = readings(text, cluster.namespace);
+  const found = await cluster.pods(namespace).catch((): readonly Pod[] => []);
+  const meant = found
+    .filter(({ metadata }) => name !== '' && metadata.name.startsWith(`${name}-`))
+    .slice(0, MOST_LIKELY);
+  const names = meant.map(({ metadata }) => `${namespace}/${metadata.name}`);
+  return new AmbitError('POD_NOT_FOUND', `no pod ${JSON.stringify(name)} in namespace ${namespace}`, {
+    advice: `${names.length > 0 ? `is ${names.join(' or ')} meant? ` : ''}name it as namespace/name, or as name with -n namespace`,
   });
 }
 

@@ -79,7 +79,7 @@ test('a pod is asked through the ztunnel of its node, a node and a ztunnel by na
   match((await ask('--node', 'n2')).out, /from-2/);
   equal(JSON.parse((await ask('-o', 'json')).out)[0].name, 'from-1');
   match((await ask('-o', 'yaml')).out, /- name: from-1/);
-  await rejects(ask('nobody'), /no pod "nobody"/);
+  await rejects(ask('nobody'), /no pod "nobody" in namespace /);
   await rejects(ask('--node', 'n9'), /no running ztunnel on node n9/);
   await rejects(ask('zt-1', '--node', 'n1'), /more than one of a pod, --node and --file/);
 });

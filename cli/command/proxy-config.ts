@@ -88,7 +88,9 @@ export function proxyConfigCommand(io: CliIo): Command {
 
 async function dumpFor(command: Command, waypoint: string | undefined, { file }: Options): Promise<WaypointDump> {
   if ((file === undefined) === (waypoint === undefined)) {
-    throw new AmbitError('USAGE', 'a waypoint or --file is needed', { advice: 'give one of them, not both' });
+    throw new AmbitError('USAGE', 'a waypoint or --file is needed', {
+      advice: 'give one of them, not both; ambit waypoint list -A shows the waypoints there are',
+    });
   }
   if (file !== undefined) return parseDump(await readFile(file, 'utf8'), file) as WaypointDump;
   return await withCluster(

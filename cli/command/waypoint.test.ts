@@ -85,7 +85,28 @@ test('list and status show waypoints and no other Gateways', async () => {
   cluster.api.put(GATEWAYS, gateway('edge', 'True', { spec: { gatewayClassName: 'istio' } }));
   equal((await run('list')).out, 'NAME  REVISION  TRAFFIC TYPE  PROGRAMMED\nw     default   service       True\n');
   match((await run('list', '-A')).out, /^NAMESPACE +NAME[\s\S]*\nshop +w /);
-  equal((await run('status')).out, 'NAME  STATUS  TYPE        REASON  MESSAGE\nw     True    Programmed  R       M\n');
+  match((await run('status')).out, /^NAME {2}STATUS {2}TYPE {8}REASON {2}MESSAGE\nw {5}True {4}Programmed {2}R {7}M\n/);
+});
+
+test('status tells a waypoint that is programmed and has nobody there from one that has', async () => {
+  await using cluster = await fakeCluster();
+  const run = runner(cluster);
+  cluster.api.put(GATEWAYS, gateway('w'));
+  const refused = 'what uses it is refused until one is';
+  match((await run('status')).out, new RegExp(`w +False +Ready +NoPods +0 of 0 pods ready: ${refused}`));
+  const pod = (name: string, ready: 'True' | 'False', of = 'w') =>
+    cluster.api.put('/api/v1/pods', {
+      metadata: { name, namespace: 'shop', labels: { 'gateway.networking.k8s.io/gateway-name': of } },
+      status: { phase: 'Running', conditions: [{ type: 'Ready', status: ready }] },
+    });
+  pod('other', 'True', 'other');
+  pod('w-1', 'False');
+  match(
+    (await run('status')).out,
+    new RegExp(`w +False +Ready +NoPodReady +0 of 1 pods ready, w-1 is Running: ${refused}`),
+  );
+  pod('w-2', 'True');
+  match((await run('status')).out, /w +True +Ready +PodsReady +1 of 2 pods ready\n/);
 });
 
 test('list and status speak to programs, too', async () => {
@@ -97,7 +118,9 @@ test('list and status speak to programs, too', async () => {
   deepEqual(JSON.parse((await run('list', '-o', 'json')).out), [listed]);
   deepEqual(parse((await run('list', '-A', '-o', 'yaml')).out), [listed]);
   const told = { namespace: 'shop', name: 'w', status: 'True', type: 'Programmed', reason: 'R', message: 'M' };
-  deepEqual(JSON.parse((await run('status', 'w', '-o', 'json')).out), [told]);
+  const [programmed, ready] = JSON.parse((await run('status', 'w', '-o', 'json')).out) as Record<string, string>[];
+  deepEqual(programmed, told);
+  deepEqual([ready?.['type'], ready?.['status'], ready?.['name']], ['Ready', 'False', 'w']);
 });
 
 test('the status of a waypoint that is not there is a failure', async () => {

@@ -6,8 +6,8 @@ import { stringify } from 'yaml';
 import { parseDuration } from '#lib/kit/config.ts';
 import { AmbitError } from '#lib/kit/error.ts';
 import type { KubeClient } from '#lib/kube/client.ts';
-import { GATEWAY, NAMESPACE } from '#lib/kube/kind.ts';
-import type { GenericObject } from '#lib/kube/object.ts';
+import { GATEWAY, NAMESPACE, POD } from '#lib/kube/kind.ts';
+import type { GenericObject, Pod } from '#lib/kube/object.ts';
 import { namespaceFor, withClient } from '../cluster.ts';
 import type { CliIo } from '../io.ts';
 import { type Format, formatValue, outputOption } from '../print/format.ts';
@@ -26,6 +26,7 @@ import {
   WAYPOINT_FOR,
   waypointGateway,
 } from '../waypoint/gateway.ts';
+import { GATEWAY_NAME, stateOf } from '../waypoint/target.ts';
 import { untilProgrammed } from '../waypoint/wait.ts';
 
 const FIELD_MANAGER = 'ambit-cli';
@@ -167,27 +168,63 @@ function status(io: CliIo): Command {
           advice: 'ambit waypoint list -A shows all; -n says in which namespace to look',
         });
       }
-      if (options.wait === false) return all;
       return await Promise.all(
-        all.map(({ metadata }) =>
-          untilProgrammed(client, { namespace: metadata.namespace ?? '', name: metadata.name }, timeoutMs),
-        ),
+        all.map(async (one) => {
+          const address = { namespace: one.metadata.namespace ?? '', name: one.metadata.name };
+          const gateway = options.wait === false ? one : await untilProgrammed(client, address, timeoutMs);
+          return { gateway, pods: await podsOf(client, address) };
+        }),
       );
     });
-    const rows = found.map((gateway) => {
-      const condition = conditionOf(gateway, 'Programmed');
-      return {
-        namespace: gateway.metadata.namespace ?? '',
-        name: gateway.metadata.name,
-        status: condition?.status ?? 'Unknown',
-        type: 'Programmed',
-        reason: condition?.reason ?? 'Pending',
-        message: condition?.message ?? 'no control plane has answered for it yet',
-      };
-    });
+    const rows = found.flatMap(({ gateway, pods }) => [programmedRow(gateway), readyRow(gateway, pods)]);
     const cells = rows.map(({ message, name, reason, status, type }) => [name, status, type, reason, message]);
     print(io, options, rows, ['NAME', 'STATUS', 'TYPE', 'REASON', 'MESSAGE'], cells);
   });
+}
+
+async function podsOf(
+  client: KubeClient,
+  { name, namespace }: { readonly name: string; readonly namespace: string },
+): Promise<readonly Pod[]> {
+  return (await client.list(POD, { namespace, labelSelector: `${GATEWAY_NAME}=${name}` })).items;
+}
+
+/** One thing that must hold for a waypoint to be used. */
+interface StatusRow {
+  readonly namespace: string;
+  readonly name: string;
+  readonly status: string;
+  readonly type: string;
+  readonly reason: string;
+  readonly message: string;
+}
+
+function programmedRow(gateway: GenericObject): StatusRow {
+  const condition = conditionOf(gateway, 'Programmed');
+  return {
+    namespace: gateway.metadata.namespace ?? '',
+    name: gateway.metadata.name,
+    status: condition?.status ?? 'Unknown',
+    type: 'Programmed',
+    reason: condition?.reason ?? 'Pending',
+    message: condition?.message ?? 'no control plane has answered for it yet',
+  };
+}
+
+/** Whether anybody is there: a waypoint without a ready pod refuses the traffic of whatever uses it. */
+function readyRow({ metadata: { name, namespace = '' } }: GenericObject, pods: readonly Pod[]): StatusRow {
+  const ready = pods.filter(isReady).length;
+  const told = `${ready} of ${pods.length} pods ready`;
+  const row = { namespace, name, type: 'Ready' };
+  if (ready > 0) return { ...row, status: 'True', reason: 'PodsReady', message: told };
+  const states = pods.map((pod) => `, ${pod.metadata.name} is ${stateOf(pod.metadata, pod.status?.phase)}`).join('');
+  const message = `${told}${states}: what uses it is refused until one is`;
+  return { ...row, status: 'False', reason: pods.length === 0 ? 'NoPods' : 'NoPodReady', message };
+}
+
+function isReady({ metadata, status }: Pod): boolean {
+  const condition = status?.conditions?.find(({ type }) => type === 'Ready');
+  return metadata.deletionTimestamp === undefined && condition?.status === 'True';
 }
 
 /** Rows as values for programs, as cells for people. */

@@ -4,9 +4,11 @@
 import { readFile } from 'node:fs/promises';
 import { Command, Option } from 'commander';
 import { AmbitError } from '#lib/kit/error.ts';
+import type { Pod } from '#lib/kube/object.ts';
 import { type Cluster, withCluster } from '../cluster.ts';
 import type { CliIo } from '../io.ts';
 import { type Format, formatValue, outputOption } from '../print/format.ts';
+import { fromAll } from '../ztunnel/ask-all.ts';
 import { ADMIN_PORT, type Dump, fetchDump, parseDump } from '../ztunnel/dump.ts';
 import { fetchRecent, recentTable } from '../ztunnel/recent.ts';
 import { certificateTable, connectionTable, policyTable, serviceTable, workloadTable } from '../ztunnel/tables.ts';
@@ -89,7 +91,10 @@ export function ztunnelConfigCommand(io: CliIo): Command {
     const part = new Command(name)
       .aliases(aliases)
       .description(description)
-      .argument('[pod]', 'a ztunnel, or any pod: the ztunnel of its node is asked')
+      .argument(
+        '[pod]',
+        `a ztunnel, or any pod: the ztunnel of its node is asked; without one ${view === connections ? 'all' : 'any'}`,
+      )
       .addOption(outputOption())
       .option('--node <node>', 'ask the ztunnel of this node')
       .option('-f, --file <file>', 'read a saved dump instead')
@@ -97,11 +102,11 @@ export function ztunnelConfigCommand(io: CliIo): Command {
     for (const option of extra) part.addOption(option);
     part.action(async (pod: string | undefined, options: Options) => {
       if (options.recent || options.failed || options.proof) {
-        const found = await recentFor(part, pod, options);
+        const found = await recentFor(io, part, pod, options);
         io.out(formatValue(options.output, found, () => recentTable(found, options.proof === true)));
         return;
       }
-      const shown = view(await dumpFor(part, pod, options), options);
+      const shown = view(await dumpFor(io, part, pod, options, view === connections), options);
       io.out(formatValue(options.output, shown.value, shown.short));
     });
     command.addCommand(part);
@@ -133,12 +138,13 @@ export function ztunnelConfigCommand(io: CliIo): Command {
 }
 
 /** Connections that ended last, of workloads of the namespace asked for. */
-async function recentFor(command: Command, pod: string | undefined, options: Options) {
+async function recentFor(io: CliIo, command: Command, pod: string | undefined, options: Options) {
   if (options.file !== undefined) throw new AmbitError('USAGE', 'a dump holds no connections that ended');
   const port = portOf(pod, options);
-  const all = await withCluster(command, async (cluster) =>
-    fetchRecent(cluster, await target(cluster, pod, options.node), port, options),
+  const parts = await withCluster(command, async (cluster) =>
+    fromAll(io, await targets(cluster, pod, options.node), (proxy) => fetchRecent(cluster, proxy, port, options)),
   );
+  const all = parts.flat().sort((a, b) => (a.ended < b.ended ? 1 : -1));
   const within = (workload: string): boolean => workload.startsWith(`${options.workloadNamespace}/`);
   return all.filter(
     ({ direction, dstWorkload, srcWorkload }) =>
@@ -159,16 +165,28 @@ function portOf(pod: string | undefined, options: Options): number {
   return port;
 }
 
-async function dumpFor(command: Command, pod: string | undefined, options: Options): Promise<Dump> {
+/** `everywhere`: what each proxy has of its own is asked of all of them, when none is named. */
+async function dumpFor(
+  io: CliIo,
+  command: Command,
+  pod: string | undefined,
+  options: Options,
+  everywhere: boolean,
+): Promise<Dump> {
   const port = portOf(pod, options);
   if (options.file !== undefined) return parseDump(await readFile(options.file, 'utf8'), options.file);
-  return await withCluster(command, async (cluster) =>
-    fetchDump(cluster, await target(cluster, pod, options.node), port),
-  );
+  return await withCluster(command, async (cluster) => {
+    const [first, ...others] = await targets(cluster, pod, options.node);
+    const asked = everywhere ? [first!, ...others] : [first!];
+    const [dump, ...more] = await fromAll(io, asked, (proxy) => fetchDump(cluster, proxy, port));
+    const workloadState = Object.assign({}, ...[dump!, ...more].map((one) => one.workloadState ?? {}));
+    return { ...dump!, workloadState };
+  });
 }
 
-async function target(cluster: Cluster, pod: string | undefined, node: string | undefined) {
-  if (pod !== undefined) return await ztunnelFor(cluster, pod);
-  if (node !== undefined) return await ztunnelOfNode(cluster, node);
-  return (await ztunnels(cluster))[0]!;
+/** The proxy that is named, or all of them. */
+async function targets(cluster: Cluster, pod: string | undefined, node: string | undefined): Promise<readonly Pod[]> {
+  if (pod !== undefined) return [await ztunnelFor(cluster, pod)];
+  if (node !== undefined) return [await ztunnelOfNode(cluster, node)];
+  return await ztunnels(cluster);
 }

@@ -5,9 +5,11 @@ import { AmbitError } from '#lib/kit/error.ts';
 import type { Pod } from '#lib/kube/object.ts';
 import { type Cluster, findPod } from '../cluster.ts';
 
-const GATEWAY_NAME = 'gateway.networking.k8s.io/gateway-name';
+/** Label of a waypoint's pods. */
+export const GATEWAY_NAME = 'gateway.networking.k8s.io/gateway-name';
 
-function stateOf({ deletionTimestamp }: Pod['metadata'], phase = 'Pending'): string {
+/** In a word: its phase, or that it is ending. */
+export function stateOf({ deletionTimestamp }: Pod['metadata'], phase = 'Pending'): string {
   return deletionTimestamp === undefined ? phase : 'ending';
 }
 

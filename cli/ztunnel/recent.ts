@@ -6,6 +6,8 @@ import type { Cluster } from '../cluster.ts';
 import { table } from '../print/table.ts';
 
 export interface RecentConnection {
+  /** Of the proxy that tells it; added here. */
+  readonly node: string;
   readonly ended: string;
   readonly direction: string;
   readonly flag: string;
@@ -37,14 +39,16 @@ export async function fetchRecent(
       advice: 'another ztunnel than Ambit’s runs there',
     });
   }
-  return (JSON.parse(body) as { recent: RecentConnection[] }).recent;
+  const node = proxy.spec?.nodeName ?? '';
+  return (JSON.parse(body) as { recent: RecentConnection[] }).recent.map((one) => ({ ...one, node }));
 }
 
 /** One line a connection, newest first; with `proofs`, what was recorded of each decision below it. */
 export function recentTable(connections: readonly RecentConnection[], proofs: boolean): string {
-  const head = ['ENDED', 'DIRECTION', 'SOURCE', 'DESTINATION', 'DURATION', 'RESULT'];
+  const head = ['ENDED', 'NODE', 'DIRECTION', 'SOURCE', 'DESTINATION', 'DURATION', 'RESULT'];
   const rows = connections.map((one) => [
     one.ended.slice(11, 23),
+    one.node,
     one.direction,
     one.srcWorkload || one.src,
     one.dstWorkload || one.dstService || one.dst,
@@ -52,16 +56,23 @@ export function recentTable(connections: readonly RecentConnection[], proofs: bo
     result(one),
   ]);
   if (!proofs) return table(head, rows);
-  return connections
-    .map(
-      (one, i) =>
-        `${rows[i]!.join('  ')}\n${(one.proof.length > 0 ? one.proof : ['(no proof was kept)']).map((line) => `    ${line}`).join('\n')}\n`,
-    )
-    .join('\n');
+  const [first, ...lines] = table(head, rows).trimEnd().split('\n');
+  const told = lines.flatMap((line, i) => [line, ...proofOf(connections[i]!)]);
+  return `${[first, ...told].join('\n')}\n`;
 }
+
+function proofOf({ proof }: RecentConnection): string[] {
+  return (proof.length > 0 ? proof : ['(no proof was kept)']).map((line) => `    ${line}`);
+}
+
+/** What a proxy at the other end means by its answer; it tells the rest in its own line. */
+const ANSWERS: Readonly<Record<string, string>> = {
+  'http status: 401': 'denied by a policy at the other end',
+  'http status: 503': 'the other end reached no application',
+};
 
 function result({ clause, error, policy, rule }: RecentConnection): string {
   if (error === '') return 'ok';
-  if (policy === undefined) return error;
+  if (policy === undefined) return ANSWERS[error] === undefined ? error : `${error} (${ANSWERS[error]})`;
   return `denied by ${policy}${rule === undefined ? '' : `, rule ${rule}`}${clause === undefined ? '' : `: ${clause}`}`;
 }
