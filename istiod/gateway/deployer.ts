@@ -12,7 +12,7 @@ import type { EventRecorder } from '#lib/kube/events.ts';
 import { GATEWAY } from '#lib/kube/kind.ts';
 import type { Term } from '#lib/kube/leader.ts';
 import { type GenericObject, objectKey } from '#lib/kube/object.ts';
-import { WorkQueue } from '#lib/kube/work-queue.ts';
+import { TermQueue } from '#lib/kube/term-queue.ts';
 import type { GatewayPlan } from '#lib/model/gateway/gateways.ts';
 import type { OverlayKind } from '#lib/model/gateway/parameters.ts';
 import { isManaged, type PlannedObject } from '#lib/model/gateway/render.ts';
@@ -36,10 +36,18 @@ export class Deployer {
   readonly #options: DeployerOptions;
   /** Our last write to each object, until the watch brings it: the version it was based on, and the plan. */
   readonly #written = new Map<string, { readonly basedOn: string; readonly plan: string }>();
-  #queue: WorkQueue | undefined;
+  readonly #queue: TermQueue;
 
   constructor(options: DeployerOptions) {
     this.#options = options;
+    const { clock, log } = options;
+    this.#queue = new TermQueue({
+      name: 'what runs for a Gateway',
+      clock,
+      log,
+      concurrency: 2,
+      reconcile: (gateway) => this.#reconcile(gateway),
+    });
     options.plans.subscribe((changes) => {
       for (const { key } of changes) this.changed(key);
     });
@@ -47,26 +55,15 @@ export class Deployer {
 
   /** Something made for this Gateway changed, by whomever. */
   changed(gateway: string): void {
-    this.#queue?.add(gateway);
+    this.#queue.add(gateway);
   }
 
   /** Begins to write, until the term ends. */
-  lead({ holds, signal }: Term): void {
-    const { clock, log, plans } = this.#options;
-    const queue = new WorkQueue({
-      name: 'what runs for a Gateway',
-      clock,
-      log,
-      concurrency: 2,
-      holds,
-      reconcile: (gateway) => this.#reconcile(gateway),
-    });
-    this.#queue = queue;
-    for (const [key] of plans.entries()) queue.add(key);
-    signal.addEventListener('abort', () => {
-      queue.stop();
-      if (this.#queue === queue) this.#queue = undefined;
-    });
+  lead(term: Term): void {
+    this.#queue.lead(
+      term,
+      [...this.#options.plans.entries()].map(([key]) => key),
+    );
   }
 
   async #reconcile(key: string): Promise<void> {

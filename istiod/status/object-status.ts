@@ -10,7 +10,7 @@ import { isKubeError } from '#lib/kube/error.ts';
 import type { Informer } from '#lib/kube/informer.ts';
 import type { Term } from '#lib/kube/leader.ts';
 import { type GenericObject, objectKey } from '#lib/kube/object.ts';
-import { WorkQueue } from '#lib/kube/work-queue.ts';
+import { TermQueue } from '#lib/kube/term-queue.ts';
 
 export type Status = Readonly<Record<string, unknown>>;
 
@@ -35,10 +35,18 @@ export class ObjectStatusWriter {
   readonly #options: ObjectStatusWriterOptions;
   /** The version of each object that our last write was based on. */
   readonly #basedOn = new Map<string, string>();
-  #queue: WorkQueue | undefined;
+  readonly #queue: TermQueue;
 
   constructor(options: ObjectStatusWriterOptions) {
     this.#options = options;
+    const { clock, log } = options;
+    this.#queue = new TermQueue({
+      name: 'the status of an object',
+      clock,
+      log,
+      concurrency: 4,
+      reconcile: (id) => this.#write(id),
+    });
     for (const [kind, { informer }] of Object.entries(options.targets)) {
       informer.subscribe((changes) => {
         for (const change of changes) {
@@ -51,28 +59,15 @@ export class ObjectStatusWriter {
 
   /** What is to be said of the object may have changed. */
   changed(kind: string, key: string): void {
-    this.#queue?.add(`${kind} ${key}`);
+    this.#queue.add(`${kind} ${key}`);
   }
 
   /** Begins to write, until the term ends. */
-  lead({ holds, signal }: Term): void {
-    const { clock, log, targets } = this.#options;
-    const queue = new WorkQueue({
-      name: 'the status of an object',
-      clock,
-      log,
-      concurrency: 4,
-      holds,
-      reconcile: (id) => this.#write(id),
-    });
-    this.#queue = queue;
-    for (const [kind, { informer }] of Object.entries(targets)) {
-      for (const object of informer.values()) queue.add(`${kind} ${objectKey(object)}`);
-    }
-    signal.addEventListener('abort', () => {
-      queue.stop();
-      if (this.#queue === queue) this.#queue = undefined;
-    });
+  lead(term: Term): void {
+    const all = Object.entries(this.#options.targets).flatMap(([kind, { informer }]) =>
+      [...informer.values()].map((object) => `${kind} ${objectKey(object)}`),
+    );
+    this.#queue.lead(term, all);
   }
 
   async #write(id: string): Promise<void> {

@@ -12,7 +12,7 @@ import type { Informer } from '#lib/kube/informer.ts';
 import type { Kind } from '#lib/kube/kind.ts';
 import type { Term } from '#lib/kube/leader.ts';
 import { type Condition, type GenericObject, type KubeObject, objectKey } from '#lib/kube/object.ts';
-import { WorkQueue } from '#lib/kube/work-queue.ts';
+import { TermQueue } from '#lib/kube/term-queue.ts';
 import { type ObjectReport, problemsText, type ReportedCondition } from '#lib/model/report/report.ts';
 import { conditionsToWrite } from './conditions.ts';
 
@@ -65,13 +65,21 @@ export class StatusWriter {
   readonly #reports = new Map<string, ObjectReport>();
   /** Our last write to each object: what it was based on and what came of it, until the watch brings it too. */
   readonly #written = new Map<string, { readonly basedOn: string; readonly result: KubeObject }>();
-  #queue: WorkQueue | undefined;
+  readonly #queue: TermQueue;
 
   constructor(options: StatusWriterOptions) {
     this.#options = options;
+    const { clock, log } = options;
+    this.#queue = new TermQueue({
+      name: 'the status of an object',
+      clock,
+      log,
+      concurrency: 4,
+      reconcile: (id) => this.#write(id),
+    });
     for (const [kind, target] of Object.entries(options.targets)) {
       // Also what others do to a status leads here: a condition that somebody removed is put back.
-      target.onChange((key) => this.#queue?.add(`${kind} ${key}`));
+      target.onChange((key) => this.#queue.add(`${kind} ${key}`));
     }
   }
 
@@ -79,30 +87,16 @@ export class StatusWriter {
   report(id: string, report: ObjectReport | undefined): void {
     if (report === undefined) this.#reports.delete(id);
     else this.#reports.set(id, report);
-    this.#queue?.add(id);
+    this.#queue.add(id);
   }
 
   /** Begins to write, until the term ends. */
-  lead({ holds, signal }: Term): void {
-    const { clock, log, targets } = this.#options;
-    const queue = new WorkQueue({
-      name: 'the status of an object',
-      clock,
-      log,
-      concurrency: 4,
-      holds,
-      reconcile: (id) => this.#write(id),
-    });
-    this.#queue = queue;
-    for (const [kind, target] of Object.entries(targets)) {
-      // Those without a report too: they may carry a condition that no longer holds.
-      for (const object of target.objects()) queue.add(`${kind} ${objectKey(object)}`);
-    }
-    for (const id of this.#reports.keys()) queue.add(id);
-    signal.addEventListener('abort', () => {
-      queue.stop();
-      if (this.#queue === queue) this.#queue = undefined;
-    });
+  lead(term: Term): void {
+    // Those without a report too: they may carry a condition that no longer holds.
+    const all = Object.entries(this.#options.targets).flatMap(([kind, target]) =>
+      [...target.objects()].map((object) => `${kind} ${objectKey(object)}`),
+    );
+    this.#queue.lead(term, [...all, ...this.#reports.keys()]);
   }
 
   async #write(id: string): Promise<void> {
