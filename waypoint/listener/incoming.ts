@@ -4,6 +4,7 @@ import { H1Server } from '#lib/net/http/h1-server.ts';
 import { H2Server, HTTP_SERVER } from '#lib/net/http/h2-server.ts';
 import type { Link } from '#lib/net/http/link.ts';
 import { LinkTransport } from '#lib/net/http/link-transport.ts';
+import type { Door } from '../path/door.ts';
 import type { Runtime } from '../worker/runtime.ts';
 import type { Arrived } from './arrived.ts';
 import type { Live } from './connections.ts';
@@ -15,10 +16,17 @@ import { StreamRoute } from './stream-route.ts';
 export function serveLink(runtime: Runtime, service: ExchangeService, link: Link, arrived: Arrived): void {
   const { door } = arrived.origin;
   door.refresh();
-  const protocol = door.opaque ? 'tcp' : door.protocol;
+  const protocol = protocolOf(door);
   const arrival = new Arrival(runtime, service, link, arrived);
-  if (protocol === 'tcp' || protocol === 'tls') arrival.pass();
-  else arrival.sniff(protocol !== 'unknown');
+  if (protocol === 'stream') arrival.pass();
+  else arrival.sniff(protocol === 'http');
+}
+
+/** What comes to that door: some version of HTTP, what is not looked into, or what shows itself. */
+export function protocolOf(door: Door): 'http' | 'stream' | 'unknown' {
+  const protocol = door.opaque ? 'tcp' : door.protocol;
+  if (protocol === 'unknown') return protocol;
+  return protocol === 'tcp' || protocol === 'tls' ? 'stream' : 'http';
 }
 
 /** A link until it is known what it carries. */

@@ -15,7 +15,7 @@ export interface SniffOwner {
 }
 
 /** A client that says nothing speaks a protocol whose servers speak first. */
-const SILENCE_MS = 15_000;
+export const SILENCE_MS = 15_000;
 const MAX_FIRST_BYTES = 64;
 
 export class Sniffer implements LinkOwner, TimerTarget {
