@@ -139,7 +139,7 @@ export class App implements ProxyApp {
     const [mesh, l7] = [this.#mesh, this.#l7];
     const { network } = config.worker;
     const self = selfOf(mesh.mesh, config.worker);
-    const { listening } = this.#dataPlane;
+    const { listening, pool } = this.#dataPlane;
     this.#servers = await serveProxy({
       ports: config.admin,
       ipv6: true,
@@ -151,7 +151,11 @@ export class App implements ProxyApp {
       pages: adminPages({
         dump: () => {
           const secrets = this.#certificates.states();
-          return configDump({ mesh, l7, secrets, listening, config: printableConfig(config), version });
+          return configDump({
+            ...{ mesh, l7, secrets, listening, version },
+            held: pool.held(),
+            config: printableConfig(config),
+          });
         },
         explain: (query) => explain(query, { mesh: mesh.mesh, l7, network, self }),
       }),

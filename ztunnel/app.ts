@@ -154,7 +154,11 @@ export class App implements ProxyApp {
         dump: () => this.#dump(),
         logging: this.#logControl.handle,
         settings: config.worker,
-        connections: async () => ({ live: await dataPlane.connections(), recent: await dataPlane.recent() }),
+        connections: async () => ({
+          live: await dataPlane.connections(),
+          recent: await dataPlane.recent(),
+          held: dataPlane.pool.held(),
+        }),
         drainPlan: async () => drainPlan(await dataPlane.connections(), config.drainMs),
         profiles: { clock, ofProcess: (...asked) => dataPlane.profile(...asked) },
       }),
@@ -171,6 +175,7 @@ export class App implements ProxyApp {
       secrets: this.#certificates.states(),
       pods: config.mode === 'shared' ? [...up, ...pending] : undefined,
       connections: await this.#dataPlane.connections(),
+      held: this.#dataPlane.pool.held(),
       config: printableConfig(config),
       version: versionOf(version, config.nodeMetadata),
     });

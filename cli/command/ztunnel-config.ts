@@ -11,7 +11,14 @@ import { type Format, formatValue, outputOption } from '../print/format.ts';
 import { fromAll } from '../ztunnel/ask-all.ts';
 import { ADMIN_PORT, type Dump, fetchDump, parseDump } from '../ztunnel/dump.ts';
 import { fetchRecent, recentTable } from '../ztunnel/recent.ts';
-import { certificateTable, connectionTable, policyTable, serviceTable, workloadTable } from '../ztunnel/tables.ts';
+import {
+  certificateTable,
+  connectionTable,
+  heldTable,
+  policyTable,
+  serviceTable,
+  workloadTable,
+} from '../ztunnel/tables.ts';
 import { ztunnelFor, ztunnelOfNode, ztunnels } from '../ztunnel/target.ts';
 import { ztunnelLogCommand } from './ztunnel-log.ts';
 
@@ -75,7 +82,8 @@ const connections: ViewOf = (dump, { direction, raw, workloadNamespace }) => {
       ([, { info }]) => workloadNamespace === undefined || info?.namespace === workloadNamespace,
     ),
   );
-  return { value, short: () => connectionTable(value, dump, { raw: raw === true, direction }) };
+  const live = () => connectionTable(value, dump, { raw: raw === true, direction });
+  return { value, short: () => live() + heldTable(dump) };
 };
 
 const all: ViewOf = (dump, options) => ({

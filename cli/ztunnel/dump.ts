@@ -71,12 +71,23 @@ export interface DumpWorkloadState {
   };
 }
 
+/** An address whose connections for tunnels have to wait. */
+export interface DumpHeld {
+  readonly address?: string;
+  readonly waiting?: number;
+  readonly since?: string;
+  readonly offences?: number;
+  readonly reason?: string;
+}
+
 export interface Dump {
   readonly workloads?: readonly DumpWorkload[];
   readonly services?: readonly DumpService[];
   readonly policies?: readonly DumpPolicy[];
   readonly certificates?: readonly DumpCertificates[];
   readonly workloadState?: Readonly<Record<string, DumpWorkloadState>>;
+  /** Of Ambit's alone. */
+  readonly heldAddresses?: readonly DumpHeld[];
 }
 
 /** Reads a saved or fetched dump; throws DUMP_UNREADABLE naming where it came from. */

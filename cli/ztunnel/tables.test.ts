@@ -2,7 +2,7 @@
 import { equal } from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Dump } from './dump.ts';
-import { certificateTable, connectionTable, policyTable, serviceTable, workloadTable } from './tables.ts';
+import { certificateTable, connectionTable, heldTable, policyTable, serviceTable, workloadTable } from './tables.ts';
 
 const DUMP: Dump = {
   workloads: [
@@ -107,4 +107,20 @@ test('connections: addresses become names unless they are wanted raw', () => {
   equal(rows(false)[0], 'cart-1.shop Inbound cart-1.shop:8080 pay-1.shop:40000 HBONE');
   equal(rows(false)[1], 'cart-1.shop Outbound cart-1.shop:50000 10.9.9.9:15008 cart.shop.svc.cluster.local:80 HBONE');
   equal(rows(true, 'inbound').join(), 'cart-1.shop Inbound 10.1.1.2:8080 10.1.1.3:40000 HBONE');
+});
+
+test('connections: addresses whose tunnels have to wait are named with the reason, when there are any', () => {
+  equal(heldTable(DUMP), '');
+  const held = {
+    address: '10.1.1.3',
+    waiting: 8,
+    since: '2026-01-01T00:00:00Z',
+    offences: 12,
+    reason: 'too many resets',
+  };
+  const lines = heldTable({ ...DUMP, heldAddresses: [held] })
+    .trim()
+    .split('\n');
+  equal(lines.length, 2);
+  equal(lines[1]!.replace(/ +/g, ' '), '10.1.1.3 pay-1.shop 8 2026-01-01T00:00:00Z 12 too many resets');
 });

@@ -97,6 +97,18 @@ export function connectionTable(
   return table(['WORKLOAD', 'DIRECTION', 'LOCAL', 'REMOTE', 'REMOTE TARGET', 'PROTOCOL'], sorted(rows));
 }
 
+/** Whose connections for tunnels have to wait at this proxy's door, and why; '' when nobody's. */
+export function heldTable(dump: Dump): string {
+  const held = dump.heldAddresses ?? [];
+  if (held.length === 0) return '';
+  const names = namesByAddress(dump);
+  const rows = held.map(({ address = '', offences, reason, since, waiting }) => [
+    ...[address, names.get(address) ?? '', String(waiting ?? ''), since ?? '', String(offences ?? ''), reason ?? ''],
+  ]);
+  const head = ['HELD ADDRESS', 'WORKLOAD', 'WAITING', 'SINCE', 'OFFENCES', 'LAST OF THEM'];
+  return `\n${table(head, sorted(rows))}`;
+}
+
 /** `None` without a waypoint, `NA` when it is not known here. */
 export function waypointName(waypoint: DumpGateway | undefined, services: readonly DumpService[]): string {
   if (waypoint === undefined) return 'None';

@@ -104,7 +104,7 @@ test('one that speaks, and not TLS, is sent away before anything is made for it'
 
 test('one whose address was cut off again and again stands there with its first bytes until its turn comes', () => {
   const { bench, clock, count, dial, doorsteps, end, spoke, turn } = fixture();
-  for (let k = 0; k < 32; k++) bench.offenders.note('10.0.0.7', OFFENCE.cut);
+  for (let k = 0; k < 32; k++) bench.offenders.note('10.0.0.7', OFFENCE.cut, 'too much');
   assert.equal(bench.offenders.wait('10.0.0.7'), 0, 'another one of it came in just now');
   const [first, second] = [dial(), dial()];
   arena.bytes[0] = 0x16;
@@ -124,7 +124,7 @@ test('one whose address was cut off again and again stands there with its first 
 
 test('one that has to wait and leaves, or has waited for as long as a handshake may take, is told as held', () => {
   const { bench, clock, count, dial, doorsteps, end, spoke, turn } = fixture();
-  for (let k = 0; k < 32; k++) bench.offenders.note('10.0.0.7', OFFENCE.cut);
+  for (let k = 0; k < 32; k++) bench.offenders.note('10.0.0.7', OFFENCE.cut, 'too much');
   bench.offenders.wait('10.0.0.7');
   const [leaver, waiter] = [dial(), dial()];
   arena.bytes[0] = 0x16;

@@ -7,7 +7,7 @@ import { EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLRDHUP, MSG_PEEK } from '#lib
 import type { Pollable, Slot } from '#lib/loop/loop.ts';
 import type { TimerId, TimerTarget } from '#lib/loop/timer-wheel.ts';
 import { type InputOwner, InputPlace, STRANGER_MS } from './input-turns.ts';
-import { OFFENCE } from './offenders.ts';
+import { OFFENCE, type Offender } from './offenders.ts';
 import type { Workbench } from './workbench.ts';
 
 /** Until the first byte must be there: as long as a handshake may take. */
@@ -39,6 +39,8 @@ export class Doorstep implements Pollable, InputOwner, TimerTarget {
   readonly #until: number;
   #timer: TimerId;
   #held = false;
+  /** As whose it is held. */
+  #offender: Offender | null = null;
   #leaving = false;
   #over = false;
 
@@ -99,17 +101,20 @@ export class Doorstep implements Pollable, InputOwner, TimerTarget {
     }
     if (this.#timer !== 0) loop.cancel(this.#timer);
     this.#timer = loop.after(wait, this);
+    if (!this.#held) this.#offender = offenders.hold(this.#address);
     this.#held = true;
   }
 
   #vain(why: Vain): void {
-    if (why === 'no_tls') this.#bench.offenders.note(this.#address, OFFENCE.noTls);
+    if (why === 'no_tls') this.#bench.offenders.note(this.#address, OFFENCE.noTls, 'what came first is no ClientHello');
     this.close();
     this.#owner.onVain(why);
   }
 
   #end(): void {
     this.#over = true;
+    if (this.#offender !== null) this.#bench.offenders.letGo(this.#offender);
+    this.#offender = null;
     if (this.#timer !== 0) this.#bench.loop.cancel(this.#timer);
     this.#timer = 0;
   }

@@ -15,6 +15,7 @@
 //   slots-free ─────────────────────▶                   what was counted there is kept; the slots may mean something else
 //            ◀─────────────────────── tunnel-given       (+ a connection's descriptor) for a process that carries less
 //   tunnel ─────────────────────────▶                   which gets it
+//            ◀─────────────────────── held               once a second while somebody waits at a door
 //            ◀─────────────────────── drained            nothing is left; main may end the worker
 
 /** Name under which main passes the descriptor of the mesh store. */
@@ -51,6 +52,18 @@ export type CommonToWorker<Settings> =
   /** Nobody reads these any more. */
   | { readonly kind: 'slots-free'; readonly runs: readonly SlotRun[] };
 
+/** An address whose connections wait at a door for tunnels, since earlier ones ended badly. */
+export interface HeldAddress {
+  readonly address: string;
+  /** Connections that wait now. */
+  readonly waiting: number;
+  /** RFC 3339. */
+  readonly since: string;
+  /** What its offences still count, and what the last was. */
+  readonly offences: number;
+  readonly reason: string;
+}
+
 export type CommonToMain =
   | { readonly kind: 'ready' }
   | { readonly kind: 'identity-wanted'; readonly identity: string }
@@ -65,4 +78,6 @@ export type CommonToMain =
   | { readonly kind: 'series-gone'; readonly runs: readonly SlotRun[] }
   /** With one descriptor: process `to` carries less, and should have this connection. */
   | { readonly kind: 'tunnel-given'; readonly door: string; readonly to: number }
+  /** Whose connections wait at this process's doors, in the place of what it said before. */
+  | { readonly kind: 'held'; readonly list: readonly HeldAddress[] }
   | { readonly kind: 'drained' };

@@ -14,6 +14,7 @@ import { type WorkerEnd, type WorkerProcess, Workers, type WorkersHandler } from
 import {
   type CommonToMain,
   type CommonToWorker,
+  type HeldAddress,
   type IdentityMessage,
   SHARE_MEMORY,
   STORE_MEMORY,
@@ -69,6 +70,7 @@ export class WorkerPool<In extends { readonly kind: string }, Out extends { read
   readonly #workers: Workers;
   readonly #tunnels: LoadShare;
   readonly #ready = new Set<number>();
+  readonly #held = new Map<number, readonly HeldAddress[]>();
   readonly #allReady = Promise.withResolvers<void>();
   #revocations: TrustMessage = { kind: 'revocations', lists: [] };
 
@@ -101,6 +103,11 @@ export class WorkerPool<In extends { readonly kind: string }, Out extends { read
 
   indexes(): number[] {
     return this.#workers.list().map(({ index }) => index);
+  }
+
+  /** Whose connections wait at the doors of processes, as these said within the last second or two. */
+  held(): (HeldAddress & { readonly process: number })[] {
+    return [...this.#held].flatMap(([process, list]) => list.map((one) => ({ ...one, process })));
   }
 
   tell(worker: WorkerProcess, message: In, fds: readonly number[] = []): void {
@@ -164,6 +171,7 @@ export class WorkerPool<In extends { readonly kind: string }, Out extends { read
     this.#options.exposition.retire(worker.counters);
     if (!end.expected) this.restarts++;
     this.#ready.delete(worker.index);
+    this.#held.delete(worker.index);
     this.#tunnels.close(worker.index);
     this.#options.program.onGone(worker);
   }
@@ -188,6 +196,9 @@ export class WorkerPool<In extends { readonly kind: string }, Out extends { read
       }
       case 'tunnel-given':
         this.#passOn(worker, message, fds);
+        break;
+      case 'held':
+        this.#held.set(worker.index, message.list);
         break;
       case 'drained':
         break;
@@ -218,6 +229,7 @@ const COMMON: ReadonlySet<string> = new Set<CommonToMain['kind']>([
   'series',
   'series-gone',
   'tunnel-given',
+  'held',
   'drained',
 ]);
 

@@ -2,6 +2,7 @@
 // The body of `/config_dump`: the mesh in the shapes of a node proxy's dump, layer-7 values as they are but for private keys.
 import type { SecretManager } from '#lib/identity/secret-manager.ts';
 import { dumpService, dumpWorkload } from '#lib/proxy/admin/dump.ts';
+import type { HeldAddress } from '#lib/proxy/control.ts';
 import type { MeshState } from '#lib/proxy/state/mesh-state.ts';
 import type { L7State } from '../source/l7-state.ts';
 
@@ -10,11 +11,13 @@ export interface DumpParts {
   readonly l7: L7State;
   readonly secrets: ReturnType<SecretManager['states']>;
   readonly listening: ReadonlyMap<string, number>;
+  /** Addresses whose connections for tunnels have to wait. */
+  readonly held: readonly HeldAddress[];
   readonly config: Record<string, unknown>;
   readonly version: string;
 }
 
-export function configDump({ config, l7, listening, mesh, secrets, version }: DumpParts): unknown {
+export function configDump({ config, held, l7, listening, mesh, secrets, version }: DumpParts): unknown {
   const layer7 = Object.fromEntries(
     l7.types.map(({ typeUrl }) => [
       typeUrl.slice(typeUrl.lastIndexOf('.') + 1),
@@ -26,6 +29,7 @@ export function configDump({ config, l7, listening, mesh, secrets, version }: Du
     services: [...mesh.mesh.services()].map((service) => dumpService(service, mesh.mesh.endpoints(service))),
     ...layer7,
     listening: Object.fromEntries(listening),
+    heldAddresses: held,
     certificates: [...secrets].map(([identity, { kind }]) => ({ identity, state: kind })),
     config,
     version,

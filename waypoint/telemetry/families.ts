@@ -19,6 +19,11 @@ export const FAMILIES: readonly Family[] = [
   counter('istio_tcp_sent_bytes_total', 'Bytes that servers sent to clients over TCP connections'),
   counter('ambit_bad_requests_total', 'What was no request, by how it was answered and why'),
   counter('ambit_connections_refused_total', 'Connections reset at the door, by what ran out'),
+  gauge(
+    'ambit_connections_waiting',
+    'Connections for tunnels that wait at the door, since earlier ones of their address ended badly',
+  ),
+  counter('ambit_connections_held_total', 'Connections for tunnels that had to wait so'),
   counter(
     'ambit_http2_cut_total',
     'HTTP/2 connections and tunnels cut off for what the peer did, by the code it was told',

@@ -11,6 +11,7 @@ import { NameResolver } from '#lib/proxy/dns/name-resolver.ts';
 import { TRY_MS } from '#lib/proxy/dns/resolvers.ts';
 import { CutLog } from '#lib/proxy/worker/cut-log.ts';
 import { FadeLooks } from '#lib/proxy/worker/fading.ts';
+import { HeldReport } from '#lib/proxy/worker/held-report.ts';
 import { openStore, workerParts } from '#lib/proxy/worker/parts.ts';
 import { PeerTrust } from '#lib/proxy/worker/peer-trust.ts';
 import type { TunnelGroup } from '#lib/proxy/worker/tunnel-judge.ts';
@@ -58,6 +59,7 @@ export function assemble(context: WorkerContext, settings: WorkerSettings, toMai
   });
   const { identities, revocations } = trust;
   const bench = new HttpBench(loop, settings.byteBudget);
+  new HeldReport({ loop, offenders: bench.offenders, telemetry, now, toMain });
   const tunnelOptions = { noDelay: true, userTimeoutMs: TUNNEL_USER_TIMEOUT_MS };
   const { connectTimeoutMs, identity, network } = settings;
   const tunnels = new Tunnels({

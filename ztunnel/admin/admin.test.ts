@@ -14,6 +14,8 @@ import { drainPlan } from './drain-plan.ts';
 import { LogControl } from './logging.ts';
 import { profileRoutes } from './profile.ts';
 
+const HELD = { address: '10.0.0.9', waiting: 3, since: '2026-01-01T00:00:00.000Z', offences: 12, reason: 'too much' };
+
 const request = (query: string, method = 'POST'): AdminRequest => ({
   method,
   path: '/logging',
@@ -99,6 +101,7 @@ test('the dump lists pods with their own connections, sorted mesh objects and no
     secrets: new Map([['spiffe://x', { kind: 'wanted' }]]),
     pods: [{ info, up: true }],
     connections: [connection, { ...connection, pod: 'other' }],
+    held: [HELD],
     config: {},
     version: {},
   }) as Record<string, unknown>;
@@ -107,6 +110,7 @@ test('the dump lists pods with their own connections, sorted mesh objects and no
     ['a', 'b'],
   );
   assert.deepEqual(Object.keys(dump['stagedServices'] as object), ['default/x']);
+  assert.deepEqual(dump['heldAddresses'], [HELD]);
   assert.deepEqual(dump['workloadState'], {
     u1: {
       state: 'Up',

@@ -3,6 +3,7 @@
 import { type CertificateSummary, summarize } from '#lib/identity/certificate.ts';
 import type { SecretState } from '#lib/identity/secret-manager.ts';
 import { dumpPolicy, dumpService, dumpWorkload, type Json } from '#lib/proxy/admin/dump.ts';
+import type { HeldAddress } from '#lib/proxy/control.ts';
 import type { MeshState } from '#lib/proxy/state/mesh-state.ts';
 import type { ConnectionInfo, PodInfo } from '../control.ts';
 
@@ -12,6 +13,8 @@ export interface DumpParts {
   /** Captured pods and those still pending; undefined in dedicated mode. */
   readonly pods: readonly { readonly info: PodInfo; readonly up: boolean }[] | undefined;
   readonly connections: readonly ConnectionInfo[];
+  /** Addresses whose connections for tunnels have to wait. */
+  readonly held: readonly HeldAddress[];
   readonly config: Readonly<Record<string, unknown>>;
   readonly version: Readonly<Record<string, string>>;
 }
@@ -30,7 +33,7 @@ export function versionOf(version: string, nodeMetadata: Readonly<Record<string,
   };
 }
 
-export function configDump({ state: { mesh }, secrets, pods, connections, config, version }: DumpParts): unknown {
+export function configDump({ state: { mesh }, secrets, pods, connections, held, config, version }: DumpParts): unknown {
   const workloads = [...mesh.workloads()].sort((a, b) => compare(a.uid, b.uid));
   const services = [...mesh.services()].sort(
     (a, b) => compare(a.hostname, b.hostname) || compare(a.namespace, b.namespace),
@@ -52,6 +55,7 @@ export function configDump({ state: { mesh }, secrets, pods, connections, config
       .sort(([a], [b]) => compare(a, b))
       .map(([identity, secret]) => dumpCertificate(identity, secret)),
     ...(pods === undefined ? {} : { workloadState: dumpPods(pods, connections) }),
+    ...(held.length === 0 ? {} : { heldAddresses: held }),
   };
 }
 

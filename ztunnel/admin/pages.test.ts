@@ -36,6 +36,7 @@ const CONNECTIONS: Connections = {
     recent({ dstWorkload: 'shop/web' }),
     recent({ srcWorkload: 'shop/cart', error: 'denied', flag: 'DENY', policy: 'shop/p', rule: 1 }),
   ],
+  held: [{ address: '10.0.0.9', waiting: 3, since: '2026-01-01T00:00:00.000Z', offences: 12, reason: 'too much' }],
 };
 
 async function servers() {

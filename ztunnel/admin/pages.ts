@@ -4,6 +4,7 @@ import { json, type Route, text } from '#lib/kit/admin.ts';
 import { formatProblem } from '#lib/kit/result.ts';
 import { explain, explainTunnel } from '#lib/mesh/explain.ts';
 import { indexPage } from '#lib/proxy/admin/servers.ts';
+import type { HeldAddress } from '#lib/proxy/control.ts';
 import type { MeshState } from '#lib/proxy/state/mesh-state.ts';
 import type { RecentConnection, WorkerSettings } from '../control.ts';
 import type { LiveConnection } from '../data-plane.ts';
@@ -15,6 +16,8 @@ import { type ProfileParts, profileRoutes } from './profile.ts';
 export interface Connections {
   readonly live: readonly LiveConnection[];
   readonly recent: readonly RecentConnection[];
+  /** Addresses whose connections for tunnels have to wait, by process. */
+  readonly held: readonly HeldAddress[];
 }
 
 export interface PageParts {
@@ -36,7 +39,7 @@ const INDEX = [
   'debug/explain?from=NAMESPACE/POD&amp;to=HOST:PORT: verdict and proof for a connection that has not happened',
   'debug/explain?from=NAMESPACE/POD&amp;to=IP:PORT&amp;tunnel=true: the same for a tunnel that a proxy, such as a waypoint, opens itself',
   'debug/explain?from=NAMESPACE/POD&amp;dns=NAME: what a question for that name would be answered, and why',
-  'debug/connections?workload=NAMESPACE/POD&amp;failed=true: connections that live, and those that ended last with their proofs',
+  'debug/connections?workload=NAMESPACE/POD&amp;failed=true: connections that live, and those that ended last with their proofs; whose have to wait',
   'debug/drain: what ending now would cut',
   "debug/pprof/profile?seconds=10&amp;frequency=100&amp;process=main, debug/pprof/heap: profiles in V8's formats",
 ];
@@ -63,7 +66,7 @@ export function adminPages({ state, dump, logging, settings, ...parts }: PagePar
   };
 }
 
-function filtered({ live, recent }: Connections, query: URLSearchParams): Connections {
+function filtered({ held, live, recent }: Connections, query: URLSearchParams): Connections {
   const workload = query.get('workload');
   const failed = query.get('failed') === 'true';
   const wanted = ({ error, srcWorkload, dstWorkload }: RecentConnection): boolean =>
@@ -71,5 +74,6 @@ function filtered({ live, recent }: Connections, query: URLSearchParams): Connec
   return {
     live: failed ? [] : live.filter((one) => workload === null || one.workload === workload),
     recent: recent.filter(wanted),
+    held,
   };
 }

@@ -37,6 +37,11 @@ export const FAMILIES: readonly Family[] = [
     'DNS questions that needed another resolver or TCP, or were too many to be asked',
   ),
   counter('ambit_connections_refused_total', 'Connections and streams refused at the door, by what ran out'),
+  gauge(
+    'ambit_connections_waiting',
+    'Connections for tunnels that wait at the door, since earlier ones of their address ended badly',
+  ),
+  counter('ambit_connections_held_total', 'Connections for tunnels that had to wait so'),
   counter('ambit_http2_cut_total', 'Tunnels cut off for what the peer did with HTTP/2, by the code it was told'),
   counter(
     'ambit_unknown_policy_total',

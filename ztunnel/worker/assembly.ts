@@ -10,6 +10,7 @@ import { DnsForwarder, resolverAt } from '#lib/proxy/dns/forwarder.ts';
 import { NameResolver } from '#lib/proxy/dns/name-resolver.ts';
 import { CutLog } from '#lib/proxy/worker/cut-log.ts';
 import { FadeLooks } from '#lib/proxy/worker/fading.ts';
+import { HeldReport } from '#lib/proxy/worker/held-report.ts';
 import { openStore, workerParts } from '#lib/proxy/worker/parts.ts';
 import { PeerTrust } from '#lib/proxy/worker/peer-trust.ts';
 import type { TunnelGroup } from '#lib/proxy/worker/tunnel-judge.ts';
@@ -55,6 +56,8 @@ export function assemble(
     tls: { tls12, ...(groups === null ? {} : { groups }) },
   });
   const { dns, unknownAddress } = settings;
+  const bench = new Workbench(loop, settings.byteBudget);
+  new HeldReport({ loop, offenders: bench.offenders, telemetry, now, toMain });
   const resolvers = new DnsForwarder({
     ...{ loop, netns: undefined, mark: settings.mark, tryMs: dns.tryMs },
     servers: dns.servers.map(resolverAt),
@@ -65,7 +68,7 @@ export function assemble(
     ...tunnelSettings(settings),
     settings,
     tunnels: new TunnelShare(context),
-    bench: new Workbench(loop, settings.byteBudget),
+    bench,
     trust,
     identities: trust.identities,
     revocations: trust.revocations,

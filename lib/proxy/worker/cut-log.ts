@@ -36,8 +36,10 @@ export class CutLog {
   /** The tunnel `session` from `ip` is over: whose tunnels end badly waits when it comes again. `address` is `ip` and port. */
   tunnelEnded(session: Session, ip: Ip, address: string): void {
     const { bench, h2, violation } = session;
-    if (violation !== null) bench.offenders.note(ip.text, OFFENCE.cut);
-    else if (!h2.settingsReceived) bench.offenders.note(ip.text, OFFENCE.vain);
+    if (violation !== null) {
+      const { code, reason } = violation;
+      bench.offenders.note(ip.text, OFFENCE.cut, `HTTP/2 error ${errorName(code)}: ${reason}`);
+    } else if (!h2.settingsReceived) bench.offenders.note(ip.text, OFFENCE.vain, 'a handshake that came to nothing');
     this.ended(session, address);
   }
 
