@@ -37,6 +37,8 @@ export class Cluster {
   missing = true;
   /** Its service's port speaks HTTP/2. */
   speaksH2 = false;
+  /** Nobody keeps it any more: who asks for it again gets another. */
+  forgotten = false;
   readonly #runtime: UpstreamRuntime;
   #balancer: Balancer | null = null;
   #members = new Map<Host, Member>();
@@ -87,6 +89,20 @@ export class Cluster {
     const protocol = portOf(service, port)?.appProtocol;
     this.speaksH2 = protocol === 'http2' || protocol === 'grpc';
     this.#rebalance(service, endpoints, policy);
+  }
+
+  /** It leads nowhere: its service is gone, or has no such subset, port or endpoint. */
+  get empty(): boolean {
+    return this.#members.size === 0 && !this.dynamic;
+  }
+
+  /** Lets go of what it holds; only when it is empty. */
+  forget(): void {
+    this.forgotten = true;
+    this.#named.close();
+    this.#hosts?.close();
+    this.#tls?.dispose();
+    this.#tls = null;
   }
 
   /** Its endpoints are whatever hosts are asked for. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The clusters that requests have gone to.
+// The clusters that requests have gone to. Services come and go, and clients dial ports that no service has: a cluster that leads nowhere
+// is forgotten at the next look, and made again if it is asked for.
 
 import type { TimerTarget } from '#lib/loop/timer-wheel.ts';
 import type { Target } from '#lib/mesh/http/route-table.ts';
@@ -22,7 +23,7 @@ export class Clusters implements TimerTarget {
   /** The cluster, as it stands now. */
   of(target: Target): Cluster {
     let cluster = this.#byTarget.get(target);
-    if (cluster === undefined) {
+    if (cluster === undefined || cluster.forgotten) {
       const name = `${target.service}|${target.port}|${target.subset}`;
       cluster = this.#byName.get(name);
       if (cluster === undefined) {
@@ -41,9 +42,12 @@ export class Clusters implements TimerTarget {
 
   onTimer(): void {
     this.#runtime.loop.after(SWEEP_MS, this);
-    for (const cluster of this.#byName.values()) {
+    for (const [name, cluster] of this.#byName) {
       cluster.refresh();
-      cluster.sweep(this.#runtime.loop.now);
+      if (cluster.empty) {
+        cluster.forget();
+        this.#byName.delete(name);
+      } else cluster.sweep(this.#runtime.loop.now);
     }
   }
 }

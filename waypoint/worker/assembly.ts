@@ -49,7 +49,6 @@ export function assemble(context: WorkerContext, settings: WorkerSettings, toMai
     clusterId: settings.clusterId,
     isGone: (uid) => uid !== '' && !mesh.knowsWorkload(uid),
   });
-  new FadeLooks(loop, [telemetry]);
   const inbound = new Set<Session>();
   const trust = new PeerTrust({
     loop,
@@ -77,6 +76,7 @@ export function assemble(context: WorkerContext, settings: WorkerSettings, toMai
     servers: settings.resolvers.map(resolverAt),
   });
   const l7 = new L7View(store, loop);
+  new FadeLooks(loop, [telemetry, l7]);
   const upstream: UpstreamRuntime = {
     ...{ settings, loop, bench, mesh, l7, tunnels, random: parts.random },
     dialOptions: { noDelay: true },

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Layer-7 configuration as a data-plane process sees it: compiled from records in shared memory when first asked for, and again
 // when their record has changed. What is under way keeps what it began with.
+import { AgingMap } from '#lib/kit/aging-map.ts';
 import type { Loop } from '#lib/loop/loop.ts';
 import type { StoreReader } from '#lib/loop/shared/store-reader.ts';
 import type { AccessPolicy } from '#lib/mesh/http/access-policy.ts';
@@ -13,6 +14,7 @@ import type { Telemetry } from '#lib/mesh/http/telemetry.ts';
 import type { TrafficPolicy } from '#lib/mesh/http/traffic-policy.ts';
 import type { WaypointSettings } from '#lib/mesh/http/waypoint.ts';
 import { RecordCache } from '#lib/proxy/state/record-cache.ts';
+import type { Fader } from '#lib/proxy/worker/fading.ts';
 import { ACCESS_KEY, AUTHENTICATION_KEY, labelsKey, policyKey, telemetryKey, WAYPOINT_KEY } from '../source/l7-key.ts';
 import { decodeValue } from '../source/l7-record.ts';
 import { RouteTables } from './route-tables.ts';
@@ -29,9 +31,11 @@ const NO_SETTINGS: WaypointSettings = {
   trustDomainAliases: [],
 };
 const NO_POLICIES = policySet([]);
+/** Of services, what was worked out for each: of a generation. */
+const MAX_REMEMBERED = 10_000;
 const NO_LABELS: Readonly<Record<string, string>> = {};
 
-export class L7View {
+export class L7View implements Fader {
   readonly #store: StoreReader;
   readonly #tables: RouteTables;
   readonly #policies: RecordCache<TrafficPolicy>;
@@ -39,12 +43,12 @@ export class L7View {
   readonly #telemetry: RecordCache<Telemetry>;
   readonly #settings: RecordCache<WaypointSettings>;
   readonly #access: RecordCache<readonly AccessPolicy[]>;
-  readonly #implicit = new Map<string, CompiledTable>();
+  readonly #implicit = new AgingMap<string, CompiledTable>({ most: MAX_REMEMBERED });
   readonly #authentication: RecordCache<readonly RequestAuthentication[]>;
   #accessFor: readonly AccessPolicy[] | undefined;
-  readonly #sets = new Map<string, PolicySet>();
+  #sets = new AgingMap<string, PolicySet>({ most: MAX_REMEMBERED });
   #authenticationFor: readonly RequestAuthentication[] | undefined;
-  readonly #authenticators = new Map<string, JwtAuthenticator | undefined>();
+  #authenticators = new AgingMap<string, { readonly own: JwtAuthenticator | undefined }>({ most: MAX_REMEMBERED });
 
   constructor(store: StoreReader, loop: Pick<Loop, 'again'>) {
     this.#store = store;
@@ -65,6 +69,11 @@ export class L7View {
   /** The main process has committed something. */
   follow(): void {
     this.#tables.follow();
+  }
+
+  /** Route tables that are gone are forgotten. */
+  fade(): void {
+    this.#tables.forget();
   }
 
   get settings(): WaypointSettings {
@@ -107,7 +116,7 @@ export class L7View {
     if (all === undefined || all.length === 0) return NO_POLICIES;
     if (all !== this.#accessFor) {
       this.#accessFor = all;
-      this.#sets.clear();
+      this.#sets = new AgingMap({ most: MAX_REMEMBERED });
     }
     let set = this.#sets.get(service);
     if (set === undefined) {
@@ -123,12 +132,14 @@ export class L7View {
     if (all === undefined || all.length === 0) return undefined;
     if (all !== this.#authenticationFor) {
       this.#authenticationFor = all;
-      this.#authenticators.clear();
+      this.#authenticators = new AgingMap({ most: MAX_REMEMBERED });
     }
-    if (!this.#authenticators.has(service)) {
+    let known = this.#authenticators.get(service);
+    if (known === undefined) {
       const own = all.filter(({ services }) => services.length === 0 || services.includes(service));
-      this.#authenticators.set(service, own.length === 0 ? undefined : new JwtAuthenticator(own));
+      known = { own: own.length === 0 ? undefined : new JwtAuthenticator(own) };
+      this.#authenticators.set(service, known);
     }
-    return this.#authenticators.get(service);
+    return known.own;
   }
 }

@@ -133,3 +133,39 @@ test('the same routes once more are not compiled again', () => {
   assert.equal(fixture.waiting.size, 0);
   assert.equal(fixture.table, before);
 });
+
+test('tables whose record is gone, and names that never had one, are forgotten, however many come and go', () => {
+  const { store, tables } = new Fixture();
+  const look = (name: string): CompiledTable | undefined => tables.of(name, undefined);
+  const few = encodeTable(tableOf(1, 'few'));
+  store.put(tableKey(NAME), few);
+  for (let n = 0; n < 5000; n++) {
+    const name = `shop/s${n}:80`;
+    store.put(tableKey(name), few);
+    store.commit();
+    assert.ok(look(name));
+    assert.equal(look(`shop/nobody:${n}`), undefined);
+    store.delete(tableKey(name));
+    store.commit();
+    if (n % 1000 === 0) for (let round = 0; round < 8; round++) tables.forget();
+    assert.ok(look(NAME));
+    assert.ok(tables.size <= 2010, `${tables.size} tables are known`);
+  }
+  for (let round = 0; round < 8; round++) tables.forget();
+  assert.equal(tables.size, 1);
+  assert.ok(look(NAME));
+});
+
+test('a large table whose record is gone is not followed any more', () => {
+  const fixture = new Fixture();
+  fixture.put(tableOf(MANY, 'one'));
+  assert.ok(fixture.table);
+  fixture.store.delete(tableKey(NAME));
+  fixture.store.commit();
+  fixture.tables.forget();
+  assert.equal(fixture.tables.size, 0);
+  fixture.put(tableOf(MANY, 'two'));
+  fixture.tables.follow();
+  assert.equal(fixture.waiting.size, 0);
+  assert.equal(fixture.service('/s3'), 'shop/s3-two');
+});

@@ -11,6 +11,8 @@ import { readingTable } from '../source/table-record.ts';
 
 /** Records up to this size, some 80 routes, are compiled at once: a third of a millisecond. */
 const AT_ONCE_BYTES = 32 * 1024;
+/** Tables looked at in one round of forgetting. */
+const LOOKS = 2048;
 /** Time that a turn has for the others, in ms. */
 const SLICE_MS = 0.5;
 
@@ -38,6 +40,7 @@ export class RouteTables implements Resumable {
   /** Those too large to be compiled at once. */
   readonly #large = new Set<Known>();
   readonly #key = Buffer.alloc(1100);
+  #round: Iterator<[string, Known]> | undefined;
 
   /** `monotonic`: ms. */
   constructor(store: StoreReader, loop: Pick<Loop, 'again'>, monotonic: () => number = () => performance.now()) {
@@ -60,6 +63,27 @@ export class RouteTables implements Resumable {
   /** The store has changed: successors are made from now on, and not when the next request asks. */
   follow(): void {
     for (const known of this.#large) this.#look(known);
+  }
+
+  /** Those whose record is gone, and names that never had one, of the next few: to be called now and then. */
+  forget(): void {
+    this.#round ??= this.#byName.entries();
+    for (let looks = 0; looks < LOOKS; looks++) {
+      const { done, value } = this.#round.next();
+      if (done === true) {
+        this.#round = undefined;
+        return;
+      }
+      const [name, known] = value;
+      if (this.#store.get(this.#key, this.#key.write(known.key), known.recordVersion) !== MISSING) continue;
+      this.#byName.delete(name);
+      this.#large.delete(known);
+    }
+  }
+
+  /** How many are known by name. */
+  get size(): number {
+    return this.#byName.size;
   }
 
   resume(): void {
