@@ -170,11 +170,7 @@ export class H1Server implements LinkOwner, Http1Handler, ServerStream, HttpConn
       this.#gone(`client broke the protocol: ${reason}`);
       return;
     }
-    this.#service.onBadRequest(this, status, reason);
-    const text = `${statusLine(status)}content-length: 0\r\nconnection: close\r\n\r\n`;
-    const bytes = Buffer.from(text, 'latin1');
-    this.#bench.cork.write(this.#link, bytes, 0, bytes.length);
-    this.#end();
+    this.#refuse(status, reason);
   }
 
   // === ServerStream ===
@@ -275,12 +271,8 @@ export class H1Server implements LinkOwner, Http1Handler, ServerStream, HttpConn
       if (!this.#headBegun) this.head.h1?.release();
       const limit = this.#headBegun ? headMs : this.#draining ? LINGER_MS : idleMs;
       if (limit === 0 || now - this.#waitingSince < limit) return;
-      if (this.#headBegun) this.#service.onBadRequest(this, 408, 'the head of the request does not end');
-      if (this.#headBegun) {
-        const text = Buffer.from(`${statusLine(408)}content-length: 0\r\nconnection: close\r\n\r\n`);
-        this.#bench.cork.write(this.#link, text, 0, text.length);
-      }
-      this.#end();
+      if (this.#headBegun) this.#refuse(408, 'the head of the request does not end');
+      else this.#end();
     }
   }
 
@@ -335,6 +327,15 @@ export class H1Server implements LinkOwner, Http1Handler, ServerStream, HttpConn
 
   #afterTunnel() {
     if (this.#fin && this.#responseDone) this.#end();
+  }
+
+  /** Answers what is no request, and ends. */
+  #refuse(status: number, reason: string) {
+    this.#service.onBadRequest(this, status, reason);
+    const text = `${statusLine(status)}content-length: 0\r\nconnection: close\r\n\r\n`;
+    const bytes = Buffer.from(text, 'latin1');
+    this.#bench.cork.write(this.#link, bytes, 0, bytes.length);
+    this.#end();
   }
 
   /** In good order: what was written arrives. */
