@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // make bench-istiod: how fast and how large the control plane is, at several sizes, in one run.
 //   BENCH_SIZES (1k,10k; also 100k)   BENCH_CHANGES (60)   BENCH_FLOW_SECONDS (10; 60 at 100k)   BENCH_SNAPSHOTS (2)
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import Table from 'cli-table3';
 import { ROOT } from '../harness/run.ts';
 import { SIZES, type Size } from './istiod-mesh.ts';
-import { type Clients, type Feed, type Istiod, startClients, startFeed, startIstiod } from './istiod-programs.ts';
+import { type Clients, type Feed, type Istiod, startClients, startControlPlane } from './istiod-programs.ts';
 import { percentile } from './statistics.ts';
 
 const env = (name: string, fallback: string): string => process.env[name] || fallback;
@@ -45,13 +44,7 @@ async function main(): Promise<void> {
 
 async function measure(size: Size): Promise<Figures> {
   await using stack = new AsyncDisposableStack();
-  const folder = mkdtempSync(join(tmpdir(), 'ambit-bench-'));
-  stack.defer(() => rmSync(folder, { recursive: true }));
-  const kubeconfig = join(folder, 'kubeconfig');
-  const feed = await startFeed(size, kubeconfig);
-  stack.defer(() => feed.kill());
-  const istiod = await startIstiod(kubeconfig, 120_000);
-  stack.defer(() => istiod.stop());
+  const { feed, istiod } = await startControlPlane(size, stack);
   const clients = await startClients(istiod.grpc);
   stack.defer(() => clients.kill());
   const figures: Figures = { pods: size.pods, proxies: size.proxies, ready_ms: istiod.readyMs };

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The three processes of the control plane's bench, started and spoken to: the feed, istiod, the clients.
 import { type ChildProcess, fork } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually } from '../harness/eventually.ts';
 import { background, ROOT } from '../harness/run.ts';
@@ -144,4 +145,16 @@ export async function startIstiod(
 function residentMb(pid: number): number {
   const match = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
   return (Number(match?.[1] ?? Number.NaN) * 1024) / 1e6;
+}
+
+/** A mesh of that size and an istiod that serves it, until `stack` ends. `folder` goes with them. */
+export async function startControlPlane(size: Size, stack: AsyncDisposableStack) {
+  const folder = mkdtempSync(join(tmpdir(), 'ambit-bench-'));
+  stack.defer(() => rmSync(folder, { recursive: true }));
+  const kubeconfig = join(folder, 'kubeconfig');
+  const feed = await startFeed(size, kubeconfig);
+  stack.defer(() => feed.kill());
+  const istiod = await startIstiod(kubeconfig, 120_000);
+  stack.defer(() => istiod.stop());
+  return { feed, folder, istiod };
 }
