@@ -50,7 +50,10 @@ async function pages(cluster: FakeCluster, byPod: Record<string, Record<string, 
 
 const dumpOf = (name: string): Record<string, Route> => ({
   '/config_dump': () =>
-    json({ workloads: [{ name, namespace: 'shop', workloadIps: ['10.0.0.1'], protocol: 'HBONE' }] }),
+    json({
+      workloads: [{ name, namespace: 'shop', workloadIps: ['10.0.0.1'], protocol: 'HBONE' }],
+      workloadState: { [`on-${name}`]: { info: { name, namespace: 'shop' } } },
+    }),
 });
 
 test('help is printed and is no failure; a wrong call is', async () => {
@@ -79,6 +82,9 @@ test('a pod is asked through the ztunnel of its node, a node and a ztunnel by na
   match((await ask('--node', 'n2')).out, /from-2/);
   equal(JSON.parse((await ask('-o', 'json')).out)[0].name, 'from-1');
   match((await ask('-o', 'yaml')).out, /- name: from-1/);
+  const live = (...argv: string[]) => run('-c', cluster.kubeconfig, 'zc', 'connections', '-o', 'json', ...argv);
+  deepEqual(Object.keys(JSON.parse((await live()).out)), ['on-from-1', 'on-from-2']);
+  deepEqual(Object.keys(JSON.parse((await live('--node', 'n2')).out)), ['on-from-2']);
   await rejects(ask('nobody'), /no pod "nobody" in namespace /);
   await rejects(ask('--node', 'n9'), /no running ztunnel on node n9/);
   await rejects(ask('zt-1', '--node', 'n1'), /more than one of a pod, --node and --file/);

@@ -9,7 +9,7 @@ import { type Cluster, withCluster } from '../cluster.ts';
 import type { CliIo } from '../io.ts';
 import { type Format, formatValue, outputOption } from '../print/format.ts';
 import { fromAll } from '../ztunnel/ask-all.ts';
-import { ADMIN_PORT, type Dump, fetchDump, parseDump } from '../ztunnel/dump.ts';
+import { ADMIN_PORT, type Dump, fetchDump, joinDumps, parseDump } from '../ztunnel/dump.ts';
 import { fetchRecent, recentTable } from '../ztunnel/recent.ts';
 import {
   certificateTable,
@@ -186,9 +186,7 @@ async function dumpFor(
   return await withCluster(command, async (cluster) => {
     const [first, ...others] = await targets(cluster, pod, options.node);
     const asked = everywhere ? [first!, ...others] : [first!];
-    const [dump, ...more] = await fromAll(io, asked, (proxy) => fetchDump(cluster, proxy, port));
-    const workloadState = Object.assign({}, ...[dump!, ...more].map((one) => one.workloadState ?? {}));
-    return { ...dump!, workloadState };
+    return joinDumps(await fromAll(io, asked, (proxy) => fetchDump(cluster, proxy, port)));
   });
 }
 

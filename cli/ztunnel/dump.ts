@@ -110,3 +110,10 @@ export async function fetchDump(cluster: Cluster, pod: Pod, port: number): Promi
   if (status !== 200) throw new AmbitError('DUMP_UNREADABLE', `${from}: status ${status}: ${body.slice(0, 200)}`);
   return parseDump(body, from);
 }
+
+/** Of several proxies: what each has of its own together, of what all know the first one's. */
+export function joinDumps(dumps: readonly Dump[]): Dump {
+  const workloadState = Object.assign({}, ...dumps.map((dump) => dump.workloadState ?? {}));
+  const heldAddresses = dumps.flatMap((dump) => dump.heldAddresses ?? []);
+  return { ...dumps[0], workloadState, ...(heldAddresses.length > 0 && { heldAddresses }) };
+}
