@@ -6,6 +6,7 @@ import type { AccessPolicy } from '#lib/mesh/http/access-policy.ts';
 import { explainRequest, explainStream, type RequestExplanation } from '#lib/mesh/http/explain.ts';
 import { normalisePath } from '#lib/mesh/http/path-normalise.ts';
 import { PlainRequest } from '#lib/mesh/http/request.ts';
+import type { RequestAuthentication } from '#lib/mesh/http/request-authentication.ts';
 import { isOpaque, type RouteTable, tableName } from '#lib/mesh/http/route-table.ts';
 import type { TrafficPolicy } from '#lib/mesh/http/traffic-policy.ts';
 import { parseIdentity } from '#lib/mesh/identity.ts';
@@ -15,6 +16,7 @@ import { portOf, type Service } from '#lib/mesh/service.ts';
 import type { Workload } from '#lib/mesh/workload.ts';
 import {
   ACCESS_POLICY,
+  REQUEST_AUTHENTICATION,
   ROUTE_TABLE,
   TRAFFIC_POLICY,
   WORKLOAD_LABELS,
@@ -69,6 +71,7 @@ export function explain(query: URLSearchParams, { l7, mesh, network, self }: Exp
   );
   const name = tableName(service.key, port);
   const labels = l7.values(WORKLOAD_LABELS.typeUrl);
+  const tokens = [...l7.values(REQUEST_AUTHENTICATION.typeUrl).values()] as RequestAuthentication[];
   const policies = [...l7.values(ACCESS_POLICY.typeUrl).values()] as AccessPolicy[];
   const world = {
     service: service.key,
@@ -77,6 +80,9 @@ export function explain(query: URLSearchParams, { l7, mesh, network, self }: Exp
     providers: l7.settings?.providers ?? [],
     trafficPolicy: (key: string) => l7.values(TRAFFIC_POLICY.typeUrl).get(key) as TrafficPolicy | undefined,
     policies: policies.filter(({ services }) => services.length === 0 || services.includes(service.key)),
+    tokens: tokens
+      .filter(({ services }) => services.length === 0 || services.includes(service.key))
+      .map((one) => one.name),
     upstream: {
       service: (key: string) => mesh.service(key),
       endpoints: (of: Service) => mesh.endpoints(of),

@@ -213,3 +213,9 @@ test('a stream is judged by what policies ask of connections, and goes to its ow
   equal(denied.allowed, false);
   match(denied.access.text, /^explicitly denied by AuthorizationPolicy shop\/read-only, rule 1/);
 });
+
+test('where tokens are asked for, that is told, and that an explanation does not look at them', () => {
+  const { access, allowed } = explainRequest(world({ tokens: ['shop/tokens'] }), request('GET cart/pay'));
+  equal(allowed, true);
+  match(access.lines[0] ?? '', /^RequestAuthentication shop\/tokens: tokens: not looked at here; .* is answered 401/);
+});

@@ -32,6 +32,8 @@ export interface RequestWorld {
   readonly trafficPolicy: (service: string) => TrafficPolicy | undefined;
   /** Whom CUSTOM policies may name. */
   readonly providers: readonly Provider[];
+  /** RequestAuthentications that apply to the service, `namespace/name`. */
+  readonly tokens?: readonly string[];
   /** What it knows of endpoints. */
   readonly upstream: EndpointWorld;
 }
@@ -66,7 +68,13 @@ export interface RequestExplanation {
 /** Backends are drawn by weight; the answer tells the first that can be drawn, its proof all of them. */
 export function explainRequest(world: RequestWorld, request: RequestView): RequestExplanation {
   const { custom, http } = policySet(world.policies);
-  const access = explainAccess(world, http, custom.http, requestFlow(request));
+  const rec = recordProof();
+  for (const name of world.tokens ?? []) {
+    const outcome =
+      'not looked at here; a request with one that does not hold is answered 401, and the access log says why';
+    rec.step(`RequestAuthentication ${name}`, '', 'tokens', outcome);
+  }
+  const access = explainAccess(world, http, custom.http, requestFlow(request), rec);
   return explanation(world, access, () => explainRoute(world, request), false);
 }
 
@@ -98,8 +106,8 @@ function explainAccess(
   policies: readonly AccessPolicy[],
   custom: readonly AccessPolicy[],
   flow: InboundFlow,
+  recorder = recordProof(),
 ): Part {
-  const recorder = recordProof();
   const asks = customPolicies(custom, flow, recorder);
   for (const policy of asks) proveAuthoriser(policy, world.providers, recorder);
   const unheard = asks.find(({ provider }) => authoriserOf(world.providers, provider) === undefined);
