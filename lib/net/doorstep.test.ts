@@ -124,18 +124,29 @@ test('one whose address was cut off again and again stands there with its first 
 
 test('one that has to wait and leaves, or has waited for as long as a handshake may take, is told as held', () => {
   const { bench, clock, count, dial, doorsteps, end, spoke, turn } = fixture();
+  const waiting = { now: 0, inAll: 0 };
+  bench.offenders.observer = {
+    onHeld: (offender) => {
+      assert.equal(offender.reason, 'too much');
+      waiting.inAll++;
+      assert.equal(offender.waiting, ++waiting.now);
+    },
+    onLetGo: (offender) => assert.equal(offender.waiting, --waiting.now),
+  };
   for (let k = 0; k < 32; k++) bench.offenders.note('10.0.0.7', OFFENCE.cut, 'too much');
   bench.offenders.wait('10.0.0.7');
   const [leaver, waiter] = [dial(), dial()];
   arena.bytes[0] = 0x16;
   for (const client of [leaver, waiter]) send(client, arena, 0, 1);
   turn(() => doorsteps.length === 2);
-  bench.loop.turn(0);
+  turn(() => waiting.now === 2);
   close(leaver);
   turn(() => count.held === 1);
+  assert.equal(waiting.now, 1);
   clock.skew += 11_000;
   turn(() => count.held === 2);
   assert.equal(spoke.length, 0);
+  assert.deepEqual(waiting, { now: 0, inAll: 2 });
   close(waiter);
   end();
 });

@@ -7,9 +7,9 @@ export const TUNNEL_USER_TIMEOUT_MS = 20_000;
 
 /**
  * Each stream of a tunnel is somebody's TCP connection, and applications open, abort and reset thousands of them a second (health
- * checks do little else). What protects other HTTP/2 servers would let one such client cut its pod's whole tunnel. But who resets a stream
- * before its application was dialled for has given up within the milliseconds that takes: that are those that end while the two hundred
- * streams a tunnel may have are opened anew, a few times over. And what breaks HTTP/2's rules is a proxy: other servers' limit holds.
+ * checks do little else). What protects other HTTP/2 servers would let one such client cut its pod's whole tunnel. But a stream that is
+ * reset before its application was dialled for was given up within milliseconds: a program that is killed leaves as many as a tunnel has
+ * streams, two hundred, and five times that is enough. And what breaks HTTP/2's rules is a proxy: other servers' limit holds.
  */
 export const TUNNEL_LIMITS: Partial<H2Limits> = Object.freeze({
   controlBurst: 20_000,
