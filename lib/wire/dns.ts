@@ -55,8 +55,9 @@ export interface DnsAnswer {
 export function parseQuery(bytes: Buffer): DnsParse {
   if (bytes.length < HEADER) return { kind: 'drop' };
   const flags = bytes[2]!;
+  // Two servers that answer each other's answers never stop.
+  if ((flags & QR) !== 0) return { kind: 'drop' };
   const reject = (rcode: number): DnsParse => ({ kind: 'reject', reply: bareReply(bytes, rcode) });
-  if ((flags & QR) !== 0) return reject(Rcode.formErr);
   if (((flags >>> 3) & 15) !== 0) return reject(Rcode.notImp);
   if (bytes.readUInt16BE(4) !== 1 || bytes.readUInt16BE(6) !== 0) return reject(Rcode.formErr);
   const name = readName(bytes, HEADER);

@@ -71,7 +71,8 @@ const CASES: readonly (readonly [string, string, ('A' | 'AAAA')?])[] = [
   ['details.ns2', 'forward'],
   ['hidden.example.com', 'forward'],
   ['dual', 'fd00::1', 'AAAA'],
-  ['range.example.com', ''],
+  ['range.example.com', 'forward'],
+  ['www.google.com.ns1.svc.cluster.local', '', 'AAAA'],
   ['nowhere.example.com', 'forward'],
   ['wildcard', 'forward'],
 ];

@@ -157,7 +157,7 @@ function* wildcards(name: string): Generator<string> {
 function choose(services: readonly Service[], namespace: string, options: DnsOptions): Service | undefined {
   const suffix = `.svc.${options.clusterDomain}`;
   const usable = services.filter(
-    (service) => visibleTo(service, namespace) && (service.vips.length > 0 || service.hostname.endsWith(suffix)),
+    (service) => visibleTo(service, namespace) && (hasAddress(service) || service.hostname.endsWith(suffix)),
   );
   return (
     usable.find((service) => service.namespace === namespace) ??
@@ -165,6 +165,11 @@ function choose(services: readonly Service[], namespace: string, options: DnsOpt
     usable.find((service) => service.namespace === options.preferredNamespace) ??
     usable[0]
   );
+}
+
+/** A range of virtual addresses is none that a name could be answered with. */
+function hasAddress({ vips }: Service): boolean {
+  return vips.some(({ range }) => range.host);
 }
 
 function answer(
@@ -180,7 +185,13 @@ function answer(
   const supported = service.ipFamilies !== (family === 4 ? 'ipv6' : 'ipv4') && (family === 4 || options.ipv6);
   const addresses = supported ? addressesOf(view, service, family, options.network) : [];
   if (recorder.enabled) tellAddresses(recorder, service, family, addresses, options);
-  return { kind: 'answer', service, alias, addresses: shuffled(addresses, random) };
+  // An alias that leads to no address of this type would only have it asked for again.
+  return {
+    kind: 'answer',
+    service,
+    alias: addresses.length > 0 ? alias : undefined,
+    addresses: shuffled(addresses, random),
+  };
 }
 
 function tellAddresses(
@@ -190,7 +201,7 @@ function tellAddresses(
   addresses: readonly Ip[],
   { ipv6, network }: DnsOptions,
 ): void {
-  const kind = service.vips.length > 0 ? 'its virtual addresses' : 'its ready endpoints’ addresses, as it is headless';
+  const kind = hasAddress(service) ? 'its virtual addresses' : 'its ready endpoints’ addresses, as it is headless';
   const clause = `${kind} of IPv${family}${network === '' ? '' : ` on network ${network}`}`;
   const texts = addresses.map(({ text }) => text).join(', ');
   let outcome = texts;
@@ -202,7 +213,7 @@ function tellAddresses(
 }
 
 function addressesOf(view: DnsView, service: Service, family: 4 | 6, network: string): Ip[] {
-  if (service.vips.length > 0) {
+  if (hasAddress(service)) {
     return service.vips.flatMap((vip) =>
       vip.network === network && vip.range.host && vip.range.base.family === family ? [vip.range.base] : [],
     );

@@ -5,7 +5,7 @@ import { Endpoint } from '#lib/linux/address.ts';
 import { tcpListen, udpBind } from '#lib/linux/socket.ts';
 import { Acceptor } from '#lib/loop/acceptor.ts';
 import { DnsForwarder, type Fallback, resolverAt } from '#lib/proxy/dns/forwarder.ts';
-import type { Labels } from '#lib/proxy/telemetry/labels.ts';
+import { type Labels, orUnknown } from '#lib/proxy/telemetry/labels.ts';
 import type { WorkloadFacts } from '#lib/proxy/worker/workload-facts.ts';
 import {
   type DnsAnswer,
@@ -22,6 +22,7 @@ import type { Pod } from '../inpod/pod.ts';
 import { DNS_DURATION_BUCKETS } from '../telemetry/families.ts';
 import { answerQuestion, DNS_TTL_SECONDS, type DnsOptions } from './answer.ts';
 import { dnsOptionsOf } from './options.ts';
+import { queryTypeName } from './query-type.ts';
 import { TcpClient } from './tcp-client.ts';
 import { type Reply, UdpDoor } from './udp-door.ts';
 
@@ -125,10 +126,10 @@ export class DnsServer {
     const { query, protocol, limit, reply } = asked;
     const { telemetry } = this.#pod.runtime;
     const labels = {
-      request_query_type: typeName(query.type),
+      request_query_type: queryTypeName(query.type),
       request_protocol: protocol,
-      source_canonical_service: client.workload.canonicalName,
-      source_canonical_revision: client.workload.canonicalRevision,
+      source_canonical_service: orUnknown(client.workload.canonicalName),
+      source_canonical_revision: orUnknown(client.workload.canonicalRevision),
     };
     telemetry.count('istio_dns_requests_total', labels);
     const own = this.#ownAnswer(query, client);
@@ -179,7 +180,7 @@ export class DnsServer {
     const fields = {
       'src.workload': workload.name,
       'src.namespace': workload.namespace,
-      query: typeName(query.type).toUpperCase(),
+      query: queryTypeName(query.type).toUpperCase(),
       domain: query.name,
       result,
       endpoints: endpoints.join(','),
@@ -194,11 +195,6 @@ function fail({ query, limit, reply }: Asked): void {
 
 const UPSTREAM_DURATION = 'istio_dns_upstream_request_duration_seconds';
 const SERVER_FAILURE = { rcode: Rcode.servFail, authoritative: false, records: [] };
-
-function typeName(type: DnsQuery['type']): string {
-  for (const [name, number] of Object.entries(RecordType)) if (number === type) return name;
-  return String(type);
-}
 
 /** A pod without IPv6 on its loopback has no `::1`; without 127.0.0.1 there is something wrong. */
 function tryOpen(ip: string, open: () => number): number {
