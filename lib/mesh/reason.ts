@@ -81,7 +81,7 @@ export function inboundText(verdict: InboundVerdict): string {
     case 'unknown-port':
       return `${verdict.subject} leads to no port of this workload`;
     case 'illegal-port':
-      return `${verdict.subject} is a port of the proxy itself`;
+      return `attempted recursive call to ourselves: ${verdict.subject} is a port of the proxy itself`;
     case 'no-virtual-address':
       return `${verdict.subject} has no virtual address to put in a PROXY header`;
     case 'own-address':

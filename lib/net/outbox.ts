@@ -68,6 +68,11 @@ export class Outbox implements BlockHolder {
     return total;
   }
 
+  /** Shows what waits, piece by piece, in order. */
+  forEach(show: (bytes: Buffer, start: number, end: number) => void): void {
+    for (let block = this.#head; block !== null; block = block.next) show(block.arena.bytes, block.start, block.end);
+  }
+
   /** Copies up to `room` of the first bytes to `arena` and lets go of them; returns how many. */
   take(arena: Arena, offset: number, room: number): number {
     let total = 0;

@@ -31,6 +31,13 @@ export interface JoinOwner {
   onJoinEnd(error: string): void;
 }
 
+/** What the peer has said before there was a socket to take it. */
+export interface EarlyInput {
+  readonly outbox: Outbox | null;
+  /** It has said all it wants to say. */
+  readonly ended: boolean;
+}
+
 /** How long unread input is drained after the other side wants no more of it. */
 const DISCARD_MS = 1000;
 
@@ -57,7 +64,7 @@ export class TunnelStream implements StreamUser, SocketOwner, TimerTarget {
   #timer: TimerId = 0;
 
   /** Takes over `socket` and the open `stream`; bytes that are already there are seen to in this turn. */
-  constructor(session: Session, stream: H2Stream, socket: Socket, owner: JoinOwner) {
+  constructor(session: Session, stream: H2Stream, socket: Socket, owner: JoinOwner, early: EarlyInput | null = null) {
     this.#session = session;
     this.#stream = stream;
     this.#socket = socket;
@@ -66,6 +73,7 @@ export class TunnelStream implements StreamUser, SocketOwner, TimerTarget {
     stream.userData = this;
     socket.owner = this;
     if (socket.readable) session.wantsToSend(this);
+    if (early !== null) this.#takeEarly(early);
   }
 
   // === the application's socket ===
@@ -180,6 +188,19 @@ export class TunnelStream implements StreamUser, SocketOwner, TimerTarget {
   #appEnded(): void {
     this.#sentEnd = true;
     if (this.#finished) this.#complete();
+  }
+
+  #takeEarly({ outbox, ended }: EarlyInput): void {
+    this.#gotEnd = ended;
+    if (outbox === null) {
+      if (ended) this.#finish();
+      return;
+    }
+    outbox.forEach((bytes, start, end) => {
+      if (this.#tap?.onIn(bytes, start, end) === false) this.#tap = null;
+    });
+    this.#outbox = outbox;
+    this.#drain();
   }
 
   #delivered(n: number): void {

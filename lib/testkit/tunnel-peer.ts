@@ -2,6 +2,7 @@
 // One end of HBONE tunnels that a test plays by hand, with a certificate of the mesh: a server that answers CONNECT as it is told, or a
 // client that asks for whatever it likes. No relay, no policy, no manners.
 import type { Endpoint } from '#lib/linux/address.ts';
+import type { Arena } from '#lib/linux/arena.ts';
 import type { Netns } from '#lib/linux/netns.ts';
 import { tcpDial } from '#lib/linux/socket.ts';
 import type { Loop } from '#lib/loop/loop.ts';
@@ -11,6 +12,7 @@ import { TlsTransport } from '#lib/net/tls-transport.ts';
 import { Workbench } from '#lib/net/workbench.ts';
 import { TlsContext } from '#lib/tls/context.ts';
 import type { HeaderBlock } from '#lib/wire/h2/headers.ts';
+import { FRAME_HEADER } from '#lib/wire/h2/protocol.ts';
 import { HBONE_CLIENT, HBONE_SERVER } from '#lib/wire/h2/settings.ts';
 import type { H2Stream } from '#lib/wire/h2/stream.ts';
 import type { TestCa } from './certificates.ts';
@@ -26,7 +28,7 @@ export class PeerStream implements StreamUser {
   received = 0;
   gone = '';
 
-  fill(): number {
+  fill(_arena?: Arena, _offset?: number): number {
     return 0;
   }
 
@@ -47,6 +49,28 @@ export class PeerStream implements StreamUser {
 
   onTunnelLost(cause: string): void {
     this.gone = cause;
+  }
+}
+
+/** Says a text and its end at once, whether it was answered or not. */
+class SayingStream extends PeerStream {
+  readonly #session: Session;
+  #text: Buffer;
+  stream: H2Stream | null = null;
+
+  constructor(session: Session, text: string) {
+    super();
+    this.#session = session;
+    this.#text = Buffer.from(text);
+  }
+
+  override fill(arena?: Arena, offset = 0): number {
+    const { length } = this.#text;
+    if (this.stream === null || arena === undefined || length === 0) return 0;
+    this.#text.copy(arena.bytes, offset + FRAME_HEADER);
+    this.#session.h2.writeDataHeader(arena.bytes, offset, this.stream, length, true);
+    this.#text = Buffer.alloc(0);
+    return FRAME_HEADER + length;
   }
 }
 
@@ -96,6 +120,15 @@ export class TunnelPeer implements SessionOwner {
   request(session: Session, headers: HeaderBlock): PeerStream {
     const stream = new PeerStream();
     if (session.request(headers, stream) === null) stream.gone = 'not opened';
+    return stream;
+  }
+
+  /** Opens a stream and says `text`, and that this was all, without waiting for an answer. */
+  requestSaying(session: Session, headers: HeaderBlock, text: string): PeerStream {
+    const stream = new SayingStream(session, text);
+    stream.stream = session.request(headers, stream);
+    if (stream.stream === null) stream.gone = 'not opened';
+    else session.wantsToSend(stream);
     return stream;
   }
 

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createTestCa } from '#lib/testkit/certificates.ts';
 import { App, AppServer } from '#lib/testkit/plain-app.ts';
-import { type PeerStream, TunnelPeer } from '#lib/testkit/tunnel-peer.ts';
+import { PeerStream, TunnelPeer } from '#lib/testkit/tunnel-peer.ts';
 import { at, denial, infoOf, type TwoNodes, twoNodes } from '#lib/testkit/two-nodes.ts';
 import { HeaderBlock } from '#lib/wire/h2/headers.ts';
 
@@ -21,7 +21,7 @@ async function client(rig: TwoNodes, uri = CART) {
     for (const [name, value] of Object.entries(headers)) request.add(name, value);
     return peer.request(tunnel, request);
   };
-  return { peer, ask, outside };
+  return { peer, tunnel, ask, outside };
 }
 
 test('success is answered 200 with the destination’s baggage, after the application was reached; errors carry none', async () => {
@@ -36,6 +36,37 @@ test('success is answered 200 with the destination’s baggage, after the applic
   await rig.until('nobody listens there', () => nobody.status === 503);
   assert.equal(nobody.headers!.get('baggage'), undefined);
   await rig.until('it is counted', () => rig.two.metric('failed_total', 'response_flags="CONNECT"') === 1);
+});
+
+test('what a client says before the answer, and its end, reach the application; a refusal is told nevertheless', async () => {
+  await using rig = await twoNodes(ca);
+  const server = new AppServer(rig.loop, at(rig.orders, 8080), () => {}, rig.orders.netns);
+  const { peer, tunnel } = await client(rig);
+  await rig.until('the tunnel opens', () => peer.usable === 1);
+  const connect = (port: number) => HeaderBlock.request('CONNECT', '', `${rig.orders.ip}:${port}`, '');
+  const hasty = peer.requestSaying(tunnel, connect(8080), 'hello');
+  const nobody = peer.requestSaying(tunnel, connect(9999), 'hello');
+  await rig.until('the application has heard it all', () => server.connections[0]?.end === 'fin');
+  const [app] = server.connections;
+  assert.equal(app!.text, 'hello');
+  app!.send('bye');
+  app!.finish();
+  await rig.until('the answer comes', () => hasty.status === 200 && hasty.received === 3);
+  await rig.until('nobody listens there', () => nobody.status === 503);
+  await rig.until('both are logged', () => rig.two.lines.length === 2);
+  const served = rig.two.lines.find((line) => line['dst.hbone_addr'] === `${rig.orders.ip}:8080`);
+  assert.deepEqual([served!['bytes_recv'], served!['bytes_sent'], served!['error']], [5, 3, undefined]);
+});
+
+test('a CONNECT that is its client’s last word is answered, and the application hears the end', async () => {
+  await using rig = await twoNodes(ca);
+  const server = new AppServer(rig.loop, at(rig.orders, 8080), (app) => app.send('hi'), rig.orders.netns);
+  const { peer, tunnel } = await client(rig);
+  await rig.until('the tunnel opens', () => peer.usable === 1);
+  const listener = new PeerStream();
+  tunnel.request(HeaderBlock.request('CONNECT', '', `${rig.orders.ip}:8080`, ''), listener, true);
+  await rig.until('the application hears the end', () => server.connections[0]?.end === 'fin');
+  await rig.until('what it says arrives', () => listener.status === 200 && listener.received === 2);
 });
 
 test('without response baggage neither is the answer told of nor the request’s read', async () => {
@@ -84,6 +115,8 @@ test('a denied request is answered 401, an illegal port 503, and neither reaches
     [503, 503, 503],
   );
   assert.equal(server.connections.length, 0);
+  const circles = () => rig.two.lines.filter((line) => /^attempted recursive call/.test(String(line['error'])));
+  await rig.until('the circles are told of', () => circles().length === 3);
 });
 
 test('a client of another trust domain gets no tunnel, whoever signed it', async () => {

@@ -195,7 +195,7 @@ class InboundTunnel implements SessionOwner {
     this.#usable = true;
   }
 
-  onRequest(session: Session, stream: H2Stream, headers: HeaderBlock): void {
+  onRequest(session: Session, stream: H2Stream, headers: HeaderBlock, endStream: boolean): void {
     const { admission, loop, telemetry } = this.#pod.runtime;
     const tooFast = this.#pod.newConnections?.take(loop.now) === false;
     if (tooFast || !admission.enter()) {
@@ -204,7 +204,7 @@ class InboundTunnel implements SessionOwner {
       session.h2.resetStream(stream, ErrorCode.noError);
       return;
     }
-    new InboundStream(this.#pod, this.#ends, session, stream).begin(headers);
+    new InboundStream(this.#pod, this.#ends, session, stream).begin(headers, endStream);
   }
 
   onStreamGone(): void {}

@@ -9,6 +9,7 @@ import { accessText } from '#lib/mesh/reason.ts';
 import type { AccessVerdict } from '#lib/mesh/verdict.ts';
 import { Dial, type DialOwner } from '#lib/net/dial.ts';
 import type { Dialler } from '#lib/net/dial-turns.ts';
+import { Outbox } from '#lib/net/outbox.ts';
 import type { Sender } from '#lib/net/send-queue.ts';
 import type { Session, StreamUser } from '#lib/net/session.ts';
 import type { Socket } from '#lib/net/socket.ts';
@@ -51,6 +52,10 @@ export class InboundStream implements StreamUser, AccessOwner, Dialler, DialOwne
   #access: Access | null = null;
   #dial: Dial | null = null;
   #joined: TunnelStream | null = null;
+  /** What the client says before the answer. */
+  #early: Outbox | null = null;
+  /** It has said all it wants to say. */
+  #ended = false;
 
   constructor(pod: Pod, ends: TunnelEnds, session: Session, stream: H2Stream) {
     this.#pod = pod;
@@ -62,7 +67,8 @@ export class InboundStream implements StreamUser, AccessOwner, Dialler, DialOwne
     pod.add(this);
   }
 
-  begin(headers: HeaderBlock): void {
+  begin(headers: HeaderBlock, endStream: boolean): void {
+    this.#ended = endStream;
     const authority = authorityOf(headers);
     if (authority === undefined) {
       this.#refuseEarly(badConnect(headers));
@@ -168,7 +174,9 @@ export class InboundStream implements StreamUser, AccessOwner, Dialler, DialOwne
     this.#session.h2.respond(this.#stream, connectResponse(HboneStatus.ok, baggage), false);
     const told = this.#delivery?.proxyDestination;
     if (told !== undefined && !this.#sendProxyHeader(socket, told)) return;
-    this.#joined = new TunnelStream(this.#session, this.#stream, socket, this.#ledger);
+    const early = { outbox: this.#early, ended: this.#ended };
+    this.#early = null;
+    this.#joined = new TunnelStream(this.#session, this.#stream, socket, this.#ledger, early);
   }
 
   /** Before any byte of the client's; false when the program is gone already. */
@@ -199,10 +207,14 @@ export class InboundStream implements StreamUser, AccessOwner, Dialler, DialOwne
 
   onHeaders(): void {}
 
-  onData(start: number, end: number): void {
-    // A client that does not wait for the 200 has to: what it says early is not kept.
-    this.#session.h2.consumed(this.#stream, end - start);
-    if (end > start) this.#reset('data before the answer');
+  onData(start: number, end: number, endStream: boolean): void {
+    // Nobody has to wait for the 200 (RFC 9113 section 8.5); what comes early is kept, bounded as a stopped reader's is.
+    const { blocks, receive } = this.#session.bench;
+    if (end > start) {
+      this.#early ??= new Outbox(blocks, () => this.kill('memory for stopped readers is used up, this one held most'));
+      if (!this.#early.append(receive, start, end - start)) return;
+    }
+    this.#ended ||= endStream;
   }
 
   onReset(code: number): void {
@@ -242,6 +254,8 @@ export class InboundStream implements StreamUser, AccessOwner, Dialler, DialOwne
     this.#access?.end();
     this.#dial?.cancel();
     this.#dial = null;
+    this.#early?.clear();
+    this.#early = null;
     this.#pod.delete(this);
   }
 
