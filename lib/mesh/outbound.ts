@@ -10,7 +10,8 @@
 //   unknown, inside the cluster        wait for it once, then pass or refuse by setting
 //   unknown                            as dialled, plain
 //
-// An exact virtual address beats a workload's address, which beats a range of virtual addresses.
+// An exact virtual address beats a workload's address, which beats a range of virtual addresses; where it leads to no endpoint the
+// workload counts.
 
 import { chooseEndpoint, type Random } from './balance.ts';
 import { targetPortOf } from './candidate.ts';
@@ -45,7 +46,7 @@ export function resolveOutbound(
         `is a virtual address of Service ${describeService(service)}`,
       );
     }
-    return toService(view, service, flow, random, rec);
+    return toService(view, service, workload, flow, random, rec);
   }
   if (workload !== undefined) {
     if (rec.enabled) {
@@ -62,9 +63,11 @@ function ownsExactly(service: Service, network: string, ip: Ip): boolean {
   return false;
 }
 
+/** @param owner the workload whose own address the virtual one is: a ServiceEntry may name a machine by the machine's address. */
 function toService(
   view: MeshView,
   service: Service,
+  owner: Workload | undefined,
   flow: OutboundFlow,
   random: Random,
   rec: Recorder,
@@ -97,7 +100,21 @@ function toService(
     random,
     rec,
   );
-  if (typeof endpoint === 'string') return drop(endpoint, ip.withPort(port), service);
+  if (typeof endpoint === 'string') {
+    // The machine has more ports than the service tells of.
+    if (owner !== undefined && flow.tried.length === 0) {
+      if (rec.enabled) {
+        rec.step(
+          `Destination ${ip.withPort(port)}`,
+          '',
+          'no endpoint of the service',
+          `is an address of Workload ${describeWorkload(owner)} too, and taken as that`,
+        );
+      }
+      return toWorkload(view, owner, flow, random, rec);
+    }
+    return drop(endpoint, ip.withPort(port), service);
+  }
   const { workload } = endpoint;
   if (workload.network !== source.network) {
     return acrossNetworks(view, { workload, waypoint: false }, flow, service, service.subjectAltNames, random, rec);
