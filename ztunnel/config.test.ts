@@ -48,7 +48,7 @@ test('every bad variable is named in one error', () => {
       load({
         PROXY_MODE: 'dedicated',
         PROXY_WORKLOAD_INFO: 'x',
-        SECRET_TTL: '5',
+        SECRET_TTL: 'soon',
         XDS_ADDRESS: 'https://[',
         RUST_LOG: 'loud',
         LOCAL_XDS: 'a',

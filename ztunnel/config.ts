@@ -152,7 +152,7 @@ function workerCount(read: ConfigReader, env: World['env'], mesh: MeshFileSettin
 
 // Ends before the kubelet would, so that what is left is closed by us and told of.
 function drainDeadline(read: ConfigReader): number {
-  const explicit = read.duration('CONNECTION_TERMINATION_DEADLINE', -1);
+  const explicit = read.istioDuration('CONNECTION_TERMINATION_DEADLINE', -1);
   if (explicit >= 0) return explicit;
   const grace = read.integer('TERMINATION_GRACE_PERIOD_SECONDS', -1, { min: -1 });
   if (grace < 0) return DEFAULT_DRAIN_MS;

@@ -50,8 +50,8 @@ export function workerSettings(
       origSrc === undefined || origSrc === '' ? 'auto' : read.boolean('ENABLE_ORIG_SRC', true) ? 'required' : 'off',
     keepalive: read.boolean('KEEPALIVE_ENABLED', true)
       ? {
-          idleMs: read.duration('KEEPALIVE_TIME', 180_000),
-          intervalMs: read.duration('KEEPALIVE_INTERVAL', 180_000),
+          idleMs: read.istioDuration('KEEPALIVE_TIME', 180_000),
+          intervalMs: read.istioDuration('KEEPALIVE_INTERVAL', 180_000),
           probes: read.integer('KEEPALIVE_RETRIES', 9, { min: 1, max: 127 }),
         }
       : null,
@@ -63,7 +63,7 @@ export function workerSettings(
     },
     pool: {
       streamsPerConnection: read.integer('POOL_MAX_STREAMS_PER_CONNECTION', 100, { min: 1, max: 65_535 }),
-      idleMs: read.duration('POOL_UNUSED_RELEASE_TIMEOUT', 300_000),
+      idleMs: read.istioDuration('POOL_UNUSED_RELEASE_TIMEOUT', 300_000),
     },
     tls: {
       tls12: read.boolean('TLS12_ENABLED', false),

@@ -47,3 +47,20 @@ test('durations need a unit and add up', () => {
   assert.equal(parseDuration('24h'), 86_400_000);
   for (const bad of ['', '10', 's', '-1s', '1 s', '1d']) assert.equal(parseDuration(bad), undefined, bad);
 });
+
+test('a duration that Istio names may be a bare number of seconds, or count days', () => {
+  const read = (text: string): ConfigReader => new ConfigReader((name) => (name === 'D' ? text : undefined));
+  const taken = [
+    ['90', 90_000],
+    ['1d', 86_400_000],
+    ['1w2d3h', 788_400_000],
+    ['5m', 300_000],
+    ['', 7],
+  ] as const;
+  for (const [text, ms] of taken) assert.equal(read(text).istioDuration('D', 7), ms, text);
+  for (const bad of ['d', '-1d', '1.5', 'soon']) {
+    const config = read(bad);
+    config.istioDuration('D', 7);
+    assert.equal(config.problems()[0]?.field, 'D', bad);
+  }
+});

@@ -65,6 +65,14 @@ export class ConfigReader {
     return fallbackMs;
   }
 
+  /** The same where Istio's node proxy reads the setting too: there a bare number is seconds, and days and weeks are units. */
+  istioDuration(name: string, fallbackMs: number): number {
+    const text = this.#lookup(name);
+    const sum = /^\d+$/.test(text ?? '') ? `${text}s` : text?.replace(/(\d+)([dw])/g, toHours);
+    if (sum === undefined || parseDuration(sum) === undefined) return this.duration(name, fallbackMs);
+    return parseDuration(sum)!;
+  }
+
   oneOf<const T extends string>(name: string, values: readonly T[], fallback: T): T {
     const text = this.#lookup(name);
     if (text === undefined || text === '') return fallback;
@@ -99,6 +107,8 @@ export class ConfigReader {
     );
   }
 }
+
+const toHours = (_: string, count: string, unit: string): string => `${Number(count) * (unit === 'd' ? 24 : 168)}h`;
 
 /** Milliseconds of a Go-style duration, or undefined. A bare number is refused: its unit would be a guess. */
 export function parseDuration(text: string): number | undefined {

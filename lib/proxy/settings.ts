@@ -43,7 +43,7 @@ export function certificateSettings(
   return {
     fakeCa: read.boolean('FAKE_CA', false),
     authToken: read.optional('AUTH_TOKEN') ?? (readFile(token) === undefined ? '' : token),
-    secretTtlMs: read.duration('SECRET_TTL', 86_400_000),
+    secretTtlMs: read.istioDuration('SECRET_TTL', 86_400_000),
   };
 }
 
