@@ -109,7 +109,13 @@ test('the dump lists pods with their own connections, sorted mesh objects and no
     (dump['workloads'] as { name: string }[]).map(({ name }) => name),
     ['a', 'b'],
   );
-  assert.deepEqual(Object.keys(dump['stagedServices'] as object), ['default/x']);
+  const [first] = dump['workloads'] as Record<string, unknown>[];
+  const told = [first!['trustDomain'], first!['serviceAccount'], first!['workloadType']];
+  assert.deepEqual(told, ['cluster.local', 'default', 'pod'], 'also where it is what most have');
+  const waiting = { workloadUid: 'Kubernetes//Pod/default/a', port: { 80: 1 }, status: 'Healthy' };
+  const staged = dump['stagedServices'] as Record<string, Record<string, unknown>>;
+  assert.deepEqual(Object.keys(staged), ['default/x']);
+  assert.deepEqual(staged['default/x']!['Kubernetes//Pod/default/a'], waiting);
   assert.deepEqual(dump['heldAddresses'], [HELD]);
   assert.deepEqual(dump['workloadState'], {
     u1: {

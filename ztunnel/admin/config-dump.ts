@@ -2,7 +2,7 @@
 // The body of `/config_dump`, in the shape that Istio's tools read.
 import { type CertificateSummary, summarize } from '#lib/identity/certificate.ts';
 import type { SecretState } from '#lib/identity/secret-manager.ts';
-import { dumpPolicy, dumpService, dumpWorkload, type Json } from '#lib/proxy/admin/dump.ts';
+import { dumpEndpoints, dumpPolicy, dumpService, dumpWorkload, type Json } from '#lib/proxy/admin/dump.ts';
 import type { HeldAddress } from '#lib/proxy/control.ts';
 import type { MeshState } from '#lib/proxy/state/mesh-state.ts';
 import type { ConnectionInfo, PodInfo } from '../control.ts';
@@ -39,10 +39,7 @@ export function configDump({ state: { mesh }, secrets, pods, connections, held, 
     (a, b) => compare(a.hostname, b.hostname) || compare(a.namespace, b.namespace),
   );
   const policies = [...mesh.policies()].sort((a, b) => compare(a.key, b.key));
-  const staged = [...mesh.staged()].map(([key, endpoints]) => [
-    key,
-    Object.fromEntries(endpoints.map(({ workload }) => [workload.uid, { workloadUid: workload.uid }])),
-  ]);
+  const staged = [...mesh.staged()].map(([key, endpoints]) => [key, dumpEndpoints(endpoints)]);
   return {
     workloads: workloads.map(dumpWorkload),
     services: services.map((service) => dumpService(service, mesh.endpoints(service))),

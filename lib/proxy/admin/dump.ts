@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Mesh values in the shapes that Istio's tools read from `/config_dump`; `source/local-file.ts` reads the same shapes back.
-// A key whose value is the default is left out where Istio leaves it out.
+// A key whose value is empty is left out where Istio leaves it out.
 import type { Cidr } from '#lib/mesh/cidr.ts';
 import type { GatewayAddress, WeightedWaypoint } from '#lib/mesh/gateway-address.ts';
-import { DEFAULT_SERVICE_ACCOUNT, DEFAULT_TRUST_DOMAIN } from '#lib/mesh/identity.ts';
 import type { Match, Policy, StringMatch } from '#lib/mesh/policy.ts';
 import { ANY_ENDPOINT, type Endpoint, type LoadBalancing, type Service } from '#lib/mesh/service.ts';
 import type { PortMapping, Workload } from '#lib/mesh/workload.ts';
@@ -23,8 +22,8 @@ export const FAMILY_NAMES = { ipv4: 'IPv4', ipv6: 'IPv6', dual: 'Dual' } as cons
 
 export function dumpWorkload(workload: Workload): Json {
   const out: Fields = { workloadIps: workload.addresses.map(({ text }) => text) };
-  const text = (key: string, value: string, unset = ''): void => {
-    if (value !== unset) out[key] = value;
+  const text = (key: string, value: string): void => {
+    if (value !== '') out[key] = value;
   };
   if (workload.waypoint !== undefined) out['waypoint'] = dumpGateway(workload.waypoint);
   if (workload.networkGateway !== undefined) out['networkGateway'] = dumpGateway(workload.networkGateway);
@@ -33,11 +32,11 @@ export function dumpWorkload(workload: Workload): Json {
   text('uid', workload.uid);
   out['name'] = workload.name;
   out['namespace'] = workload.namespace;
-  text('trustDomain', workload.trustDomain, DEFAULT_TRUST_DOMAIN);
-  text('serviceAccount', workload.serviceAccount, DEFAULT_SERVICE_ACCOUNT);
+  text('trustDomain', workload.trustDomain);
+  text('serviceAccount', workload.serviceAccount);
   text('network', workload.network);
   text('workloadName', workload.workloadName);
-  text('workloadType', workload.workloadType, 'deployment');
+  text('workloadType', workload.workloadType);
   text('canonicalName', workload.canonicalName);
   text('canonicalRevision', workload.canonicalRevision);
   text('hostname', workload.hostname);
@@ -65,12 +64,7 @@ export function dumpService(service: Service, endpoints: readonly Endpoint[]): J
   const ranges = service.vips.filter(({ range }) => !range.host);
   if (ranges.length > 0) out['cidrVips'] = ranges.map(({ network, range }) => ({ network, cidr: String(range) }));
   out['ports'] = dumpPorts(service.ports);
-  out['endpoints'] = Object.fromEntries(
-    endpoints.map(({ workload, ports }) => [
-      workload.uid,
-      { workloadUid: workload.uid, port: dumpPorts(ports), status: workload.healthy ? 'Healthy' : 'Unhealthy' },
-    ]),
-  );
+  out['endpoints'] = dumpEndpoints(endpoints);
   out['subjectAltNames'] = service.subjectAltNames;
   if (service.waypoint !== undefined) out['waypoint'] = dumpGateway(service.waypoint);
   if (service.weightedWaypoints.length > 0) out['weightedWaypoints'] = service.weightedWaypoints.map(dumpWeighted);
@@ -80,6 +74,16 @@ export function dumpService(service: Service, endpoints: readonly Endpoint[]): J
   out['canonical'] = service.canonical;
   out['visibility'] = service.visibility === 'public' ? 'Public' : 'Namespace';
   return out;
+}
+
+/** By uid of the workload. */
+export function dumpEndpoints(endpoints: readonly Endpoint[]): Json {
+  return Object.fromEntries(
+    endpoints.map(({ workload, ports }) => [
+      workload.uid,
+      { workloadUid: workload.uid, port: dumpPorts(ports), status: workload.healthy ? 'Healthy' : 'Unhealthy' },
+    ]),
+  );
 }
 
 export function dumpPolicy(policy: Policy): Json {
