@@ -81,6 +81,7 @@ export async function tcpLane(place: string): Promise<Lane> {
   const socket = connect({ host: host!, port: Number(port), allowHalfOpen: true });
   socket.setEncoding('utf8');
   await once(socket, 'connect');
+  const chunks = socket.iterator({ destroyOnReturn: false });
   let count = 0;
   let buffered = '';
   return {
@@ -88,9 +89,9 @@ export async function tcpLane(place: string): Promise<Lane> {
       const line = `flour-${count++}`;
       socket.write(`${line}\n`);
       while (!buffered.includes('\n')) {
-        if (socket.readableEnded || socket.destroyed) throw new Error('the connection ended');
-        const [chunk] = (await Promise.race([once(socket, 'data'), once(socket, 'end').then(() => [''])])) as [string];
-        buffered += chunk;
+        const chunk = (await chunks.next()) as IteratorResult<string>;
+        if (chunk.done) throw new Error('the connection ended');
+        buffered += chunk.value;
       }
       const end = buffered.indexOf('\n');
       const receipt = buffered.slice(0, end);
@@ -99,8 +100,7 @@ export async function tcpLane(place: string): Promise<Lane> {
     },
     close: async () => {
       socket.end();
-      socket.resume();
-      if (!socket.readableEnded) await once(socket, 'end');
+      while (!(await chunks.next()).done);
       socket.destroy();
     },
     drop: () => void socket.destroy(),

@@ -18,6 +18,23 @@ test('a lane fails when its connection is lost', async () => {
   server.close();
 });
 
+test('a lane that asks again and again leaves no listeners behind', async () => {
+  const { serveLedger } = await import('./ledger.ts');
+  const { tcpLane } = await import('./lanes.ts');
+  const warned: string[] = [];
+  const hear = (warning: Error): unknown => warned.push(warning.name);
+  process.on('warning', hear);
+  const server = serveLedger(0);
+  await new Promise((resolve) => server.once('listening', resolve));
+  const lane = await tcpLane(`127.0.0.1:${(server.address() as AddressInfo).port}`);
+  for (let k = 0; k < 20; k++) await lane.ask();
+  await lane.close();
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off('warning', hear);
+  assert.deepEqual(warned, []);
+  server.close();
+});
+
 test('a lane that was dropped leaves no connection to the next one', async () => {
   const { grpcLane } = await import('./lanes.ts');
   const opened: ServerHttp2Session[] = [];
