@@ -29,6 +29,9 @@ export interface PodAnswer {
   readonly body: string;
 }
 
+/** How kubelets say that the pod is there, and its program is not. */
+const NOBODY_LISTENS = /refused|nothing listens/i;
+
 /** Opens a byte stream to a pod's port. Throws KUBE_UNREACHABLE naming pod and port. */
 export async function openPodPort(config: KubeConfig, { name, namespace, port }: PodAddress): Promise<Duplex> {
   const output = new PassThrough();
@@ -39,6 +42,12 @@ export async function openPodPort(config: KubeConfig, { name, namespace, port }:
       status: 0,
       cause: cause instanceof Error ? cause : new Error(messageOf(cause)),
       advice: 'check that the pod runs and that you may create pods/portforward',
+    });
+  const unserved = (text: string): KubeError =>
+    new KubeError('KUBE_UNREACHABLE', `nobody serves port ${port} of pod ${namespace}/${name}`, {
+      status: 0,
+      cause: new Error(text),
+      advice: 'its program is starting or has ended: see kubectl describe pod',
     });
   let socket: Awaited<ReturnType<PortForward['portForward']>>;
   try {
@@ -60,7 +69,10 @@ export async function openPodPort(config: KubeConfig, { name, namespace, port }:
   });
   output.once('end', () => stream.push(null));
   // The error channel tells, in words, why the port could not be reached.
-  errors.once('data', (text: Buffer) => stream.destroy(failed(text.toString('utf8').trim())));
+  errors.once('data', (bytes: Buffer) => {
+    const text = bytes.toString('utf8').trim();
+    stream.destroy(NOBODY_LISTENS.test(text) ? unserved(text) : failed(text));
+  });
   socket.onclose = () => output.end();
   return stream;
 }
