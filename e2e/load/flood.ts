@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every known HTTP/2 flood at full speed, on a node proxy and on a waypoint with one data-plane process each, beside a
 // well-behaved client: its p99 in quiet, which is the median of the quiet periods between the attacks, beside a process that only
-// burns the processor where the attacker would run, and in the flood; and what it took of the victim. The victims have one processor,
-// attacker and client share the other. Each attack comes from an address that has done nothing yet.
+// burns the processor where the attacker would run, and in the flood; and what it took of the victim. All periods are of one length, since
+// the p99 of a longer one meets more of a machine's rare pauses. The victims have one processor, attacker and client share the
+// other. Each attack comes from an address that has done nothing yet.
 //
 //   node e2e/load/flood.ts [--victim NAME]… [--attack NAME]… [--seconds 3]
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -18,8 +19,7 @@ import { cpuSeconds, familyOf, pssMb } from './usage.ts';
 
 const CONNECTIONS = 8;
 const WARM_UP_MS = 3000;
-/** Between two attacks, and of it for what the last one began to end. */
-const QUIET_MS = 1000;
+/** For what an attack began to end. */
 const SETTLE_MS = 500;
 const RESULTS = join(import.meta.dirname, 'results');
 
@@ -87,7 +87,7 @@ async function suffer(rig: FloodRig, victim: Victim, attacks: readonly string[])
   const burnt = await good.period();
   for (const attack of attacks) {
     await good.period();
-    await setTimeout(QUIET_MS);
+    await setTimeout(ms);
     quiet.push(await good.period());
     const beforeMb = pssMb(family);
     let mostMb = beforeMb;
