@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How Node is started for a data-plane process.
+// How Node is started for a data-plane process: the environment of every proxy's, and the flags of node proxies'. Waypoints have flags of
+// their own, since requests make garbage where tunnels make none.
 
 /**
  * A small young generation: 9,000 idle connections cost 19 MB with it and 43 MB with Node's own 16 MB semi-spaces, at the same speed, since
