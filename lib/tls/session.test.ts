@@ -18,6 +18,7 @@ import {
   writeAll,
 } from '#lib/testkit/tls-pair.ts';
 import { parseClientHello } from '#lib/wire/client-hello.ts';
+import { pemBlocks } from '#lib/wire/pem.ts';
 import { TlsContext } from './context.ts';
 import { Cell } from './openssl.ts';
 import { fingerprint } from './peer.ts';
@@ -218,6 +219,21 @@ function transfer(pair: TlsPair, bytes: Buffer): number {
   }
   return arrived;
 }
+
+test('certificates are sent as they are, and not compressed for each handshake', async () => {
+  const long = await ca.issue(`spiffe://cluster.local/ns/${'n'.repeat(1000)}/sa/s`);
+  using pair = createPair(context(long), context(long));
+  pair.client.handshake();
+  carry(pair.client, pair.server);
+  pair.server.handshake();
+  const fromServer = carry(pair.server, pair.client);
+  pair.client.handshake();
+  const fromClient = carry(pair.client, pair.server);
+  assert.equal(pair.server.handshake(), 'done', pair.server.failure);
+  const [leaf] = pemBlocks(long.chainPem, 'CERTIFICATE');
+  assert.ok(leaf !== undefined && leaf.length > 1000);
+  assert.ok(fromServer > leaf.length && fromClient > leaf.length, `${leaf.length}: ${fromServer}, ${fromClient}`);
+});
 
 test('a client’s first flight names no server and offers h2 alone', () => {
   const client = new TlsSession(context(cart), 'client');
