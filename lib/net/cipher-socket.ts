@@ -5,8 +5,8 @@
 // peer has not announced its end.
 
 import type { Arena } from '#lib/linux/arena.ts';
-import { readForeign, sendForeign, shutdownWrite } from '#lib/linux/calls.ts';
-import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLRDHUP } from '#lib/linux/constants.ts';
+import { readForeign, recv, sendForeign, shutdownWrite } from '#lib/linux/calls.ts';
+import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLRDHUP, MSG_TRUNC } from '#lib/linux/constants.ts';
 import { EAGAIN, EINTR } from '#lib/linux/errno.ts';
 import type { TlsSession } from '#lib/tls/session.ts';
 
@@ -90,10 +90,10 @@ export class CipherSocket {
     shutdownWrite(this.fd);
   }
 
-  /** Reads what still comes while we wait for the peer's end, so that closing is no reset (trap 12). `scratch` is overwritten. */
+  /** Throws away what still comes while we wait for the peer's end, so that closing is no reset (trap 12). */
   discard(scratch: Arena): Discarded {
     for (let k = 0; k < DISCARDS && this.readable; k++) {
-      const n = readForeign(this.fd, scratch.pointer, scratch.size);
+      const n = recv(this.fd, scratch, 0, scratch.size, MSG_TRUNC);
       if (n === -EINTR) continue;
       if (n > 0) {
         this.#discarded += n;

@@ -7,8 +7,8 @@
 // harmless; the loop closes descriptors at the end of the turn, so a number is never reused under a batch of events (trap 2).
 
 import type { Arena } from '#lib/linux/arena.ts';
-import { read, send, shutdownWrite } from '#lib/linux/calls.ts';
-import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP, MSG_MORE } from '#lib/linux/constants.ts';
+import { read, recv, send, shutdownWrite } from '#lib/linux/calls.ts';
+import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP, MSG_MORE, MSG_TRUNC } from '#lib/linux/constants.ts';
 import { EAGAIN, EINTR } from '#lib/linux/errno.ts';
 import { resetOnClose, socketError } from '#lib/linux/socket.ts';
 import type { Loop, Pollable, Slot } from '#lib/loop/loop.ts';
@@ -65,19 +65,15 @@ export class Socket implements Pollable {
   receive(arena: Arena, offset: number, length: number): number {
     for (;;) {
       const n = read(this.fd, arena, offset, length);
-      if (n > 0) {
-        if (n < length) {
-          if (!this.ending) this.readable = false;
-          else this.#drained = !this.#unsure;
-        }
-        return n;
-      }
-      if (n === -EINTR) continue;
-      this.readable = false;
-      if (n === 0) return 0;
-      if (n === -EAGAIN) return NOTHING_YET;
-      this.errno = -n;
-      return BROKEN;
+      if (n !== -EINTR) return this.#received(n, length);
+    }
+  }
+
+  /** Throws away what came, without copying it: how much, or as `receive`. `scratch` is as much as it may be at a time. */
+  discard(scratch: Arena): number {
+    for (;;) {
+      const n = recv(this.fd, scratch, 0, scratch.size, MSG_TRUNC);
+      if (n !== -EINTR) return this.#received(n, scratch.size);
     }
   }
 
@@ -130,5 +126,21 @@ export class Socket implements Pollable {
     if (this.closed) return;
     resetOnClose(this.fd);
     this.close();
+  }
+
+  /** What a read that asked for `length` says of the socket. */
+  #received(n: number, length: number): number {
+    if (n > 0) {
+      if (n < length) {
+        if (!this.ending) this.readable = false;
+        else this.#drained = !this.#unsure;
+      }
+      return n;
+    }
+    this.readable = false;
+    if (n === 0) return 0;
+    if (n === -EAGAIN) return NOTHING_YET;
+    this.errno = -n;
+    return BROKEN;
   }
 }

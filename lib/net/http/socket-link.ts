@@ -135,7 +135,7 @@ export class SocketLink extends Link implements SocketOwner, Resumable, InputOwn
     const { socket } = this;
     let budget = this.#closing ? LINGER_SHARE_BYTES : SHARE_BYTES;
     while (socket.readable && !this.paused && !this.closed) {
-      const n = socket.receive(receive, 0, receive.size);
+      const n = this.#closing ? socket.discard(receive) : socket.receive(receive, 0, receive.size);
       if (n > 0) {
         if (!this.#closing) this.owner.onBytes(this, receive, 0, n);
         else if (!this.#discard(n)) return false;
