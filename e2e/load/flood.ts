@@ -2,10 +2,10 @@
 // Every known HTTP/2 flood at full speed, on a node proxy and on a waypoint with one data-plane process each, beside a
 // well-behaved client: its p99 in quiet, which is the median of the quiet periods between the attacks, beside a process that only
 // burns the processor where the attacker would run, and in the flood; and what it took of the victim. All periods are of one length, since
-// the p99 of a longer one meets more of a machine's rare pauses. The victims have one processor, attacker and client share the
-// other. Each attack comes from an address that has done nothing yet.
+// the p99 of a longer one meets more of a machine's rare pauses, and this program sleeps meanwhile. The victims have one processor, attacker
+// and client share the other. Each attack comes from an address that has done nothing yet.
 //
-//   node e2e/load/flood.ts [--victim NAME]… [--attack NAME]… [--seconds 3]
+//   node e2e/load/flood.ts [--victim NAME]… [--attack NAME]… [--seconds 10]
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -15,7 +15,7 @@ import { ATTACKS, KNOCKS } from '#lib/testkit/flood/attacks.ts';
 import type { Period } from '#lib/testkit/flood/good-client.ts';
 import { FloodRig, type Victim } from '#lib/testkit/flood/rig.ts';
 import { median } from './statistics.ts';
-import { cpuSeconds, familyOf, pssMb } from './usage.ts';
+import { cpuSeconds, familyOf, forgetPeaks, pssMb, residentMb } from './usage.ts';
 
 const CONNECTIONS = 8;
 const WARM_UP_MS = 3000;
@@ -48,7 +48,7 @@ const { values: asked } = parseArgs({
   options: {
     victim: { type: 'string', multiple: true, default: [] },
     attack: { type: 'string', multiple: true, default: [] },
-    seconds: { type: 'string', default: '3' },
+    seconds: { type: 'string', default: '10' },
   },
 });
 const ms = Number(asked.seconds) * 1000;
@@ -90,22 +90,21 @@ async function suffer(rig: FloodRig, victim: Victim, attacks: readonly string[])
     await setTimeout(ms);
     quiet.push(await good.period());
     const beforeMb = pssMb(family);
-    let mostMb = beforeMb;
-    const look = setInterval(() => {
-      mostMb = Math.max(mostMb, pssMb(family));
-    }, 500);
+    const residentBefore = residentMb(family, 'now');
     const cpuBefore = cpuSeconds(family);
+    forgetPeaks(family);
+    await setTimeout(SETTLE_MS);
+    await good.period();
     const outcome = await rig.attack({ attack, target: victim.target, connections: CONNECTIONS, ms });
-    const victimCpu = (cpuSeconds(family) - cpuBefore) / (ms / 1000);
     const flooded = await good.period();
-    clearInterval(look);
     measured.push({
       ...{ victim: victim.name, attack },
       ...{ burntP99Ms: burnt.p99, floodedP50Ms: flooded.p50, floodedP99Ms: flooded.p99 },
       ...{ requests: flooded.requests, failures: flooded.failures },
       ...{ megabytes: outcome.bytes / 1e6, connections: outcome.opened },
-      ...{ burnerCpu: burnerMs / ms, attackerCpu: outcome.cpuMs / ms, victimCpu },
-      ...{ beforeMb, mostMb },
+      ...{ burnerCpu: burnerMs / ms, attackerCpu: outcome.cpuMs / ms },
+      victimCpu: (cpuSeconds(family) - cpuBefore) / ((ms + SETTLE_MS) / 1000),
+      ...{ beforeMb, mostMb: beforeMb + residentMb(family, 'peak') - residentBefore },
     });
     process.stderr.write(
       `${victim.name}: ${attack}: p99 ${quiet.at(-1)!.p99.toFixed(2)}, flood ${flooded.p99.toFixed(2)} ms\n`,

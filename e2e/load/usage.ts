@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a set of processes and their children have used: CPU seconds and proportional memory, from /proc.
-import { readdirSync, readFileSync } from 'node:fs';
+// What a set of processes and their children have used: CPU seconds and memory, from /proc.
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
 const TICKS_PER_SECOND = 100;
 
@@ -46,11 +46,22 @@ export function ownMb(pids: readonly number[]): number {
   return sumOf(pids, /^Pss_(?:Anon|Shmem):\s+(\d+) kB$/gm);
 }
 
+/** Resident memory in MB now, and the most since `forgetPeaks`; pages that processes share count for each. Costs next to nothing. */
+export function residentMb(pids: readonly number[], which: 'now' | 'peak'): number {
+  const name = which === 'now' ? 'VmRSS' : 'VmHWM';
+  return sumOf(pids, new RegExp(`^${name}:\\s+(\\d+) kB$`, 'gm'), 'status');
+}
+
+/** Has the kernel count the peaks of these processes anew (proc(5), clear_refs). */
+export function forgetPeaks(pids: readonly number[]): void {
+  for (const pid of pids) writeFileSync(`/proc/${pid}/clear_refs`, '5');
+}
+
 /** Of what matches in the memory accounts of these processes, as far as they live. */
-function sumOf(pids: readonly number[], amount: RegExp): number {
+function sumOf(pids: readonly number[], amount: RegExp, file = 'smaps_rollup'): number {
   return pids.reduce((sum, pid) => {
     try {
-      const found = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8').matchAll(amount);
+      const found = readFileSync(`/proc/${pid}/${file}`, 'utf8').matchAll(amount);
       return [...found].reduce((own, [, kb]) => own + (Number(kb) * 1024) / 1e6, sum);
     } catch {
       return sum;

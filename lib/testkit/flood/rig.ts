@@ -3,7 +3,7 @@
 // programs. Each victim has one data-plane process, which friend and foe share.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { createInterface, type Interface } from 'node:readline';
+import { createInterface } from 'node:readline';
 import { Endpoint } from '#lib/linux/address.ts';
 import { writeSysctl } from '#lib/linux/sysctl.ts';
 import { Loop } from '#lib/loop/loop.ts';
@@ -239,18 +239,16 @@ export class FloodRig implements AsyncDisposable {
 
 const node = (script: string): string[] => [process.execPath, '--disable-warning=ExperimentalWarning', script];
 
-/** A program that answers each line with a line. */
+/** A program that answers each line with a line. Waiting for it costs nothing: whoever polls takes from those who are measured. */
 class Conversation {
   readonly #child: ChildProcess;
-  readonly #lines: Interface;
-  readonly #said: string[] = [];
+  readonly #lines: AsyncIterator<string>;
   readonly #output: () => string;
 
   constructor(child: ChildProcess, output: () => string) {
     this.#child = child;
     this.#output = output;
-    this.#lines = createInterface({ input: child.stdout! });
-    this.#lines.on('line', (line) => this.#said.push(line));
+    this.#lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
   }
 
   say(line: string): void {
@@ -258,14 +256,9 @@ class Conversation {
   }
 
   async heard(): Promise<string> {
-    return await until(
-      'an answer of a helper program',
-      () => {
-        if (this.#child.exitCode !== null && this.#said.length === 0) throw new Error(`it ended:\n${this.#output()}`);
-        return this.#said.shift();
-      },
-      60_000,
-    );
+    const line = await this.#lines.next();
+    if (line.done === true) throw new Error(`a helper program ended:\n${this.#output()}`);
+    return line.value;
   }
 
   end(): void {
