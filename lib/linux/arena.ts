@@ -16,6 +16,9 @@ export interface ArenaOptions {
   readonly grain?: number;
 }
 
+/** So many offsets have an address kept each. */
+const FIRST = 64;
+
 /** A memory block of fixed size and address, alive until the process ends. */
 export class Arena {
   /** Length in bytes. */
@@ -28,6 +31,8 @@ export class Arena {
   readonly #grainShift: number;
   readonly #grainMask: number;
   readonly #pointers: bigint[];
+  /** Of the first offsets, one by one: behind the header of a frame that begins the block. */
+  readonly #first: bigint[];
 
   constructor(pointer: bigint, size: number, options: ArenaOptions = {}) {
     const grain = options.grain ?? 64;
@@ -39,6 +44,7 @@ export class Arena {
     this.#grainShift = Math.log2(grain);
     this.#grainMask = grain - 1;
     this.#pointers = [];
+    this.#first = Array.from({ length: FIRST }, (_, offset) => pointer + BigInt(offset));
     for (let offset = 0; offset <= size; offset += grain) this.#pointers.push(pointer + BigInt(offset));
   }
 
@@ -59,9 +65,10 @@ export class Arena {
     return new Arena(at, size, options);
   }
 
-  /** The address of `offset`, unchecked. For lib/linux and lib/tls, after check(). Multiples of the grain make no garbage. */
+  /** The address of `offset`, unchecked. For lib/linux and lib/tls, after check(). Multiples of the grain and the first 64 make no garbage. */
   at(offset: number): bigint {
     if ((offset & this.#grainMask) === 0) return this.#pointers[offset >>> this.#grainShift]!;
+    if (offset < FIRST) return this.#first[offset]!;
     return BigInt.asUintN(64, this.pointer + BigInt(offset));
   }
 

@@ -150,11 +150,28 @@ export class Cell {
 /** Eight bytes that OpenSSL writes a pointer or a length into. One set for the thread: no call here re-enters another. */
 const outCell = new Cell(8);
 const outView = new BigUint64Array(outCell.bytes.buffer);
+const outWords = new Int32Array(outCell.bytes.buffer);
 export const OUT = outCell.pointer;
 export const outPointer = (): bigint => outView[0]!;
 export const setOutPointer = (value: bigint): void => {
   outView[0] = value;
 };
+
+/** A pointer that OpenSSL writes again and again, mostly the same: reading it anew costs garbage. */
+export class RepeatedPointer {
+  value = 0n;
+  #low = 0;
+  #high = 0;
+
+  /** Takes over what OpenSSL wrote. */
+  read(): void {
+    const [low, high] = [outWords[0]!, outWords[1]!];
+    if (low === this.#low && high === this.#high) return;
+    this.#low = low;
+    this.#high = high;
+    this.value = outPointer();
+  }
+}
 
 /** Text of a C string that OpenSSL owns. */
 export const cText = (pointer: bigint): string => readCString(pointer) ?? '';

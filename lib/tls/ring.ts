@@ -3,7 +3,7 @@
 // so that ciphertext is never copied by us. Rings begin small, grow once traffic fills them and shrink when idle (trap 14):
 // growing and shrinking both mean a new pair while the old one is empty.
 import { AmbitError } from '#lib/kit/error.ts';
-import { Cell, CTRL, OUT, openssl, outPointer, setOutPointer } from './openssl.ts';
+import { Cell, CTRL, OUT, openssl, outPointer, RepeatedPointer, setOutPointer } from './openssl.ts';
 
 /** Room for one full record with its frame, replies beside it: what an idle or quiet session needs. */
 export const SMALL_RING_BYTES = 17 * 1024;
@@ -27,9 +27,8 @@ export class Ring {
   /** The socket's end, owned by us. */
   #outer = 0n;
   #size = 0;
-  /** Address for the socket calls, valid until the next call on this session. */
-  inboundPointer = 0n;
-  outboundPointer = 0n;
+  readonly #inbound = new RepeatedPointer();
+  readonly #outbound = new RepeatedPointer();
 
   constructor(ssl: bigint) {
     this.#ssl = ssl;
@@ -40,11 +39,20 @@ export class Ring {
     return this.#size;
   }
 
+  /** Addresses for the socket calls, valid until the next call on this session. */
+  get inboundPointer(): bigint {
+    return this.#inbound.value;
+  }
+
+  get outboundPointer(): bigint {
+    return this.#outbound.value;
+  }
+
   /** Contiguous bytes free for ciphertext from the socket, at `inboundPointer`. */
   inboundRoom(): number {
     const room = openssl.BIO_nwrite0(this.#outer, OUT);
     if (room <= 0) return 0;
-    this.inboundPointer = outPointer();
+    this.#inbound.read();
     return room;
   }
 
@@ -63,7 +71,7 @@ export class Ring {
   outboundPending(): number {
     const pending = openssl.BIO_nread0(this.#outer, OUT);
     if (pending <= 0) return 0;
-    this.outboundPointer = outPointer();
+    this.#outbound.read();
     return pending;
   }
 
