@@ -39,8 +39,9 @@ export class Churn {
     return this.#slots.filter(({ node }) => node === of).map(({ now }) => now);
   }
 
-  /** A change every `everyMs`, until `stop`: out, then in. Resolves when the last probe has ended. */
+  /** A change every `everyMs`, until `stop`: out, then in. Resolves when the last probe has ended. May be called again then. */
   async run(everyMs: number): Promise<void> {
+    this.#stopped = false;
     const probes = new Set<Promise<void>>();
     let due = performance.now();
     const nextTurn = async (): Promise<void> => {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // make soak: two nodes with a real ztunnel each under steady load, while pods come and go in namespaces that keep their addresses, policies
-// change every second and certificates live a minute. At the end: no request failed that policy allows, none passed that it denies,
-// memory is flat, no descriptor is left over.
+// change every second and certificates live a minute. At the start, half-way and at the end the load rests, to see what is held then. No
+// request may fail that policy allows, none pass that it denies, memory is flat, no descriptor is left over.
 //   SOAK_SECONDS (600)   SOAK_RATE (2200 requests a second)   SOAK_CHURN_MS (200 between pod changes)
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,9 +14,10 @@ import { at } from '#lib/testkit/two-nodes.ts';
 import { eventually } from '../harness/eventually.ts';
 import { background } from '../harness/run.ts';
 import { Churn } from './churn.ts';
+import { runCourse } from './course.ts';
 import { DENIED_PORT, SoakMesh } from './mesh.ts';
 import { type Enrolled, SoakNode } from './node.ts';
-import { type Sample, verdictOf } from './verdict.ts';
+import { verdictOf } from './verdict.ts';
 
 const env = (name: string, fallback: number): number => Number(process.env[name] || fallback);
 const seconds = env('SOAK_SECONDS', 600);
@@ -27,8 +28,6 @@ const HTTP_PORT = 8080;
 const CHURNING = 12;
 /** Before the first sample: code is compiled, and memory taken, by the first load. */
 const WARM_UP_S = 15;
-/** Pools and rings give back what they hold within this. */
-const QUIET_MS = 12_000;
 
 // Ended by hand, it takes down what it has built.
 const ended = new AbortController();
@@ -91,41 +90,35 @@ async function soak(): Promise<number> {
   await eventually('requests succeed', () => /"ok":[1-9]/.test(first.output()), { withinMs: 60_000 });
   await delay(WARM_UP_S * 1000, undefined, { signal: ended.signal });
   await first.stop();
-  await delay(QUIET_MS, undefined, { signal: ended.signal });
-  const before = nodes.map((node) => node.descriptors());
 
-  const running = startLoad();
-  stack.defer(() => running.stop());
-  const samples: Sample[] = [];
-  const policies = setInterval(() => mesh.changePolicy(), 1000);
-  stack.defer(() => clearInterval(policies));
-  const changing = churn.run(churnMs);
-  stack.defer(() => churn.stop());
-  const began = performance.now();
-  while (performance.now() - began < seconds * 1000 && !ended.signal.aborted) {
-    await delay(5000);
-    samples.push({ second: (performance.now() - began) / 1000, memoryMb: nodes.map((node) => node.memoryMb()) });
-    const last = samples.at(-1)!;
-    process.stdout.write(
-      `  ${last.second.toFixed(0).padStart(4)} s  ${last.memoryMb.map((mb) => `${mb.toFixed(0)} MB`).join(', ')}  ${churn.changes} pod changes\n`,
-    );
-  }
-  clearInterval(policies);
-  churn.stop();
-  await changing;
-  const took = (performance.now() - began) / 1000;
-  await running.stop();
-  await delay(QUIET_MS);
-  const after = nodes.map((node) => node.descriptors());
+  let lines = '';
+  const loadFor = async (forSeconds: number): Promise<void> => {
+    const running = startLoad();
+    const policies = setInterval(() => mesh.changePolicy(), 1000);
+    const changing = churn.run(churnMs);
+    try {
+      await delay(forSeconds * 1000, undefined, { signal: ended.signal });
+    } finally {
+      clearInterval(policies);
+      churn.stop();
+      await changing;
+      await running.stop();
+      lines += running.output();
+    }
+  };
+  const course = await runCourse({
+    ...{ seconds, programs: nodes, load: loadFor, signal: ended.signal },
+    detail: () => `${churn.changes} pod changes`,
+  });
   const { passed, text } = verdictOf({
-    ...{ seconds: took, lines: running.output(), samples, churn, descriptors: { before, after } },
+    ...{ ...course, lines, churn },
     restarts: nodes.reduce(
       (sum, node) => sum + (node.output().match(/data-plane process ended unexpectedly/g)?.length ?? 0),
       0,
     ),
   });
   console.log(text);
-  return passed && !ended.signal.aborted ? 0 : 1;
+  return passed ? 0 : 1;
 }
 
 function inside(netns: string, words: readonly string[]): string[] {

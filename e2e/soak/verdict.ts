@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a soak has shown, as a table and as passed or not. Pure.
 import Table from 'cli-table3';
-import { type Curve, curveOf, staysFlat, staysLow } from './flatness.ts';
+import { type Floors, floorsOf, type Point, staysFlat, staysLow } from './flatness.ts';
 
 export interface Sample {
   readonly second: number;
   /** Of each node's proxy, all its processes, without pages of files. */
   readonly memoryMb: readonly number[];
+}
+
+/** What the programs hold with the same pods and nothing under way, after `second` seconds of load. */
+export interface Rest extends Sample {
+  /** Of each. */
+  readonly descriptors: readonly number[];
 }
 
 export interface Shown {
@@ -15,8 +21,8 @@ export interface Shown {
   readonly lines: string;
   readonly samples: readonly Sample[];
   readonly churn: { readonly changes: number; readonly answered: number; readonly silent: readonly string[] };
-  /** Of each node, with the same pods and nothing under way. */
-  readonly descriptors: { readonly before: readonly number[]; readonly after: readonly number[] };
+  /** Before the load, half-way and at the end. */
+  readonly rests: readonly Rest[];
   /** Data-plane processes that ended by themselves. */
   readonly restarts: number;
 }
@@ -32,7 +38,7 @@ export interface Verdict {
 
 export function verdictOf(shown: Shown): Verdict {
   const load = totals(shown.lines);
-  const { churn, descriptors, samples, seconds } = shown;
+  const { churn, rests, samples, seconds } = shown;
   const rate = load.ok / seconds;
   const checks: readonly SoakCheck[] = [
     ['requests a second', rate.toFixed(0), rate >= MIN_RATE],
@@ -44,8 +50,8 @@ export function verdictOf(shown: Shown): Verdict {
     ],
     ['pod changes a second', (churn.changes / seconds).toFixed(1), churn.changes / seconds >= MIN_POD_CHANGES],
     ['new pods that do not answer', silence(churn), churn.silent.length === 0 && churn.answered > 0],
-    ...memoryChecks(samples),
-    descriptorCheck(descriptors),
+    ...memoryChecks(samples, rests),
+    descriptorCheck(rests),
     ['data-plane processes that ended', String(shown.restarts), shown.restarts === 0],
   ];
   return judged(seconds, checks);
@@ -61,24 +67,33 @@ export function judged(seconds: number, checks: readonly SoakCheck[]): Verdict {
   return { passed: checks.every(([, , holds]) => holds), text: table.toString() };
 }
 
-/** Memory of each node must stay low and flat (flatness.ts). */
-export function memoryChecks(samples: readonly Sample[]): readonly SoakCheck[] {
-  const curves = (samples[0]?.memoryMb ?? []).map((_, node) =>
-    curveOf(samples.map(({ memoryMb, second }) => ({ second, mb: memoryMb[node]! }))),
-  );
-  const all = (of: (curve: Curve) => string): string => curves.map(of).join(' + ');
-  const floors = `${all(({ earlyMb }) => megabytes(earlyMb))} → ${all(({ lateMb }) => megabytes(lateMb))}`;
-  const slopes = all(({ error, mbPerMinute }) => `${mbPerMinute.toFixed(1)} ± ${error.toFixed(1)}`);
+/** What each program holds must stay low under load and flat at rest (flatness.ts). */
+export function memoryChecks(samples: readonly Sample[], rests: readonly Rest[]): readonly SoakCheck[] {
+  const loaded = curves(samples).map(floorsOf);
+  const resting = curves(rests);
+  const all = (of: (floors: Floors) => number): string => loaded.map((floors) => megabytes(of(floors))).join(' + ');
+  const held = resting.map((points) => points.map(({ mb }) => mb.toFixed(1)).join(', ')).join(' + ');
   return [
-    ['memory, early and late', floors, curves.length > 0 && curves.every(staysLow)],
-    ['MB a minute in the second half', slopes, curves.length > 0 && curves.every(staysFlat)],
+    [
+      'memory under load, early and late',
+      `${all(({ earlyMb }) => earlyMb)} → ${all(({ lateMb }) => lateMb)}`,
+      loaded.length > 0 && loaded.every(staysLow),
+    ],
+    ['MB at rest, at the start, half-way, at the end', held, resting.length > 0 && resting.every(staysFlat)],
   ];
 }
 
-/** As many descriptors as before, with the same pods and nothing under way. */
-export function descriptorCheck({ before, after }: Shown['descriptors'], slack = DESCRIPTOR_SLACK): SoakCheck {
-  const left = after.map((count, i) => count - before[i]!);
-  return ['descriptors left over', left.join(', '), left.every((count) => count <= slack)];
+/** Of each program its own. */
+function curves(samples: readonly Sample[]): Point[][] {
+  const programs = samples[0]?.memoryMb ?? [];
+  return programs.map((_, k) => samples.map(({ memoryMb, second }) => ({ second, mb: memoryMb[k]! })));
+}
+
+/** As many descriptors at the end as at the start. */
+export function descriptorCheck(rests: readonly Rest[], slack = DESCRIPTOR_SLACK): SoakCheck {
+  const before = rests[0]?.descriptors ?? [];
+  const left = (rests.at(-1)?.descriptors ?? []).map((count, k) => count - before[k]!);
+  return ['descriptors left over', left.join(', '), left.length > 0 && left.every((count) => count <= slack)];
 }
 
 interface Totals {

@@ -62,6 +62,15 @@ test('at rest nothing is looked for, and the first quiet look after traffic coll
   assert.deepEqual(rig.look(1), ['release']);
 });
 
+test('the first look at rest collects what would not be worth a pause otherwise', () => {
+  using rig = new Rig();
+  rig.used += 2 * MB;
+  assert.deepEqual(rig.look(10, 5), ['release'], 'quiet');
+  assert.deepEqual(rig.look(0, 0), ['collect', 'release'], 'at rest');
+  assert.deepEqual(rig.look(10, 5), ['release']);
+  assert.deepEqual(rig.look(0, 0), ['release'], 'it did not grow since');
+});
+
 /** How many of a minute's looks, and a few more, collect. */
 function collections(rig: Rig, busyMs: number): number {
   let count = 0;

@@ -11,6 +11,8 @@ const LOOK_MS = 2_000;
 const QUIET_MS = 50;
 /** Growth of the heap since the last collection that makes one worth its pause, in bytes. */
 const WORTH_BYTES = 4 * 1024 * 1024;
+/** The same where nothing has happened since the last look: a pause disturbs nobody, and what is not given back now stays for as long as it rests. */
+const RESTING_WORTH_BYTES = 1024 * 1024;
 
 // A loop that is never quiet would keep what its worst moment took: while requests waited for the processor they outlived collections, the
 // young generation grew to its bound for it, and nothing shrinks it again. So now and then a pause is taken there, too.
@@ -94,7 +96,8 @@ export class Housekeeping implements TimerTarget, TurnObserver {
   }
 
   #isWorthIt(): boolean {
-    if (this.#busyMs <= QUIET_MS) return this.#heap.used() - this.#usedAfter >= WORTH_BYTES;
+    const worth = this.#idleLooks > 0 ? RESTING_WORTH_BYTES : WORTH_BYTES;
+    if (this.#busyMs <= QUIET_MS) return this.#heap.used() - this.#usedAfter >= worth;
     if (this.#calmLooks < CALM_LOOKS || this.#loop.now - this.#collectedAt < SELDOM_MS) return false;
     return this.#takenAfter <= SMALL_BYTES && this.#heap.taken() - this.#takenAfter >= TAKEN_BYTES;
   }

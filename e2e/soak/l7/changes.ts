@@ -11,17 +11,19 @@ const POLICIES = 5;
 export class Changes {
   readonly made = { 'of routes': 0, 'of policies': 0, 'of pods': 0 };
   readonly #cluster: Cluster;
+  #turn = 0;
   #stopped = false;
 
   constructor(cluster: Cluster) {
     this.#cluster = cluster;
   }
 
-  /** A change every `everyMs`, until `stop`. */
+  /** A change every `everyMs`, until `stop`; called again, goes on. */
   async run(everyMs: number): Promise<void> {
+    this.#stopped = false;
     let due = performance.now();
-    for (let turn = 0; !this.#stopped; turn++) {
-      await this.#change(turn);
+    while (!this.#stopped) {
+      await this.#change(this.#turn++);
       due += everyMs;
       await delay(Math.max(0, due - performance.now()));
     }

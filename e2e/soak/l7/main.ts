@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // make soak-l7: a waypoint on the playground under steady load of every kind, while routes, policies and pods change and certificates
-// live a minute. At the end: no request failed that should pass, none passed that policy denies, no stream broke, memory is flat, no
-// descriptor is left over.
+// live a minute. At the start, half-way and at the end the load rests, to see what is held then. No request may fail that should pass, none
+// pass that policy denies, no stream break; memory is flat, no descriptor is left over.
 //   SOAK_SECONDS (600)   SOAK_L7_RATE (200 requests a second)   SOAK_CHANGE_MS (1000 between changes)   SOAK_KEEP leaves the cluster up
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { Cluster } from '../../harness/cluster.ts';
 import { background, ROOT } from '../../harness/run.ts';
-import type { Sample } from '../verdict.ts';
+import { runCourse } from '../course.ts';
 import { applyAll, Changes } from './changes.ts';
 import { IMAGES, NAMESPACE, objects, WAYPOINT } from './objects.ts';
 import { type Tally, verdictAtL7 } from './verdict.ts';
@@ -21,9 +20,6 @@ const keep = (process.env['SOAK_KEEP'] ?? '') !== '';
 const WORKERS = 2;
 /** Before the first sample: code is compiled, and memory taken, by the first load. */
 const WARM_UP_S = 20;
-/** Pools give back what they hold within this. */
-const QUIET_MS = 12_000;
-const SAMPLE_MS = 5000;
 
 const NODE = [process.execPath, '--disable-warning=ExperimentalWarning'];
 
@@ -57,30 +53,29 @@ async function soakOn(cluster: Cluster): Promise<number> {
   console.log(`soak: ${seconds} s, ${rate} requests a second and streams, a change every ${changeMs} ms`);
 
   await load(cluster, WARM_UP_S).result;
-  await quiet();
-  const before = [waypoint.descriptors()];
   const renewedBefore = await waypoint.certificates();
 
-  const running = load(cluster, seconds);
+  const tallies: Record<string, Tally> = {};
   const changes = new Changes(cluster);
-  const changing = changes.run(changeMs);
-  const samples: Sample[] = [];
-  const began = performance.now();
-  const elapsed = (): number => (performance.now() - began) / 1000;
-  while (elapsed() < seconds) {
-    await delay(SAMPLE_MS, undefined, { signal: ended.signal });
-    samples.push({ second: elapsed(), memoryMb: [waypoint.memoryMb()] });
-    const made = Object.entries(changes.made).map(([what, n]) => `${n} ${what}`);
-    const { memoryMb, second } = samples.at(-1)!;
-    console.log(`  ${second.toFixed(0).padStart(4)} s  ${memoryMb[0]!.toFixed(0)} MB  changes: ${made.join(', ')}`);
-  }
-  changes.stop();
-  await changing;
-  const tallies = await running.result;
-  await quiet();
+  const course = await runCourse({
+    ...{ seconds, programs: [waypoint], signal: ended.signal },
+    load: async (forSeconds) => {
+      const running = load(cluster, forSeconds);
+      const changing = changes.run(changeMs);
+      try {
+        add(tallies, await running.result);
+      } finally {
+        changes.stop();
+        await changing;
+      }
+    },
+    detail: () =>
+      `changes: ${Object.entries(changes.made)
+        .map(([what, n]) => `${n} ${what}`)
+        .join(', ')}`,
+  });
   const { passed, text } = verdictAtL7({
-    ...{ seconds, tallies, samples, changes: changes.made },
-    descriptors: { before, after: [waypoint.descriptors()] },
+    ...{ ...course, tallies, changes: changes.made },
     renewals: (await waypoint.certificates()) - renewedBefore,
     restarts: await waypoint.restarts(),
   });
@@ -108,6 +103,13 @@ function load(cluster: Cluster, forSeconds: number): { readonly result: Promise<
   return { result };
 }
 
-function quiet(): Promise<void> {
-  return delay(QUIET_MS, undefined, { signal: ended.signal });
+/** Adds what one load told to what those before it did. */
+function add(sum: Record<string, Tally>, told: Readonly<Record<string, Tally>>): void {
+  for (const [kind, { failed, ok, reasons }] of Object.entries(told)) {
+    const one = sum[kind] ?? { ok: 0, failed: 0, reasons: {} };
+    sum[kind] = one;
+    one.ok += ok;
+    one.failed += failed;
+    for (const [reason, n] of Object.entries(reasons)) one.reasons[reason] = (one.reasons[reason] ?? 0) + n;
+  }
 }

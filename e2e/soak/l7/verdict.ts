@@ -4,6 +4,7 @@ import {
   descriptorCheck,
   judged,
   memoryChecks,
+  type Rest,
   reasons,
   type Sample,
   type SoakCheck,
@@ -19,11 +20,11 @@ export interface Tally {
 
 export interface ShownAtL7 {
   readonly seconds: number;
-  /** What the load told at its end, by kind. */
+  /** What the loads told at their ends, by kind. */
   readonly tallies: Readonly<Record<string, Tally>>;
   readonly samples: readonly Sample[];
-  /** Of the waypoint, with nothing under way. */
-  readonly descriptors: { readonly before: readonly number[]; readonly after: readonly number[] };
+  /** Of the waypoint, before the load, half-way and at the end. */
+  readonly rests: readonly Rest[];
   /** Changes made, by what was changed. */
   readonly changes: Readonly<Record<string, number>>;
   /** Certificates that the waypoint was given meanwhile. */
@@ -44,15 +45,7 @@ const KEPT = 16;
 /** Certificates of a minute are renewed at half their life. */
 const RENEWAL_S = 45;
 
-export function verdictAtL7({
-  changes,
-  descriptors,
-  renewals,
-  restarts,
-  samples,
-  seconds,
-  tallies,
-}: ShownAtL7): Verdict {
+export function verdictAtL7({ changes, renewals, restarts, rests, samples, seconds, tallies }: ShownAtL7): Verdict {
   const kinds = Object.entries(NAMES).map(([kind, name]): SoakCheck => {
     const { failed, ok, reasons: why } = tallies[kind] ?? { ok: 0, failed: 0, reasons: {} };
     return [name, reasons({ ok, failed, reasons: new Map(Object.entries(why)) }), failed === 0 && ok > 0];
@@ -62,8 +55,8 @@ export function verdictAtL7({
     ...kinds,
     ['changes', changed.map(([what, n]) => `${n} ${what}`).join(', '), changed.every(([, n]) => n > 0)],
     ['certificates renewed', String(renewals), renewals >= Math.floor(seconds / RENEWAL_S)],
-    ...memoryChecks(samples),
-    descriptorCheck(descriptors, KEPT),
+    ...memoryChecks(samples, rests),
+    descriptorCheck(rests, KEPT),
     ['data-plane processes that ended', String(restarts), restarts === 0],
   ]);
 }
