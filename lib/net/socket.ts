@@ -8,7 +8,16 @@
 
 import type { Arena } from '#lib/linux/arena.ts';
 import { read, recv, send, shutdownWrite } from '#lib/linux/calls.ts';
-import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP, MSG_MORE, MSG_TRUNC } from '#lib/linux/constants.ts';
+import {
+  EPOLLERR,
+  EPOLLHUP,
+  EPOLLIN,
+  EPOLLOUT,
+  EPOLLPRI,
+  EPOLLRDHUP,
+  MSG_MORE,
+  MSG_TRUNC,
+} from '#lib/linux/constants.ts';
 import { EAGAIN, EINTR } from '#lib/linux/errno.ts';
 import { resetOnClose, socketError } from '#lib/linux/socket.ts';
 import type { Loop, Pollable, Slot } from '#lib/loop/loop.ts';
