@@ -39,3 +39,21 @@ test('small changes cost no pause', (t) => {
   }
   assert.equal(heap.collected, 0);
 });
+
+test('once the mesh rests what they left behind is collected as well', (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const { heap, made } = keeper();
+  for (let k = 1; k <= 4; k++) {
+    heap.bytes += MB;
+    made.changed();
+    t.mock.timers.tick(3000);
+  }
+  t.mock.timers.tick(2000);
+  assert.equal(heap.collected, 1);
+  t.mock.timers.tick(60_000);
+  assert.equal(heap.collected, 1, 'nothing changed since');
+  heap.bytes += MB;
+  made.changed();
+  t.mock.timers.tick(60_000);
+  assert.equal(heap.collected, 1, 'a sixteenth is not worth it');
+});

@@ -9,11 +9,16 @@ const LOOK_AFTER_MS = 3_000;
 /** Growth since the last collection that makes one worth its pause: these bytes, and this part of what was left then. */
 const WORTH_BYTES = 8 * 1024 * 1024;
 const WORTH_PART = 1 / 4;
+/** So long after the last change the mesh is at rest, in ms, and garbage would stay until the next one: then less is worth a pause. */
+const REST_AFTER_MS = 5_000;
+const REST_WORTH_BYTES = 1024 * 1024;
+const REST_WORTH_PART = 1 / 16;
 
 export class HeapKeeper {
   readonly #heap: Omit<HeapTools, 'taken'>;
   #usedAfter: number;
   #looking = false;
+  #rest: NodeJS.Timeout | undefined;
 
   constructor(heap: Omit<HeapTools, 'taken'>) {
     this.#heap = heap;
@@ -22,16 +27,26 @@ export class HeapKeeper {
 
   /** The mesh changed. */
   changed(): void {
+    clearTimeout(this.#rest);
+    this.#rest = setTimeout(() => this.#rested(), REST_AFTER_MS).unref();
     if (this.#looking) return;
     this.#looking = true;
-    setTimeout(() => this.#look(), LOOK_AFTER_MS).unref();
+    setTimeout(() => this.#changing(), LOOK_AFTER_MS).unref();
   }
 
-  #look(): void {
+  #changing(): void {
     this.#looking = false;
+    this.#look(WORTH_BYTES, WORTH_PART);
+  }
+
+  #rested(): void {
+    this.#look(REST_WORTH_BYTES, REST_WORTH_PART);
+  }
+
+  #look(worthBytes: number, worthPart: number): void {
     const used = this.#heap.used();
     if (used < this.#usedAfter) this.#usedAfter = used;
-    if (used - this.#usedAfter < Math.max(WORTH_BYTES, this.#usedAfter * WORTH_PART)) return;
+    if (used - this.#usedAfter < Math.max(worthBytes, this.#usedAfter * worthPart)) return;
     this.#heap.collect();
     this.#heap.release();
     this.#usedAfter = this.#heap.used();
