@@ -4,6 +4,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Endpoint } from '#lib/linux/address.ts';
 import { writeSysctl } from '#lib/linux/sysctl.ts';
 import { Loop } from '#lib/loop/loop.ts';
@@ -17,6 +18,8 @@ import type { Target } from './target.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 const APP_PORT = 8080;
+/** Within which a helper program answers. */
+const ANSWER_MS = 60_000;
 /** Last numbers of the addresses that attackers have. */
 const FIRST_ATTACKER = 100;
 const LAST_ATTACKER = 250;
@@ -256,7 +259,10 @@ class Conversation {
   }
 
   async heard(): Promise<string> {
-    const line = await this.#lines.next();
+    const late = delay(ANSWER_MS, undefined, { ref: false }).then(() => {
+      throw new Error(`a helper program does not answer:\n${this.#output()}`);
+    });
+    const line = await Promise.race([this.#lines.next(), late]);
     if (line.done === true) throw new Error(`a helper program ended:\n${this.#output()}`);
     return line.value;
   }
