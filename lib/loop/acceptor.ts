@@ -4,6 +4,7 @@
 // nevertheless, a descriptor kept in reserve is given up to accept the connection and reset it.
 import { Endpoint } from '#lib/linux/address.ts';
 import { close } from '#lib/linux/calls.ts';
+import { elapsedMicros } from '#lib/linux/clock.ts';
 import { EPOLLET, EPOLLIN } from '#lib/linux/constants.ts';
 import { EAGAIN, EMFILE, ENFILE } from '#lib/linux/errno.ts';
 import { createEventFd } from '#lib/linux/process.ts';
@@ -11,9 +12,9 @@ import { acceptFrom, resetOnClose } from '#lib/linux/socket.ts';
 import type { Loop, Pollable, Resumable, Slot } from './loop.ts';
 import type { TimerTarget } from './timer-wheel.ts';
 
-/** Connections taken from one listener in one turn, and ms after which no further one is: others wait meanwhile. */
+/** Connections taken from one listener in one turn, and µs after which no further one is: others wait meanwhile. */
 const ACCEPTS_PER_TURN = 16;
-const ACCEPT_MS = 0.1;
+const ACCEPT_US = 100;
 /** Pause when not even the reserve helped, in ms. */
 const RETRY_MS = 100;
 
@@ -96,8 +97,9 @@ export class Acceptor implements Pollable, Resumable, TimerTarget {
 
   /** Accepts at most `budget` connections; true when there may be more. */
   #accept(budget: number): boolean {
-    const until = this.#loop.clock() + ACCEPT_MS;
-    for (let count = 0; count < budget && (count === 0 || this.#loop.clock() < until); count++) {
+    const began = this.#loop.micros();
+    for (let count = 0; count < budget; count++) {
+      if (count > 0 && elapsedMicros(began, this.#loop.micros()) >= ACCEPT_US) break;
       const fd = acceptFrom(this.#slot.fd, this.#peer);
       if (fd >= 0) this.#take(fd);
       else if (fd === -EAGAIN) return false;

@@ -23,7 +23,7 @@ class Rig {
 
   /** What the next look does, before which the loop worked that long for so many events. */
   look(busyMs: number, events = 1): string[] {
-    this.#housekeeping.onTurn(events, busyMs);
+    this.#housekeeping.onTurn(events, busyMs * 1000);
     this.#now += 2000 + GRID_MS;
     this.#loop.turn(0);
     return this.#done.splice(0);

@@ -73,8 +73,8 @@ export class Housekeeping implements TimerTarget, TurnObserver {
     loop.afterAbout(LOOK_MS, this);
   }
 
-  onTurn(events: number, busyMs: number): void {
-    this.#busyMs += busyMs;
+  onTurn(events: number, busyMicros: number): void {
+    this.#busyMs += busyMicros / 1000;
     this.#events += events;
   }
 

@@ -8,7 +8,7 @@
 // wait does not block (trap 17); a wait lasts at most a second (trap 21).
 import { AmbitError } from '#lib/kit/error.ts';
 import { close } from '#lib/linux/calls.ts';
-import { monotonicClock } from '#lib/linux/clock.ts';
+import { ClockOf, elapsedMicros, type LoopClock, MonotonicClock } from '#lib/linux/clock.ts';
 import { EPOLLET, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP } from '#lib/linux/constants.ts';
 import { Epoll } from '#lib/linux/epoll.ts';
 import { callError, EINTR } from '#lib/linux/errno.ts';
@@ -53,8 +53,8 @@ export class Slot {
 
 /** Told of each turn, for counters and the flight recorder. Called on the hot path. */
 export interface TurnObserver {
-  /** `events` handed out; `busyMs` spent after the wait; `flushed` objects flushed. */
-  onTurn(events: number, busyMs: number, flushed: number): void;
+  /** `events` handed out; whole µs spent after the wait; `flushed` objects flushed. */
+  onTurn(events: number, busyMicros: number, flushed: number): void;
 }
 
 export interface LoopOptions {
@@ -84,9 +84,11 @@ export const MAX_WAIT_MS = 1000;
 export class Loop {
   /** Monotonic ms at the start of this turn. */
   now: number;
+  /** The same as whole µs, for `elapsedMicros`. */
+  began: number;
   /** Descriptors registered. */
   active = 0;
-  readonly #monotonic: () => number;
+  readonly #clock: LoopClock;
   readonly #epoll: Epoll;
   readonly #portion: number;
   readonly #wheel: TimerWheel;
@@ -103,18 +105,19 @@ export class Loop {
   #running = false;
 
   constructor(options: LoopOptions = {}) {
-    this.#monotonic = options.monotonic ?? monotonicClock();
-    this.now = this.#monotonic();
+    this.#clock = options.monotonic === undefined ? new MonotonicClock() : new ClockOf(options.monotonic);
+    this.now = this.#clock.ms();
+    this.began = this.#clock.lastMicros();
     this.#epoll = new Epoll(options.batch ?? 1024);
     this.#portion = options.portion ?? this.#epoll.capacity;
     this.#wheel = new TimerWheel(this.now);
-    this.#spinner = options.spin === false ? undefined : new Spinner(this.#monotonic);
+    this.#spinner = options.spin === false ? undefined : new Spinner(this.#clock);
     this.#observer = options.observer;
   }
 
-  /** Monotonic ms now, which a turn's work has moved on since its start. */
-  clock(): number {
-    return this.#monotonic();
+  /** Whole µs now, which a turn's work has moved on since `began`, for `elapsedMicros`. */
+  micros(): number {
+    return this.#clock.micros();
   }
 
   /** Registers `fd`, which the loop owns from now on. Throws SYSCALL_EEXIST when it is registered already. */
@@ -197,14 +200,15 @@ export class Loop {
   /** One turn that waits at most `maxMs`; returns the number of events, timers and resumptions handled. */
   turn(maxMs: number): number {
     const events = this.#wait(Math.min(maxMs, MAX_WAIT_MS));
-    const start = this.#monotonic();
+    const start = this.#clock.ms();
     this.now = start;
+    this.began = this.#clock.lastMicros();
     this.#dispatch(events);
     const timers = this.#wheel.advance(start);
     const resumed = this.#resume();
     const flushed = this.#flush();
     this.#closeRemoved();
-    this.#observer?.onTurn(events, this.#monotonic() - start, flushed);
+    this.#observer?.onTurn(events, elapsedMicros(this.began, this.#clock.micros()), flushed);
     return events + timers + resumed;
   }
 
@@ -230,7 +234,7 @@ export class Loop {
   #wait(maxMs: number): number {
     const pending = this.#resuming.size > 0 || this.#dirty.size > 0;
     this.#epoll.limit = pending ? this.#epoll.capacity : this.#portion;
-    const timeout = pending ? 0 : this.#wheel.delay(this.#monotonic(), maxMs);
+    const timeout = pending ? 0 : this.#wheel.delay(this.#clock.ms(), maxMs);
     let events = 0;
     if (timeout > 0 && this.#spinner !== undefined) events = this.#spinner.poll(this.#epoll);
     if (events === 0) events = this.#epoll.wait(timeout);

@@ -4,22 +4,19 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Spinner } from './spinner.ts';
 
-/** A spinner whose every yield takes `yieldMs` and whose epoll tells what `events` says. */
+/** A spinner whose every yield takes `yieldMicros` and whose epoll tells what `events` says. */
 function rig(events: () => number) {
   const rig = {
     now: 1000,
-    yieldMs: 0.01,
+    yieldMicros: 10,
     yields: 0,
     poll: (): number => spinner.poll({ wait: events }),
     note: (count: number): void => spinner.note(count),
   };
-  const spinner = new Spinner(
-    () => rig.now,
-    () => {
-      rig.yields++;
-      rig.now += rig.yieldMs;
-    },
-  );
+  const spinner = new Spinner({ micros: () => rig.now }, () => {
+    rig.yields++;
+    rig.now += rig.yieldMicros;
+  });
   return rig;
 }
 
@@ -47,13 +44,13 @@ test('a crowded loop never spins', () => {
 
 test('when somebody computes on the core, it rests a while, and then tries again', () => {
   const spin = rig(() => 1);
-  spin.yieldMs = 3;
+  spin.yieldMicros = 3000;
   assert.equal(spin.poll(), 1);
   assert.equal(spin.poll(), 0);
-  spin.now += 99;
+  spin.now += 99_000;
   assert.equal(spin.poll(), 0);
   assert.equal(spin.yields, 1);
-  spin.now += 1;
+  spin.now += 1000;
   assert.equal(spin.poll(), 1);
   assert.equal(spin.yields, 2);
 });

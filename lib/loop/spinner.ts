@@ -3,6 +3,7 @@
 // sleep, costs more than a short wait. Between two looks it yields the core, so that whoever shares it and would send the next event runs
 // meanwhile: a spin that kept it made one connection slower than none did. It spins only after turns of few events, keeps
 // score, and rests when a yield took long: then somebody else has work for this core.
+import { elapsedMicros, type LoopClock } from '#lib/linux/clock.ts';
 import type { Epoll } from '#lib/linux/epoll.ts';
 import { yieldCore } from '#lib/linux/process.ts';
 
@@ -10,8 +11,8 @@ import { yieldCore } from '#lib/linux/process.ts';
 const FEW_EVENTS = 2;
 /** Weight of the last turn in that average. */
 const LAST_TURN = 1 / 16;
-/** Longest spin in ms: about twice what waking up costs. Longer ones serve nobody better and cost more. */
-const SPIN_MS = 0.06;
+/** Longest spin, µs: about twice what waking up costs. Longer ones serve nobody better and cost more. */
+const SPIN_US = 60;
 /** Looks between two yields. */
 const LOOKS = 2;
 /** Score gained by a spin that caught an event, lost by one that did not; bounds and threshold of the score. */
@@ -19,33 +20,39 @@ const GAIN = 2;
 const MAX_SCORE = 32;
 /** With a bad score, one wait in this many still tries. */
 const RETRY_EVERY = 64;
-/** A yield that took this long gave the core to somebody who computes, in ms; the rest after it. */
-const LONG_YIELD_MS = 1;
-const REST_MS = 100;
+/** A yield that took this long gave the core to somebody who computes, µs; the rest after it. */
+const LONG_YIELD_US = 1000;
+const REST_US = 100_000;
 
 export class Spinner {
-  readonly #monotonic: () => number;
+  readonly #clock: Pick<LoopClock, 'micros'>;
   readonly #yieldCore: () => void;
   #events = 0;
   #score = 0;
   #skipped = 0;
-  #restUntil = 0;
+  #rests = false;
+  /** Since when it does, µs. */
+  #restsSince = 0;
 
-  constructor(monotonic: () => number, yieldTo = yieldCore) {
-    this.#monotonic = monotonic;
+  constructor(clock: Pick<LoopClock, 'micros'>, yieldTo = yieldCore) {
+    this.#clock = clock;
     this.#yieldCore = yieldTo;
   }
 
   /** Polls `epoll` without blocking until something happens or the spin is over; returns the events, 0, or a negative errno. */
   poll(epoll: Pick<Epoll, 'wait'>): number {
     if (!this.#worthIt()) return 0;
-    const start = this.#monotonic();
-    if (start < this.#restUntil) return 0;
+    const start = this.#clock.micros();
+    if (this.#rests && elapsedMicros(this.#restsSince, start) < REST_US) return 0;
+    this.#rests = false;
     let before = start;
     do {
       this.#yieldCore();
-      const now = this.#monotonic();
-      if (now - before >= LONG_YIELD_MS) this.#restUntil = now + REST_MS;
+      const now = this.#clock.micros();
+      if (elapsedMicros(before, now) >= LONG_YIELD_US) {
+        this.#rests = true;
+        this.#restsSince = now;
+      }
       for (let k = 0; k < LOOKS; k++) {
         const events = epoll.wait(0);
         if (events === 0) continue;
@@ -53,7 +60,7 @@ export class Spinner {
         return events;
       }
       before = now;
-    } while (before - start < SPIN_MS);
+    } while (elapsedMicros(start, before) < SPIN_US);
     this.#score = Math.max(-MAX_SCORE, this.#score - 1);
     return 0;
   }

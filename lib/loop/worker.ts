@@ -167,10 +167,11 @@ class Instruments implements TurnObserver {
     this.#recorder = recorder;
   }
 
-  onTurn(events: number, busyMs: number, flushed: number): void {
-    this.#vitals.onTurn(events, busyMs, flushed);
-    this.housekeeping?.onTurn(events, busyMs);
+  onTurn(events: number, busyMicros: number, flushed: number): void {
+    this.#vitals.onTurn(events, busyMicros, flushed);
+    this.housekeeping?.onTurn(events, busyMicros);
     this.scheduling?.onTurn(events);
-    if (busyMs >= SLOW_TURN_MS) this.#recorder.note(performance.now(), LOOP_EVENTS.slowTurn, events, busyMs, flushed);
+    if (busyMicros < SLOW_TURN_MS * 1000) return;
+    this.#recorder.note(performance.now(), LOOP_EVENTS.slowTurn, events, busyMicros / 1000, flushed);
   }
 }

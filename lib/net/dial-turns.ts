@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a worker dials in one turn at most: a dial costs much more than the request for it costs whoever asks. Who asks a thousand
 // times waits; established streams do not.
+import { elapsedMicros } from '#lib/linux/clock.ts';
 import type { Flushable, Loop } from '#lib/loop/loop.ts';
 
-/** Dials in a turn, and ms after which there is no further one: a dial is half a dozen system calls, 30 to 60 µs. */
+/** Dials in a turn, and µs after which there is no further one: a dial is half a dozen system calls, 30 to 60 µs. */
 const DIALS = 32;
-const DIAL_MS = 0.15;
+const DIAL_US = 150;
 
 /** A stream that leads somewhere once somebody has dialled. */
 export interface Dialler {
@@ -64,14 +65,14 @@ export class DialTurns implements Flushable {
   }
 
   flush(): void {
-    const until = this.#loop.clock() + DIAL_MS;
+    const began = this.#loop.micros();
     for (let left = DIALS; left > 0 && this.#first !== null; ) {
       const line = this.#first;
       this.#first = line.nextLine;
       if (this.#first === null) this.#last = null;
       line.nextLine = null;
       line.queued = false;
-      if (line.dial()) left = this.#loop.clock() < until ? left - 1 : 0;
+      if (line.dial()) left = elapsedMicros(began, this.#loop.micros()) < DIAL_US ? left - 1 : 0;
       if (!line.empty && !line.queued) this.#append(line);
     }
     if (this.#first !== null) this.#loop.markDirty(this);

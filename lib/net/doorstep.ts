@@ -6,7 +6,7 @@ import { recv } from '#lib/linux/calls.ts';
 import { EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLRDHUP, MSG_PEEK } from '#lib/linux/constants.ts';
 import type { Pollable, Slot } from '#lib/loop/loop.ts';
 import type { TimerId, TimerTarget } from '#lib/loop/timer-wheel.ts';
-import { type InputOwner, InputPlace, STRANGER_MS } from './input-turns.ts';
+import { type InputOwner, InputPlace, STRANGER_US } from './input-turns.ts';
 import { OFFENCE, type Offender } from './offenders.ts';
 import type { Workbench } from './workbench.ts';
 
@@ -50,7 +50,7 @@ export class Doorstep implements Pollable, InputOwner, TimerTarget {
     this.#owner = owner;
     this.#address = address;
     this.#until = bench.loop.now + SILENCE_MS;
-    this.#place = new InputPlace(this, bench.loop.now, STRANGER_MS);
+    this.#place = new InputPlace(this, bench.loop.began, STRANGER_US);
     this.#slot = bench.loop.add(fd, this, EPOLLIN | EPOLLRDHUP | EPOLLET);
     this.#timer = bench.loop.afterAbout(SILENCE_MS, this);
   }

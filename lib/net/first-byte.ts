@@ -3,7 +3,7 @@
 // protocol, no timer, and one system call for the end, since nothing was said that would have to be sent or heard out.
 import { recv } from '#lib/linux/calls.ts';
 import { MSG_PEEK } from '#lib/linux/constants.ts';
-import { type InputOwner, InputPlace, STRANGER_MS } from './input-turns.ts';
+import { type InputOwner, InputPlace, STRANGER_US } from './input-turns.ts';
 import { Socket, type SocketOwner } from './socket.ts';
 import type { Workbench } from './workbench.ts';
 
@@ -29,7 +29,7 @@ export class FirstByte implements SocketOwner, InputOwner {
     this.#bench = bench;
     this.#owner = owner;
     this.since = loop.now;
-    this.#place = new InputPlace(this, loop.now, STRANGER_MS);
+    this.#place = new InputPlace(this, loop.began, STRANGER_US);
     this.#socket = new Socket(loop, fd, this);
   }
 

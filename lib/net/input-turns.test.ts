@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Loop } from '#lib/loop/loop.ts';
-import { InputPlace, InputTurns, STRANGER_MS } from './input-turns.ts';
+import { InputPlace, InputTurns, STRANGER_US } from './input-turns.ts';
 
 /** Lines on a clock that moves only when input is looked at. */
 function fixture() {
@@ -21,7 +21,7 @@ function fixture() {
           return --left > 0;
         },
       },
-      clock.now,
+      loop.began,
       taken,
     );
     return place;
@@ -37,7 +37,7 @@ test('a turn looks at input for half a millisecond, less for those who take much
   for (let k = 0; k < 30; k++) loop.turn(0);
   assert.equal(log.length, 100);
   log.length = 0;
-  turns.push(connection('bulk', 0.1, 100, 1000));
+  turns.push(connection('bulk', 0.1, 100, 1_000_000));
   loop.turn(0);
   assert.ok(log.length >= 2 && log.length <= 3, `${log.length} looks`);
   for (let k = 0; k < 60; k++) loop.turn(0);
@@ -62,8 +62,8 @@ test('who has taken little is looked at before those who flood, however many the
 
 test('nobody is forgotten while others are always there before them', () => {
   const { loop, turns, log, connection } = fixture();
-  turns.push(connection('bulk', 0.25, 1_000_000, 1000));
-  turns.push(connection('stranger', 0.25, 1_000_000, STRANGER_MS));
+  turns.push(connection('bulk', 0.25, 1_000_000, 1_000_000));
+  turns.push(connection('stranger', 0.25, 1_000_000, STRANGER_US));
   for (let k = 0; k < 200; k++) {
     turns.push(connection('modest', 0.25, 1));
     turns.push(connection('modest', 0.25, 1));
@@ -79,7 +79,7 @@ test('nobody is forgotten while others are always there before them', () => {
 test('who comes anew again and again does not come before those who are known to take little', () => {
   const { loop, turns, log, connection } = fixture();
   const known = connection('known', 0.05, 1);
-  for (let k = 0; k < 10; k++) turns.push(connection('stranger', 0.2, 1, STRANGER_MS));
+  for (let k = 0; k < 10; k++) turns.push(connection('stranger', 0.2, 1, STRANGER_US));
   turns.push(known);
   loop.turn(0);
   assert.equal(log[0], 'known');
@@ -94,7 +94,7 @@ test('some hundred requests a second do not put a client behind those who come a
     clock.now += 2;
     loop.turn(0);
   }
-  for (let k = 0; k < 10; k++) turns.push(connection('stranger', 0.2, 1, STRANGER_MS));
+  for (let k = 0; k < 10; k++) turns.push(connection('stranger', 0.2, 1, STRANGER_US));
   turns.push(known);
   log.length = 0;
   loop.turn(0);
@@ -104,9 +104,11 @@ test('some hundred requests a second do not put a client behind those who come a
 
 test('what was taken is forgotten by halves', () => {
   const place = new InputPlace({ onInputTurn: () => false }, 0);
-  place.charge(8, 0);
-  assert.equal(place.taken(63), 8);
-  assert.equal(place.taken(64), 4);
-  assert.equal(place.taken(64 * 3), 1);
-  assert.equal(place.taken(1e6), 0);
+  place.charge(8000, 0);
+  assert.equal(place.taken(65_535), 8000);
+  assert.equal(place.taken(65_536), 4000);
+  assert.equal(place.taken(65_536 * 3), 1000);
+  assert.equal(place.taken(100_000_000), 0);
+  place.charge(8000, 2 ** 30 - 1);
+  assert.equal(place.taken(65_535), 4000, 'also when the clock begins anew');
 });

@@ -4,28 +4,29 @@
 // sends, accepts and polls again. Who has taken little lately goes first, so that a peer that asks for a little
 // does not wait behind those that ask for all they can get: their floods then cost them, and nobody else. No line is
 // forgotten: of every few shares one is for each line in turn.
+import { elapsedMicros } from '#lib/linux/clock.ts';
 import type { Loop, Resumable } from '#lib/loop/loop.ts';
 
-/** One connection's share, ms. It may last longer by what one call costs that cannot be cut: a handshake's step. */
-const SHARE_MS = 0.1;
+/** One connection's share, µs. It may last longer by what one call costs that cannot be cut: a handshake's step. */
+const SHARE_US = 100;
 /** A turn's, ms: of all, and after which those who have taken much wait for the next. Each turn costs 2 µs itself. */
-const TURN_MS = 0.5;
-const HEAVY_TURN_MS = 0.2;
-/** What was taken counts half after so many ms. */
-const HALF_LIFE_MS = 64;
+const TURN_US = 500;
+const HEAVY_TURN_US = 200;
+/** What was taken counts half with each 2^16 µs. */
+const HALF_LIFE_BITS = 16;
 /** Lines by what their connections took: below 1/4 ms, 1/2, … 64 ms, and above. Who takes all there is has taken 92 ms, who takes a twentieth 5. */
 const LINES = 10;
 /** Lines from this on have taken much: a sixth of all there is. */
 const HEAVY_LINE = 7;
-const FIRST_LINE_MS = 0.25;
+const FIRST_LINE_US = 250;
 /** Of so many shares one goes to the lines in turn, whoever waits in the first. */
 const ROUND_EVERY = 8;
 
 /**
- * What a connection nobody knows yet is taken to have taken: who comes anew again and again is not before those who are known for
+ * What a connection nobody knows yet is taken to have taken, µs: who comes anew again and again is not before those who are known for
  * some hundred requests a second.
  */
-export const STRANGER_MS = 16;
+export const STRANGER_US = 16_000;
 
 /** Has input to look at. */
 export interface InputOwner {
@@ -40,33 +41,33 @@ export class InputPlace {
   next: InputPlace | null = null;
   readonly owner: InputOwner;
   #taken: number;
-  #halvedAt: number;
+  /** The µs at which its half-life began. */
+  #agedAt: number;
 
-  /** `taken`: ms that it begins with. */
+  /** `now`: the loop's µs, here and below; `taken`: µs that it begins with. */
   constructor(owner: InputOwner, now: number, taken = 0) {
     this.owner = owner;
     this.#taken = taken;
-    this.#halvedAt = Math.floor(now / HALF_LIFE_MS);
+    this.#agedAt = halfLifeOf(now);
   }
 
-  /** It took `ms` up to `now`. */
-  charge(ms: number, now: number): void {
+  /** It took `micros` up to `now`. */
+  charge(micros: number, now: number): void {
     this.#age(now);
-    this.#taken += ms;
+    this.#taken += micros;
   }
 
-  /** Ms that it took lately. */
+  /** The µs that it took lately. */
   taken(now: number): number {
     this.#age(now);
     return this.#taken;
   }
 
   #age(now: number): void {
-    const at = Math.floor(now / HALF_LIFE_MS);
-    const halves = at - this.#halvedAt;
-    if (halves <= 0) return;
-    this.#halvedAt = at;
-    this.#taken = halves > 30 ? 0 : this.#taken / (1 << halves);
+    const halves = elapsedMicros(this.#agedAt, now) >> HALF_LIFE_BITS;
+    if (halves === 0) return;
+    this.#agedAt = halfLifeOf(now);
+    this.#taken = halves > 30 ? 0 : this.#taken >> halves;
   }
 }
 
@@ -79,7 +80,7 @@ export class InputTurns implements Resumable {
   #shares = 0;
   /** The line whose turn it is then. */
   #round = 0;
-  #shareEnds = 0;
+  #shareBegan = 0;
 
   constructor(loop: Loop) {
     this.#loop = loop;
@@ -94,18 +95,18 @@ export class InputTurns implements Resumable {
 
   /** The share of who is looking at its input now is used up. */
   over(): boolean {
-    return this.#loop.clock() >= this.#shareEnds;
+    return elapsedMicros(this.#shareBegan, this.#loop.micros()) >= SHARE_US;
   }
 
   resume(): void {
-    let before = this.#loop.clock();
-    const began = before;
-    while (this.#waiting > 0 && before - began < (this.#light() ? TURN_MS : HEAVY_TURN_MS)) {
+    const began = this.#loop.micros();
+    let before = began;
+    while (this.#waiting > 0 && elapsedMicros(began, before) < (this.#light() ? TURN_US : HEAVY_TURN_US)) {
       const place = this.#shift();
-      this.#shareEnds = before + SHARE_MS;
+      this.#shareBegan = before;
       const more = place.owner.onInputTurn();
-      const after = this.#loop.clock();
-      place.charge(after - before, after);
+      const after = this.#loop.micros();
+      place.charge(elapsedMicros(before, after), after);
       before = after;
       if (more && !place.queued) this.#append(place);
     }
@@ -121,7 +122,7 @@ export class InputTurns implements Resumable {
   #append(place: InputPlace): void {
     place.queued = true;
     place.next = null;
-    const line = lineOf(place.taken(this.#loop.now));
+    const line = lineOf(place.taken(this.#loop.began));
     const tail = this.#tails[line]!;
     if (tail === null) this.#heads[line] = place;
     else tail.next = place;
@@ -144,8 +145,13 @@ export class InputTurns implements Resumable {
   }
 }
 
+/** The µs at which the half-life under way began. */
+function halfLifeOf(now: number): number {
+  return (now >> HALF_LIFE_BITS) << HALF_LIFE_BITS;
+}
+
 function lineOf(taken: number): number {
   let line = 0;
-  for (let bound = FIRST_LINE_MS; taken >= bound && line < LINES - 1; bound *= 2) line++;
+  for (let bound = FIRST_LINE_US; taken >= bound && line < LINES - 1; bound *= 2) line++;
   return line;
 }

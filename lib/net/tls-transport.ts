@@ -15,7 +15,7 @@ import type { TimerId, TimerTarget } from '#lib/loop/timer-wheel.ts';
 import type { TlsContext } from '#lib/tls/context.ts';
 import { TLS_ENDED, TLS_FAILED, TlsSession } from '#lib/tls/session.ts';
 import { CipherSocket } from './cipher-socket.ts';
-import { type InputOwner, InputPlace, STRANGER_MS } from './input-turns.ts';
+import { type InputOwner, InputPlace, STRANGER_US } from './input-turns.ts';
 import { Leftover } from './leftover.ts';
 import type { Transport, TransportOwner } from './transport.ts';
 import type { Workbench } from './workbench.ts';
@@ -54,7 +54,7 @@ export class TlsTransport implements Transport, Pollable, InputOwner, Flushable,
     this.#owner = owner;
     this.#socket = new CipherSocket(fd);
     this.#tls = new TlsSession(context, role);
-    this.#place = new InputPlace(this, bench.loop.now, role === 'server' ? STRANGER_MS : 0);
+    this.#place = new InputPlace(this, bench.loop.began, role === 'server' ? STRANGER_US : 0);
     this.#bite = bench.receive.size;
     this.state = role === 'client' ? 'connecting' : 'handshaking';
     this.#slot = bench.loop.add(fd, this);

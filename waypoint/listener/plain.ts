@@ -6,7 +6,7 @@ import type { Ip } from '#lib/mesh/ip.ts';
 import { FirstByte, type FirstByteOwner } from '#lib/net/first-byte.ts';
 import { NOBODY } from '#lib/net/http/link.ts';
 import { SocketLink } from '#lib/net/http/socket-link.ts';
-import { STRANGER_MS } from '#lib/net/input-turns.ts';
+import { STRANGER_US } from '#lib/net/input-turns.ts';
 import { Socket } from '#lib/net/socket.ts';
 import type { Door } from '../path/door.ts';
 import { Origin } from '../path/origin.ts';
@@ -56,7 +56,7 @@ export class PlainListener {
       { ip: destination, text: destination.withPort(this.#local.port) },
       workload === undefined ? undefined : memory.of(workload).party,
     );
-    const link = new SocketLink(bench, socket, NOBODY, STRANGER_MS);
+    const link = new SocketLink(bench, socket, NOBODY, STRANGER_US);
     serveLink(this.runtime, this.#service, link, { origin, onEnd: () => this.left() });
   }
 

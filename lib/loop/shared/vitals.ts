@@ -35,7 +35,8 @@ export class Vitals implements TurnObserver {
   }
 
   /** Notes a turn; the loop calls it. */
-  onTurn(events: number, busyMs: number, _flushed: number): void {
+  onTurn(events: number, busyMicros: number, _flushed: number): void {
+    const busyMs = busyMicros / 1000;
     this.#ints[BEAT] = (this.#ints[BEAT]! + 1) | 0;
     const doubles = this.#doubles;
     if (busyMs > doubles[LONGEST_TURN_MS]!) doubles[LONGEST_TURN_MS] = busyMs;

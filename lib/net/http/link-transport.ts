@@ -25,7 +25,7 @@ export class LinkTransport implements Transport, LinkOwner, InputOwner {
     this.#bench = bench;
     this.#link = link;
     this.#owner = owner;
-    this.#place = new InputPlace(this, bench.loop.now);
+    this.#place = new InputPlace(this, bench.loop.began);
     link.owner = this;
   }
 

@@ -43,7 +43,7 @@ export class SocketLink extends Link implements SocketOwner, Resumable, InputOwn
     super(owner);
     this.#bench = bench;
     this.socket = socket;
-    this.#place = new InputPlace(this, bench.loop.now, taken);
+    this.#place = new InputPlace(this, bench.loop.began, taken);
     socket.owner = this;
     if (socket.readable) bench.inputs.push(this.#place);
   }
