@@ -14,7 +14,7 @@ import { HeldReport } from '#lib/proxy/worker/held-report.ts';
 import { openStore, workerParts } from '#lib/proxy/worker/parts.ts';
 import { PeerTrust } from '#lib/proxy/worker/peer-trust.ts';
 import type { TunnelGroup } from '#lib/proxy/worker/tunnel-judge.ts';
-import { TUNNEL_LIMITS, TUNNEL_USER_TIMEOUT_MS } from '#lib/proxy/worker/tunnel-options.ts';
+import { NODE_TUNNEL_LIMITS, TUNNEL_USER_TIMEOUT_MS } from '#lib/proxy/worker/tunnel-options.ts';
 import { TunnelShare } from '#lib/proxy/worker/tunnel-share.ts';
 import { HBONE_CLIENT, HBONE_SERVER } from '#lib/wire/h2/settings.ts';
 import type { ToMain, WorkerSettings } from '../control.ts';
@@ -108,7 +108,7 @@ function tunnelSettings({ http2 }: WorkerSettings): Pick<Runtime, 'clientH2' | '
     initialWindowSize: http2.streamWindow,
     connectionWindow: http2.connectionWindow,
     maxFrameSize: http2.frameSize,
-    limits: TUNNEL_LIMITS,
+    limits: NODE_TUNNEL_LIMITS,
   };
   return { clientH2: { ...HBONE_CLIENT, ...windows }, serverH2: { ...HBONE_SERVER, ...windows } };
 }
