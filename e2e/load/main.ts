@@ -93,12 +93,12 @@ async function place(name: string, start: Peer['start'], stack: AsyncDisposableS
 
 async function compare(contestants: readonly Contestant[]): Promise<FigureTable> {
   const runs = new Map<string, Figures[]>();
-  // Programs that compile as they run are not what is compared: each has seen each kind of load before the first round.
+  // Programs that compile as they run are not what is compared: each process has seen each kind of load before the first round.
   for (const scenario of scenarios) {
     for (const { twoNodes, oneNode } of contestants) {
       ended.signal.throwIfAborted();
       const { fabric, running } = scenario.oneNode ? oneNode : twoNodes;
-      await scenario.run(fabric.client, running, WARM_UP_S);
+      for (let left = scenario.warmUps ?? 1; left > 0; left--) await scenario.run(fabric.client, running, WARM_UP_S);
     }
   }
   for (let round = 1; round <= rounds; round++) {
@@ -108,7 +108,7 @@ async function compare(contestants: readonly Contestant[]): Promise<FigureTable>
         ended.signal.throwIfAborted();
         const { peer, twoNodes, oneNode } = contestants[(i + round) % contestants.length]!;
         const { fabric, running } = scenario.oneNode ? oneNode : twoNodes;
-        const figures = await scenario.run(fabric.client, running, seconds);
+        const figures = await scenario.run(fabric.client, running, seconds * (scenario.longer ?? 1));
         const key = `${peer.name} ${scenario.name}`;
         runs.set(key, [...(runs.get(key) ?? []), figures]);
         process.stderr.write(`round ${round}/${rounds}  ${key.padEnd(16)} ${brief(figures)}\n`);
