@@ -120,6 +120,11 @@ export class Loop {
     return this.#clock.micros();
   }
 
+  /** The µs of whatever look at the clock was the last, without another: never before those that anybody has seen. */
+  lastMicros(): number {
+    return this.#clock.lastMicros();
+  }
+
   /** Registers `fd`, which the loop owns from now on. Throws SYSCALL_EEXIST when it is registered already. */
   add(fd: number, target: Pollable, events: number = ALL_EVENTS): Slot {
     const index = this.#freeSlots.pop() ?? this.#slots.length;

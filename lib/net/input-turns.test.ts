@@ -102,6 +102,20 @@ test('some hundred requests a second do not put a client behind those who come a
   loop.dispose();
 });
 
+test('nothing is forgiven because a half-life ends while somebody is looked at', () => {
+  const { clock, loop, turns, log, connection } = fixture();
+  // The turn begins just before 2^16 µs, and the look at what floods ends after them.
+  clock.now = 65.5;
+  turns.push(connection('flood', 0.25, 1000, 1_000_000));
+  loop.turn(0);
+  assert.ok(clock.now > 65.536);
+  turns.push(connection('stranger', 0.01, 1, STRANGER_US));
+  log.length = 0;
+  loop.turn(0);
+  assert.equal(log[0], 'stranger');
+  loop.dispose();
+});
+
 test('what was taken is forgotten by halves', () => {
   const place = new InputPlace({ onInputTurn: () => false }, 0);
   place.charge(8000, 0);

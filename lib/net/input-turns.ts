@@ -9,7 +9,7 @@ import type { Loop, Resumable } from '#lib/loop/loop.ts';
 
 /** One connection's share, µs. It may last longer by what one call costs that cannot be cut: a handshake's step. */
 const SHARE_US = 100;
-/** A turn's, ms: of all, and after which those who have taken much wait for the next. Each turn costs 2 µs itself. */
+/** A turn's, µs: of all, and after which those who have taken much wait for the next. Each turn costs 2 µs itself. */
 const TURN_US = 500;
 const HEAVY_TURN_US = 200;
 /** What was taken counts half with each 2^16 µs. */
@@ -44,7 +44,7 @@ export class InputPlace {
   /** The µs at which its half-life began. */
   #agedAt: number;
 
-  /** `now`: the loop's µs, here and below; `taken`: µs that it begins with. */
+  /** `now`: the loop's µs, here and below, each no earlier than the one before; `taken`: µs that it begins with. */
   constructor(owner: InputOwner, now: number, taken = 0) {
     this.owner = owner;
     this.#taken = taken;
@@ -122,7 +122,7 @@ export class InputTurns implements Resumable {
   #append(place: InputPlace): void {
     place.queued = true;
     place.next = null;
-    const line = lineOf(place.taken(this.#loop.began));
+    const line = lineOf(place.taken(this.#loop.lastMicros()));
     const tail = this.#tails[line]!;
     if (tail === null) this.#heads[line] = place;
     else tail.next = place;
