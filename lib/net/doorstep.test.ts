@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Arena } from '#lib/linux/arena.ts';
-import { close, read, send, shutdownWrite } from '#lib/linux/calls.ts';
-import { tcpDial } from '#lib/linux/socket.ts';
+import { accept, close, read, send, shutdownWrite } from '#lib/linux/calls.ts';
+import { EBADF } from '#lib/linux/errno.ts';
+import { resetOnClose, tcpDial } from '#lib/linux/socket.ts';
 import { Loop } from '#lib/loop/loop.ts';
 import { acceptAll, listenOn, loopback } from '#lib/testkit/relay.ts';
-import { Doorstep, type Vain } from './doorstep.ts';
+import { Doorstep, leftAtOnce, type Vain } from './doorstep.ts';
 import { OFFENCE } from './offenders.ts';
 import { Workbench } from './workbench.ts';
 
@@ -149,4 +150,36 @@ test('one that has to wait and leaves, or has waited for as long as a handshake 
   assert.deepEqual(waiting, { now: 0, inAll: 2 });
   close(waiter);
   end();
+});
+
+test('who has gone without a word is seen before anything is made, and nobody else is sent away', () => {
+  const loop = new Loop({ spin: false });
+  const bench = new Workbench(loop);
+  const { fd, endpoint } = listenOn(loopback());
+  const met = (then: (client: number) => void): number => {
+    const client = tcpDial(endpoint, {});
+    let one = accept(fd);
+    for (const end = performance.now() + 10_000; one < 0 && performance.now() < end; ) one = accept(fd);
+    then(client);
+    return one;
+  };
+  const stays = met(() => {});
+  assert.equal(leftAtOnce(bench, stays), false);
+  const speaks = met((client) => {
+    assert.equal(send(client, arena, 0, 1), 1);
+    close(client);
+  });
+  assert.equal(leftAtOnce(bench, speaks), false);
+  for (const gone of [
+    met(close),
+    met((client) => {
+      resetOnClose(client);
+      close(client);
+    }),
+  ]) {
+    assert.equal(leftAtOnce(bench, gone), true);
+    assert.equal(read(gone, arena, 0, 1), -EBADF);
+  }
+  for (const one of [stays, speaks, fd]) close(one);
+  loop.dispose();
 });

@@ -2,8 +2,9 @@
 // An accepted connection before its first bytes. TLS, HTTP/2 and whatever else a tunnel is made of cost a hundred times what it costs to
 // connect, so they are made for those who begin a handshake; who says nothing takes a descriptor and this, who says anything else
 // is sent away. Whose tunnels were cut off again and again lately waits here, too (offenders.ts).
-import { recv } from '#lib/linux/calls.ts';
+import { close, recv } from '#lib/linux/calls.ts';
 import { EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLRDHUP, MSG_PEEK } from '#lib/linux/constants.ts';
+import { EAGAIN } from '#lib/linux/errno.ts';
 import type { Pollable, Slot } from '#lib/loop/loop.ts';
 import type { TimerId, TimerTarget } from '#lib/loop/timer-wheel.ts';
 import { type InputOwner, InputPlace, STRANGER_US } from './input-turns.ts';
@@ -27,6 +28,17 @@ export interface DoorstepOwner {
   onHello(fd: number): void;
   /** It left, or was sent away. The descriptor is closed. */
   onVain(why: Vain): void;
+}
+
+/**
+ * Whether who dialled `fd` has gone without a word before it was accepted, as crowds that only connect have: nothing need be made for it.
+ * Its descriptor is closed then.
+ */
+export function leftAtOnce({ receive }: Workbench, fd: number): boolean {
+  const n = recv(fd, receive, 0, 1, MSG_PEEK);
+  if (n > 0 || n === -EAGAIN) return false;
+  close(fd);
+  return true;
 }
 
 export class Doorstep implements Pollable, InputOwner, TimerTarget {

@@ -5,7 +5,7 @@ import type { Endpoint } from '#lib/linux/address.ts';
 import { close as closeFd } from '#lib/linux/calls.ts';
 import type { Identity } from '#lib/mesh/identity.ts';
 import { type Ip, parseIp } from '#lib/mesh/ip.ts';
-import { Doorstep, type DoorstepOwner, type Vain } from '#lib/net/doorstep.ts';
+import { Doorstep, type DoorstepOwner, leftAtOnce, type Vain } from '#lib/net/doorstep.ts';
 import { NOBODY } from '#lib/net/http/link.ts';
 import { StreamLink } from '#lib/net/http/stream-link.ts';
 import { Session, type SessionOwner } from '#lib/net/session.ts';
@@ -46,10 +46,16 @@ export class HboneListener {
   }
 
   onConnection(fd: number, from: Endpoint): void {
-    const peer = this.#runtime.ips.of(from);
+    const { admission, bench, cuts, ips } = this.#runtime;
+    if (leftAtOnce(bench, fd)) {
+      admission.leave();
+      cuts.sentAway('silent');
+      return;
+    }
+    const peer = ips.of(from);
     const text = peer.withPort(from.port);
     new Knock(this.#runtime, fd, peer.text, text, () => {
-      const { admission, share } = this.#runtime;
+      const { share } = this.#runtime;
       if (share.give(ONLY_DOOR, fd)) admission.leave();
       else {
         share.begun();

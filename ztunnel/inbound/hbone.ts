@@ -4,7 +4,7 @@
 import { Endpoint } from '#lib/linux/address.ts';
 import { close as closeFd } from '#lib/linux/calls.ts';
 import { localAddress } from '#lib/linux/socket.ts';
-import { Doorstep, type DoorstepOwner, type Vain } from '#lib/net/doorstep.ts';
+import { Doorstep, type DoorstepOwner, leftAtOnce, type Vain } from '#lib/net/doorstep.ts';
 import { Session, type SessionOwner } from '#lib/net/session.ts';
 import { TlsTransport } from '#lib/net/tls-transport.ts';
 import { NO_TLS } from '#lib/proxy/worker/cut-log.ts';
@@ -33,9 +33,15 @@ export class HboneServer {
 
   /** `fd` has a place in the worker's limit; it is given back when the tunnel is over. `given`: by another process, which has counted it as ours. */
   onConnection(fd: number, peer: Endpoint, given: boolean): void {
+    const { admission, bench, cuts } = this.#pod.runtime;
+    if (!given && leftAtOnce(bench, fd)) {
+      admission.leave();
+      cuts.sentAway('silent');
+      return;
+    }
     if (localAddress(fd, this.#local) < 0) {
       closeFd(fd);
-      this.#pod.runtime.admission.leave();
+      admission.leave();
       if (given) this.#pod.runtime.tunnels.ended();
       return;
     }
