@@ -103,12 +103,12 @@ async function compare(contestants: readonly Contestant[]): Promise<FigureTable>
   }
   for (let round = 1; round <= rounds; round++) {
     for (const scenario of scenarios) {
-      // Each round begins with another peer, so that none always follows the same one.
-      for (let i = 0; i < contestants.length; i++) {
+      for (let i = 0; i < contestants.length * (scenario.repeats ?? 1); i++) {
         ended.signal.throwIfAborted();
+        // Each round begins with another peer, so that none always follows the same one.
         const { peer, twoNodes, oneNode } = contestants[(i + round) % contestants.length]!;
         const { fabric, running } = scenario.oneNode ? oneNode : twoNodes;
-        const figures = await scenario.run(fabric.client, running, seconds * (scenario.longer ?? 1));
+        const figures = await scenario.run(fabric.client, running, seconds);
         const key = `${peer.name} ${scenario.name}`;
         runs.set(key, [...(runs.get(key) ?? []), figures]);
         process.stderr.write(`round ${round}/${rounds}  ${key.padEnd(16)} ${brief(figures)}\n`);
@@ -130,7 +130,16 @@ function report(table: FigureTable): void {
   const file = join(folder, 'l4.json');
   writeFileSync(file, `${JSON.stringify({ rounds, seconds, peers: table, ratio }, null, 2)}\n`);
   for (const { name, about } of scenarios) {
-    const columns = ['gbps', 'rps', 'p50_us', 'p99_us', 'cpu_s_per_gb', 'cpu_s_per_10k', 'pss_mb'] as const;
+    const columns = [
+      'gbps',
+      'rps',
+      'p50_us',
+      'p99_us',
+      'cpu_s_per_gb',
+      'cpu_s_per_10k',
+      'pss_mb',
+      'stolen_pct',
+    ] as const;
     const used = columns.filter((column) => Object.values(table).some((row) => row[name]?.[column] !== undefined));
     const text = new Table({ head: [name, ...used, 'ambit/it'], style: { head: [], border: [] } });
     for (const [peer, row] of Object.entries(table)) {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { medianFigures, ratios } from './statistics.ts';
 import { parseWrk } from './tools.ts';
+import { machineTime, stolenPercent } from './usage.ts';
 
 test('figures of rounds become medians, and a subject is divided by each peer', () => {
   const ambit = { tx1: medianFigures([{ gbps: 10 }, { gbps: 30 }, { gbps: 20 }]) };
@@ -24,4 +25,12 @@ Requests/sec:  27160.50
 test('wrk is read with its units, and its errors are failures', () => {
   assert.deepEqual(parseWrk(WRK), { rps: 27160.5, p50_us: 31, p99_us: 1200, count: 54321 });
   assert.throws(() => parseWrk(`${WRK}  Socket errors: connect 0, read 3, write 0, timeout 0\n`), /errors/);
+});
+
+test('what a hypervisor took is a share of all processors', () => {
+  const from = machineTime('cpu  10 0 10 80 0 0 0 0 5 0\ncpu0 10 0 10 80 0 0 0 0 5 0\n');
+  const to = machineTime('cpu  20 10 20 230 5 5 5 5 9 0\n');
+  assert.deepEqual(to, { total: 300, stolen: 5 });
+  assert.equal(stolenPercent(from, to), 2.5);
+  assert.equal(stolenPercent(from, from), 0);
 });

@@ -33,6 +33,24 @@ export function cpuSeconds(pids: readonly number[]): number {
   }, 0);
 }
 
+/** Time of all processors since the start, in ticks (proc(5), /proc/stat). */
+export interface MachineTime {
+  readonly total: number;
+  /** What a hypervisor gave to others while somebody here wanted to run. */
+  readonly stolen: number;
+}
+
+export function machineTime(stat = readFileSync('/proc/stat', 'utf8')): MachineTime {
+  // user nice system idle iowait irq softirq steal; the guests' that follow are in user and nice already.
+  const ticks = stat.slice(0, stat.indexOf('\n')).trim().split(/\s+/).slice(1, 9).map(Number);
+  return { total: ticks.reduce((sum, each) => sum + each, 0), stolen: ticks[7] ?? 0 };
+}
+
+/** Share of the machine's processors that was stolen between two looks, in percent. */
+export function stolenPercent(from: MachineTime, to: MachineTime): number {
+  return (100 * (to.stolen - from.stolen)) / Math.max(1, to.total - from.total);
+}
+
 /** Proportional set size in MB (10^6 bytes): shared pages counted by their share. */
 export function pssMb(pids: readonly number[]): number {
   return sumOf(pids, /^Pss:\s+(\d+) kB$/gm);
