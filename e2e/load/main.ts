@@ -13,7 +13,7 @@ import { node } from './peers/node.ts';
 import { none } from './peers/none.ts';
 import { ztunnelPeer } from './peers/ztunnel.ts';
 import { type Figures, SCENARIOS } from './scenario.ts';
-import { type Table as FigureTable, medianFigures, ratios } from './statistics.ts';
+import { medians, type Runs, ratios } from './statistics.ts';
 import { answering } from './tools.ts';
 
 const env = (name: string, fallback: string): string => process.env[name] || fallback;
@@ -91,8 +91,9 @@ async function place(name: string, start: Peer['start'], stack: AsyncDisposableS
   return { fabric, running };
 }
 
-async function compare(contestants: readonly Contestant[]): Promise<FigureTable> {
-  const runs = new Map<string, Figures[]>();
+async function compare(contestants: readonly Contestant[]): Promise<Runs> {
+  const noRuns = () => Object.fromEntries(scenarios.map(({ name }) => [name, [] as Figures[]]));
+  const runs = Object.fromEntries(contestants.map(({ peer }) => [peer.name, noRuns()]));
   // Programs that compile as they run are not what is compared: each process has seen each kind of load before the first round.
   for (const scenario of scenarios) {
     for (const { twoNodes, oneNode } of contestants) {
@@ -109,22 +110,18 @@ async function compare(contestants: readonly Contestant[]): Promise<FigureTable>
         const { peer, twoNodes, oneNode } = contestants[(i + round) % contestants.length]!;
         const { fabric, running } = scenario.oneNode ? oneNode : twoNodes;
         const figures = await scenario.run(fabric.client, running, seconds);
+        runs[peer.name]![scenario.name]!.push(figures);
         const key = `${peer.name} ${scenario.name}`;
-        runs.set(key, [...(runs.get(key) ?? []), figures]);
         process.stderr.write(`round ${round}/${rounds}  ${key.padEnd(16)} ${brief(figures)}\n`);
       }
     }
   }
-  return Object.fromEntries(
-    contestants.map(({ peer }) => [
-      peer.name,
-      Object.fromEntries(scenarios.map(({ name }) => [name, medianFigures(runs.get(`${peer.name} ${name}`) ?? [])])),
-    ]),
-  );
+  return runs;
 }
 
-function report(table: FigureTable): void {
-  const ratio = ratios(table, 'ambit');
+function report(runs: Runs): void {
+  const table = medians(runs);
+  const ratio = ratios(runs, 'ambit');
   const folder = join(import.meta.dirname, 'results');
   mkdirSync(folder, { recursive: true });
   const file = join(folder, 'l4.json');

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { medianFigures, ratios } from './statistics.ts';
+import { medians, ratios } from './statistics.ts';
 import { parseWrk } from './tools.ts';
 import { machineTime, stolenPercent } from './usage.ts';
 
-test('figures of rounds become medians, and a subject is divided by each peer', () => {
-  const ambit = { tx1: medianFigures([{ gbps: 10 }, { gbps: 30 }, { gbps: 20 }]) };
-  assert.deepEqual(ambit, { tx1: { gbps: 20 } });
-  assert.deepEqual(ratios({ ambit, none: { tx1: { gbps: 40 } }, node: {} }, 'ambit'), {
-    none: { tx1: { gbps: 0.5 } },
-    node: { tx1: {} },
-  });
+test('figures of runs become medians, and a subject is divided by what each peer did at the same moment', () => {
+  const runs = {
+    ambit: { tx1: [{ gbps: 10 }, { gbps: 30 }, { gbps: 20 }] },
+    none: { tx1: [{ gbps: 20 }, { gbps: 40 }, { gbps: 80 }] },
+    node: {},
+  };
+  assert.deepEqual(medians(runs)['ambit'], { tx1: { gbps: 20 } });
+  assert.deepEqual(ratios(runs, 'ambit'), { none: { tx1: { gbps: 0.5 } }, node: { tx1: {} } });
 });
 
 const WRK = `  Latency Distribution
