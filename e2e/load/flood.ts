@@ -2,8 +2,9 @@
 // Every known HTTP/2 flood at full speed, on a node proxy and on a waypoint with one data-plane process each, beside a
 // well-behaved client: its p99 in quiet, which is the median of the quiet periods between the attacks, beside a process that only
 // burns the processor where the attacker would run, and in the flood; and what it took of the victim. All periods are of one length, since
-// the p99 of a longer one meets more of a machine's rare pauses, and this program sleeps meanwhile. The victims have one processor, attacker
-// and client share the other. Each attack comes from an address that has done nothing yet.
+// the p99 of a longer one meets more of a machine's rare pauses, and this program sleeps meanwhile. Victim and client have two processors, and
+// the attacker stands for a program on another machine: it gets of the second what nobody else wants. Each attack comes from an address that
+// has done nothing yet, and meets a victim that has served the client long enough to be compiled for it, as the quiet periods do.
 //
 //   node e2e/load/flood.ts [--victim NAME]… [--attack NAME]… [--seconds 10]
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -18,7 +19,8 @@ import { median } from './statistics.ts';
 import { cpuSeconds, familyOf, forgetPeaks, pssMb, residentMb } from './usage.ts';
 
 const CONNECTIONS = 8;
-const WARM_UP_MS = 3000;
+/** V8 compiles for half a minute of ordinary requests; who is attacked meanwhile would be charged for both. */
+const WARM_UP_MS = 40_000;
 /** For what an attack began to end. */
 const SETTLE_MS = 500;
 const RESULTS = join(import.meta.dirname, 'results');
@@ -59,9 +61,10 @@ process.exit();
 
 async function main(): Promise<void> {
   const place = {
-    victims: ['taskset', '-c', '0'],
-    client: ['taskset', '-c', '1', 'chrt', '-r', '1'],
-    attacker: ['taskset', '-c', '1', 'nice', '-n', '10'],
+    victims: ['taskset', '-c', '0,1'],
+    // The thread that asks goes first; the compiler's and the collector's of the same program are like others.
+    client: ['taskset', '-c', '1', 'chrt', '--reset-on-fork', '--rr', '1'],
+    attacker: ['taskset', '-c', '1', 'chrt', '--idle', '0'],
   };
   await using rig = await FloodRig.start(place);
   const victims = rig.victims.filter(({ name }) => wanted(name, asked.victim));
