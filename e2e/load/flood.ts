@@ -19,7 +19,7 @@ import { median } from './statistics.ts';
 import { cpuSeconds, familyOf, forgetPeaks, pssMb, residentMb } from './usage.ts';
 
 const CONNECTIONS = 8;
-/** V8 compiles for half a minute of ordinary requests; who is attacked meanwhile would be charged for both. */
+/** V8 compiles for ordinary requests in the first 10 s and more; who is attacked meanwhile would be charged for both. */
 const WARM_UP_MS = 40_000;
 /** For what an attack began to end. */
 const SETTLE_MS = 500;
