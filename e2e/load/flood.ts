@@ -2,11 +2,13 @@
 // Every known HTTP/2 flood at full speed, on a node proxy and on a waypoint with one data-plane process each, beside a
 // well-behaved client: its p99 in quiet, which is the median of the quiet periods between the attacks, beside a process that only
 // burns the processor where the attacker would run, and in the flood; and what it took of the victim. All periods are of one length, since
-// the p99 of a longer one meets more of a machine's rare pauses, and this program sleeps meanwhile. Victim and client have two processors, and
-// the attacker stands for a program on another machine: it gets of the second what nobody else wants. Each attack comes from an address that
-// has done nothing yet, and meets a victim that has served the client long enough to be compiled for it, as the quiet periods do.
+// the p99 of a longer one meets more of a machine's rare pauses, and this program sleeps meanwhile. The victim's loop has one of two
+// processors, and its other threads share the second with the client and the attacker, which stands for a program on another machine and
+// gets what nobody else wants. Each attack comes from an address that has done nothing yet, and meets a victim that has served the client
+// long enough to be compiled for it, as the quiet periods do.
 //
 //   node e2e/load/flood.ts [--victim NAME]… [--attack NAME]… [--seconds 10]
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -16,7 +18,7 @@ import { ATTACKS, KNOCKS } from '#lib/testkit/flood/attacks.ts';
 import type { Period } from '#lib/testkit/flood/good-client.ts';
 import { FloodRig, type Victim } from '#lib/testkit/flood/rig.ts';
 import { median } from './statistics.ts';
-import { cpuSeconds, familyOf, forgetPeaks, pssMb, residentMb } from './usage.ts';
+import { cpuSeconds, familyOf, forgetPeaks, machineTime, pssMb, residentMb, stolenPercent } from './usage.ts';
 
 const CONNECTIONS = 8;
 /** V8 compiles for ordinary requests in the first 10 s and more; who is attacked meanwhile would be charged for both. */
@@ -42,6 +44,8 @@ interface Figures {
   readonly burnerCpu: number;
   readonly attackerCpu: number;
   readonly victimCpu: number;
+  /** Of all processors, during the attack, what a hypervisor gave to others; percent. */
+  readonly stolenPct: number;
   readonly beforeMb: number;
   readonly mostMb: number;
 }
@@ -61,7 +65,8 @@ process.exit();
 
 async function main(): Promise<void> {
   const place = {
-    victims: ['taskset', '-c', '0,1'],
+    // All of their threads but the first: see `moveLoop`.
+    victims: ['taskset', '-c', '1'],
     // The thread that asks goes first; the compiler's and the collector's of the same program are like others.
     client: ['taskset', '-c', '1', 'chrt', '--reset-on-fork', '--rr', '1'],
     attacker: ['taskset', '-c', '1', 'chrt', '--idle', '0'],
@@ -84,6 +89,7 @@ async function suffer(rig: FloodRig, victim: Victim, attacks: readonly string[])
   const quiet: Period[] = [];
   const good = await rig.goodClient(victim);
   const family = familyOf([victim.pid]);
+  for (const pid of family) moveLoop(pid);
   await setTimeout(WARM_UP_MS);
   await good.period();
   const burnerMs = await rig.burn(ms);
@@ -98,14 +104,16 @@ async function suffer(rig: FloodRig, victim: Victim, attacks: readonly string[])
     forgetPeaks(family);
     await setTimeout(SETTLE_MS);
     await good.period();
+    const machine = machineTime();
     const outcome = await rig.attack({ attack, target: victim.target, connections: CONNECTIONS, ms });
+    const stolenPct = stolenPercent(machine, machineTime());
     const flooded = await good.period();
     measured.push({
       ...{ victim: victim.name, attack },
       ...{ burntP99Ms: burnt.p99, floodedP50Ms: flooded.p50, floodedP99Ms: flooded.p99 },
       ...{ requests: flooded.requests, failures: flooded.failures },
       ...{ megabytes: outcome.bytes / 1e6, connections: outcome.opened },
-      ...{ burnerCpu: burnerMs / ms, attackerCpu: outcome.cpuMs / ms },
+      ...{ burnerCpu: burnerMs / ms, attackerCpu: outcome.cpuMs / ms, stolenPct },
       victimCpu: (cpuSeconds(family) - cpuBefore) / ((ms + SETTLE_MS) / 1000),
       ...{ beforeMb, mostMb: beforeMb + residentMb(family, 'peak') - residentBefore },
     });
@@ -118,6 +126,14 @@ async function suffer(rig: FloodRig, victim: Victim, attacks: readonly string[])
   good.end();
   const usual = { quietP50Ms: median(quiet.map(({ p50 }) => p50)), quietP99Ms: median(quiet.map(({ p99 }) => p99)) };
   return measured.map((one) => ({ ...one, ...usual }));
+}
+
+/**
+ * Gives a program's loop, which is its first thread, a processor of its own. Where it shares one with the attacker it waits, up to a tick, since
+ * the scheduler knows fair shares before it knows who counts; where it shares one with V8's compiler it has half of it.
+ */
+function moveLoop(pid: number): void {
+  execFileSync('taskset', ['-c', '-p', '0', String(pid)], { stdio: 'pipe' });
 }
 
 function tableOf(figures: readonly Figures[]): string {
@@ -133,7 +149,7 @@ function tableOf(figures: readonly Figures[]): string {
       '× burner',
       'failed',
     ],
-    ...['CPU burner, attacker, victim', 'memory, MB'],
+    ...['CPU burner, attacker, victim', 'stolen, %', 'memory, MB'],
   ];
   const table = new Table({ head, style: { head: [], border: [] } });
   const list = (numbers: readonly number[]): string => numbers.map((one) => one.toFixed(2)).join(', ');
@@ -145,6 +161,7 @@ function tableOf(figures: readonly Figures[]): string {
       ...[one.quietP99Ms, one.burntP99Ms].map((before) => (one.floodedP99Ms / before).toFixed(1)),
       `${one.failures} of ${one.requests + one.failures}`,
       list([one.burnerCpu, one.attackerCpu, one.victimCpu]),
+      one.stolenPct.toFixed(1),
       `${one.beforeMb.toFixed(0)} → ${one.mostMb.toFixed(0)}`,
     ]);
   }
