@@ -129,8 +129,8 @@ async function suffer(rig: FloodRig, victim: Victim, attacks: readonly string[])
 }
 
 /**
- * Gives a program's loop, which is its first thread, a processor of its own. Where it shares one with the attacker it waits, up to a tick, since
- * the scheduler knows fair shares before it knows who counts; where it shares one with V8's compiler it has half of it.
+ * Gives a program's loop, which is its first thread, a processor of its own. Where it shares one with the attacker it waits for it, up to a
+ * tick, although that is SCHED_IDLE; where it shares one with V8's compiler it has half of it (traces in docs/performance.md, Floods).
  */
 function moveLoop(pid: number): void {
   execFileSync('taskset', ['-c', '-p', '0', String(pid)], { stdio: 'pipe' });
