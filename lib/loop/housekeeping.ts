@@ -9,7 +9,7 @@ import type { TimerTarget } from './timer-wheel.ts';
 const LOOK_MS = 2_000;
 /** A loop that worked no more than this since the last look has time for a collection: 15 to 30 ms, a pause for everybody. */
 const QUIET_MS = 50;
-/** Growth of the heap since the last collection that makes one worth its pause, in bytes. */
+/** Growth since the last collection, of objects or of the pages that V8's own ones leave empty, that makes one worth its pause, in bytes. */
 const WORTH_BYTES = 4 * 1024 * 1024;
 /** The same where nothing has happened since the last look: a pause disturbs nobody, and what is not given back now stays for as long as it rests. */
 const RESTING_WORTH_BYTES = 1024 * 1024;
@@ -60,15 +60,14 @@ export class Housekeeping implements TimerTarget, TurnObserver {
   /** Looks in a row that found the loop calm, and not quiet. */
   #calmLooks = 0;
   #events = 0;
-  #usedAfter: number;
-  #takenAfter: number;
+  // None was collected yet: all there is may be garbage.
+  #usedAfter = 0;
+  #takenAfter = 0;
   #collectedAt: number;
 
   constructor(loop: Loop, heap: HeapTools) {
     this.#loop = loop;
     this.#heap = heap;
-    this.#usedAfter = heap.used();
-    this.#takenAfter = heap.taken();
     this.#collectedAt = loop.now;
     loop.afterAbout(LOOK_MS, this);
   }
@@ -96,9 +95,12 @@ export class Housekeeping implements TimerTarget, TurnObserver {
   }
 
   #isWorthIt(): boolean {
-    const worth = this.#idleLooks > 0 ? RESTING_WORTH_BYTES : WORTH_BYTES;
-    if (this.#busyMs <= QUIET_MS) return this.#heap.used() - this.#usedAfter >= worth;
+    const taken = this.#heap.taken() - this.#takenAfter;
+    if (this.#busyMs <= QUIET_MS) {
+      const worth = this.#idleLooks > 0 ? RESTING_WORTH_BYTES : WORTH_BYTES;
+      return Math.max(taken, this.#heap.used() - this.#usedAfter) >= worth;
+    }
     if (this.#calmLooks < CALM_LOOKS || this.#loop.now - this.#collectedAt < SELDOM_MS) return false;
-    return this.#takenAfter <= SMALL_BYTES && this.#heap.taken() - this.#takenAfter >= TAKEN_BYTES;
+    return this.#takenAfter <= SMALL_BYTES && taken >= TAKEN_BYTES;
   }
 }

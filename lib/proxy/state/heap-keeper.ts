@@ -6,7 +6,7 @@ import type { HeapTools } from '#lib/loop/housekeeping.ts';
 
 /** From a change of the mesh to the look at the heap, in ms: what came with it has come by then. */
 const LOOK_AFTER_MS = 3_000;
-/** Growth since the last collection that makes one worth its pause: these bytes, and this part of what was left then. */
+/** Growth since the last collection, of objects or of pages, that makes one worth its pause: these bytes, and this part of what was left then. */
 const WORTH_BYTES = 8 * 1024 * 1024;
 const WORTH_PART = 1 / 4;
 /** So long after the last change the mesh is at rest, in ms, and garbage would stay until the next one: then less is worth a pause. */
@@ -15,14 +15,15 @@ const REST_WORTH_BYTES = 1024 * 1024;
 const REST_WORTH_PART = 1 / 16;
 
 export class HeapKeeper {
-  readonly #heap: Omit<HeapTools, 'taken'>;
-  #usedAfter: number;
+  readonly #heap: HeapTools;
+  // None was collected yet: all there is may be garbage.
+  #usedAfter = 0;
+  #takenAfter = 0;
   #looking = false;
   #rest: NodeJS.Timeout | undefined;
 
-  constructor(heap: Omit<HeapTools, 'taken'>) {
+  constructor(heap: HeapTools) {
     this.#heap = heap;
-    this.#usedAfter = heap.used();
   }
 
   /** The mesh changed. */
@@ -46,9 +47,12 @@ export class HeapKeeper {
   #look(worthBytes: number, worthPart: number): void {
     const used = this.#heap.used();
     if (used < this.#usedAfter) this.#usedAfter = used;
-    if (used - this.#usedAfter < Math.max(worthBytes, this.#usedAfter * worthPart)) return;
+    // V8's own collections free objects and keep the pages for more, which do not come at rest.
+    const grown = Math.max(used - this.#usedAfter, this.#heap.taken() - this.#takenAfter);
+    if (grown < Math.max(worthBytes, this.#usedAfter * worthPart)) return;
     this.#heap.collect();
     this.#heap.release();
     this.#usedAfter = this.#heap.used();
+    this.#takenAfter = this.#heap.taken();
   }
 }
