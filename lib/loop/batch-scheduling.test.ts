@@ -51,3 +51,27 @@ test('a loop that calmed down is woken at once again', () => {
 test('a few crowded turns say nothing', () => {
   assert.deepEqual(ordersDuring([[10, 40]]), []);
 });
+
+test('a crowded loop gathers within the first turns of a burst, not at the next look', () => {
+  const loop = new Loop({ spin: false });
+  try {
+    const scheduling = new BatchScheduling(loop, () => {});
+    for (let k = 0; k < 100; k++) scheduling.onTurn(5);
+    assert.equal(scheduling.batch, true);
+    for (let k = 0; k < 100; k++) scheduling.onTurn(1);
+    assert.equal(scheduling.batch, false);
+  } finally {
+    loop.dispose();
+  }
+});
+
+test('a loop that stops in the middle of a burst is woken at once again', () => {
+  assert.deepEqual(
+    ordersDuring([
+      [1000, 5],
+      [10, 40],
+      [10, 40],
+    ]),
+    [true, false],
+  );
+});

@@ -6,13 +6,13 @@
 import type { Loop, TurnObserver } from './loop.ts';
 import type { TimerTarget } from './timer-wheel.ts';
 
-/** Between two looks, in ms, and up to the next turn of afterAbout(). */
+/** Turns whose events tell how crowded it is: some 10 ms of a busy loop, so that a burst is gathered from its beginning. */
+const WINDOW_TURNS = 64;
+/** A loop that does not make as many turns meanwhile, in ms and up to the next turn of afterAbout(), is not crowded. */
 const LOOK_MS = 200;
 /** Events a turn, on average, from which on waking early costs more than it gives; and from which down it pays again. */
 const CROWDED = 3;
 const CALM = 2;
-/** Fewer turns than this say nothing. */
-const ENOUGH_TURNS = 50;
 
 export class BatchScheduling implements TimerTarget, TurnObserver {
   /** Waking does not preempt now. */
@@ -21,6 +21,8 @@ export class BatchScheduling implements TimerTarget, TurnObserver {
   readonly #apply: (batch: boolean) => void;
   #events = 0;
   #turns = 0;
+  /** Whether a window was filled since the last look. */
+  #filled = false;
 
   /** `apply` tells the kernel; called on each change. */
   constructor(loop: Loop, apply: (batch: boolean) => void) {
@@ -31,12 +33,19 @@ export class BatchScheduling implements TimerTarget, TurnObserver {
 
   onTurn(events: number): void {
     this.#events += events;
-    this.#turns++;
+    if (++this.#turns < WINDOW_TURNS) return;
+    this.#filled = true;
+    this.#judge(this.#events / WINDOW_TURNS);
   }
 
   onTimer(): void {
     this.#loop.afterAbout(LOOK_MS, this);
-    const average = this.#turns < ENOUGH_TURNS ? 0 : this.#events / this.#turns;
+    if (!this.#filled) this.#judge(0);
+    this.#filled = false;
+  }
+
+  /** `average` events in each of the turns since the last call. */
+  #judge(average: number): void {
     this.#events = this.#turns = 0;
     const batch = average >= (this.batch ? CALM : CROWDED);
     if (batch === this.batch) return;
