@@ -2,10 +2,10 @@
 // Every known HTTP/2 flood at full speed, on a node proxy and on a waypoint with one data-plane process each, beside a
 // well-behaved client: its p99 in quiet, which is the median of the quiet periods between the attacks, beside a process that only
 // burns the processor where the attacker would run, and in the flood; and what it took of the victim. All periods are of one length, since
-// the p99 of a longer one meets more of a machine's rare pauses, and this program sleeps meanwhile. The victim's loop has one of two
-// processors, and its other threads share the second with the client and the attacker, which stands for a program on another machine and
-// gets what nobody else wants. Each attack comes from an address that has done nothing yet, and meets a victim that has served the client
-// long enough to be compiled for it, as the quiet periods do.
+// the p99 of a longer one meets more of a machine's rare pauses, and this program sleeps meanwhile; where a hypervisor took part of the
+// machine, both are measured again. The victim's loop has one of two processors, and its other threads share the second with the client
+// and the attacker, which stands for a program on another machine and gets what nobody else wants. Each attack comes from an address that
+// has done nothing yet, and meets a victim that has served the client long enough to be compiled for it, as the quiet periods do.
 //
 //   node e2e/load/flood.ts [--victim NAME]… [--attack NAME]… [--seconds 10]
 import { execFileSync } from 'node:child_process';
@@ -16,7 +16,7 @@ import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
 import { ATTACKS, KNOCKS } from '#lib/testkit/flood/attacks.ts';
 import type { Period } from '#lib/testkit/flood/good-client.ts';
-import { FloodRig, type Victim } from '#lib/testkit/flood/rig.ts';
+import { FloodRig, type GoodClient, type Victim } from '#lib/testkit/flood/rig.ts';
 import { median } from './statistics.ts';
 import { cpuSeconds, familyOf, forgetPeaks, machineTime, pssMb, residentMb, stolenPercent } from './usage.ts';
 
@@ -25,6 +25,9 @@ const CONNECTIONS = 8;
 const WARM_UP_MS = 40_000;
 /** For what an attack began to end. */
 const SETTLE_MS = 500;
+/** Where a hypervisor gave more than this of the machine to others, a p99 is theirs: the round is measured again, so often at most. */
+const STOLEN_PERCENT = 0.5;
+const TRIES = 3;
 const RESULTS = join(import.meta.dirname, 'results');
 
 interface Figures {
@@ -44,10 +47,25 @@ interface Figures {
   readonly burnerCpu: number;
   readonly attackerCpu: number;
   readonly victimCpu: number;
-  /** Of all processors, during the attack, what a hypervisor gave to others; percent. */
+  /** Of all processors, in the quiet period before the attack and in the attack, what a hypervisor gave to others; percent. */
   readonly stolenPct: number;
   readonly beforeMb: number;
   readonly mostMb: number;
+}
+
+type ByAttack = 'attack' | 'megabytes' | 'connections' | 'attackerCpu' | 'victimCpu';
+
+interface Round extends Pick<Figures, ByAttack | 'stolenPct' | 'beforeMb' | 'mostMb'> {
+  readonly quiet: Period;
+  readonly flooded: Period;
+}
+
+interface Scene {
+  readonly victim: Victim;
+  readonly attack: string;
+  readonly good: GoodClient;
+  /** The victim's processes. */
+  readonly family: readonly number[];
 }
 
 const { values: asked } = parseArgs({
@@ -85,8 +103,6 @@ async function main(): Promise<void> {
 }
 
 async function suffer(rig: FloodRig, victim: Victim, attacks: readonly string[]): Promise<Figures[]> {
-  const measured: Omit<Figures, 'quietP50Ms' | 'quietP99Ms'>[] = [];
-  const quiet: Period[] = [];
   const good = await rig.goodClient(victim);
   const family = familyOf([victim.pid]);
   for (const pid of family) moveLoop(pid);
@@ -94,38 +110,63 @@ async function suffer(rig: FloodRig, victim: Victim, attacks: readonly string[])
   await good.period();
   const burnerMs = await rig.burn(ms);
   const burnt = await good.period();
+  const rounds: Round[] = [];
   for (const attack of attacks) {
-    await good.period();
-    await setTimeout(ms);
-    quiet.push(await good.period());
-    const beforeMb = pssMb(family);
-    const residentBefore = residentMb(family, 'now');
-    const cpuBefore = cpuSeconds(family);
-    forgetPeaks(family);
-    await setTimeout(SETTLE_MS);
-    await good.period();
-    const machine = machineTime();
-    const outcome = await rig.attack({ attack, target: victim.target, connections: CONNECTIONS, ms });
-    const stolenPct = stolenPercent(machine, machineTime());
-    const flooded = await good.period();
-    measured.push({
-      ...{ victim: victim.name, attack },
-      ...{ burntP99Ms: burnt.p99, floodedP50Ms: flooded.p50, floodedP99Ms: flooded.p99 },
-      ...{ requests: flooded.requests, failures: flooded.failures },
-      ...{ megabytes: outcome.bytes / 1e6, connections: outcome.opened },
-      ...{ burnerCpu: burnerMs / ms, attackerCpu: outcome.cpuMs / ms, stolenPct },
-      victimCpu: (cpuSeconds(family) - cpuBefore) / ((ms + SETTLE_MS) / 1000),
-      ...{ beforeMb, mostMb: beforeMb + residentMb(family, 'peak') - residentBefore },
-    });
+    const round = await undisturbed(() => attackOnce(rig, { victim, attack, good, family }));
+    rounds.push(round);
     process.stderr.write(
-      `${victim.name}: ${attack}: p99 ${quiet.at(-1)!.p99.toFixed(2)}, flood ${flooded.p99.toFixed(2)} ms\n`,
+      `${victim.name}: ${attack}: p99 ${round.quiet.p99.toFixed(2)}, flood ${round.flooded.p99.toFixed(2)} ms\n`,
     );
-    // What was begun in the attack ends, so that the next one is alone.
-    await setTimeout(SETTLE_MS);
   }
   good.end();
-  const usual = { quietP50Ms: median(quiet.map(({ p50 }) => p50)), quietP99Ms: median(quiet.map(({ p99 }) => p99)) };
-  return measured.map((one) => ({ ...one, ...usual }));
+  const usual = {
+    quietP50Ms: median(rounds.map(({ quiet }) => quiet.p50)),
+    quietP99Ms: median(rounds.map(({ quiet }) => quiet.p99)),
+  };
+  const beside = { burntP99Ms: burnt.p99, burnerCpu: burnerMs / ms };
+  return rounds.map(({ quiet: _quiet, flooded, ...round }) => ({
+    ...{ victim: victim.name, ...round, ...usual, ...beside },
+    ...{ floodedP50Ms: flooded.p50, floodedP99Ms: flooded.p99 },
+    ...{ requests: flooded.requests, failures: flooded.failures },
+  }));
+}
+
+/** Measures until the hypervisor left the machine to us, or gives the least disturbed of a few rounds, with the failures of all. */
+async function undisturbed(measure: () => Promise<Round>): Promise<Round> {
+  let best = await measure();
+  let { failures } = best.flooded;
+  for (let tries = 1; tries < TRIES && best.stolenPct > STOLEN_PERCENT; tries++) {
+    process.stderr.write(`  again: ${best.stolenPct.toFixed(1)} % of the machine was taken\n`);
+    const round = await measure();
+    failures += round.flooded.failures;
+    if (round.stolenPct < best.stolenPct) best = round;
+  }
+  return { ...best, flooded: { ...best.flooded, failures } };
+}
+
+/** A quiet period, and one of the same length in an attack. */
+async function attackOnce(rig: FloodRig, { victim, attack, good, family }: Scene): Promise<Round> {
+  await good.period();
+  const machine = machineTime();
+  await setTimeout(ms);
+  const quiet = await good.period();
+  const beforeMb = pssMb(family);
+  const residentBefore = residentMb(family, 'now');
+  const cpuBefore = cpuSeconds(family);
+  forgetPeaks(family);
+  await setTimeout(SETTLE_MS);
+  await good.period();
+  const outcome = await rig.attack({ attack, target: victim.target, connections: CONNECTIONS, ms });
+  const stolenPct = stolenPercent(machine, machineTime());
+  const flooded = await good.period();
+  const victimCpu = (cpuSeconds(family) - cpuBefore) / ((ms + SETTLE_MS) / 1000);
+  const mostMb = beforeMb + residentMb(family, 'peak') - residentBefore;
+  // What was begun in the attack ends, so that the next one is alone.
+  await setTimeout(SETTLE_MS);
+  return {
+    ...{ attack, quiet, flooded, stolenPct, victimCpu, beforeMb, mostMb },
+    ...{ megabytes: outcome.bytes / 1e6, connections: outcome.opened, attackerCpu: outcome.cpuMs / ms },
+  };
 }
 
 /**
