@@ -78,6 +78,11 @@ const { values: asked } = parseArgs({
 const ms = Number(asked.seconds) * 1000;
 const wanted = (name: string, list: readonly string[]): boolean => list.length === 0 || list.includes(name);
 
+// Ended by hand, it stops before the next attack and takes down what it has built.
+const ended = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => ended.abort(new Error(`ended by ${signal}`)));
+
 await main();
 process.exit();
 
@@ -146,6 +151,7 @@ async function undisturbed(measure: () => Promise<Round>): Promise<Round> {
 
 /** A quiet period, and one of the same length in an attack. */
 async function attackOnce(rig: FloodRig, { victim, attack, good, family }: Scene): Promise<Round> {
+  ended.signal.throwIfAborted();
   await good.period();
   const machine = machineTime();
   await setTimeout(ms);
