@@ -27,8 +27,8 @@ import { probeOnce } from './health/probe.ts';
 import { Prober } from './health/prober.ts';
 import { Enrolment } from './inpod/enrolment.ts';
 import { openSources, type Sources } from './source/sources.ts';
-import { levelOf } from './telemetry/access-line.ts';
 import { FAMILIES } from './telemetry/families.ts';
+import { levelOf } from './telemetry/line-format.ts';
 import { exposeNode } from './telemetry/self.ts';
 
 export class App implements ProxyApp {

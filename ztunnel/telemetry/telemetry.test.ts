@@ -5,10 +5,11 @@ import { Counters } from '#lib/loop/shared/counters.ts';
 import { Exposition } from '#lib/proxy/telemetry/exposition.ts';
 import { partyOf } from '#lib/proxy/telemetry/party.ts';
 import { workload } from '#lib/testkit/mesh.ts';
-import { closedLine, earlyDenyLine, levelOf, openedLine } from './access-line.ts';
+import { closedLine, earlyDenyLine, openedLine } from './access-line.ts';
 import type { ConnectionEnd, ConnectionRecord } from './connection.ts';
 import { FAMILIES } from './families.ts';
 import { trafficLabels } from './labels.ts';
+import { levelOf } from './line-format.ts';
 
 const NOW = Date.UTC(2026, 0, 2, 3, 4, 5, 678) + 0.25;
 const ID = '0123456789abcdef0123456789abcdef';

@@ -12,9 +12,10 @@ import type { Fader } from '#lib/proxy/worker/fading.ts';
 import { NamedCounts } from '#lib/proxy/worker/named-counts.ts';
 import { SlotRoom } from '#lib/proxy/worker/slot-room.ts';
 import type { ToMain } from '../control.ts';
-import { closedLine, earlyDenyLine, endTexts, type LogFormat, openedLine } from '../telemetry/access-line.ts';
+import { closedLine, earlyDenyLine, endTexts, openedLine } from '../telemetry/access-line.ts';
 import type { ConnectionEnd, ConnectionRecord, ResponseFlag } from '../telemetry/connection.ts';
 import { trafficLabels } from '../telemetry/labels.ts';
+import type { LogFormat } from '../telemetry/line-format.ts';
 import { Series, SeriesSlots } from './series.ts';
 import { isBetween, SeriesMemory } from './series-memory.ts';
 
