@@ -51,9 +51,10 @@ export const SCENARIOS: readonly Scenario[] = [
   // A connection meets one of a proxy's two processes, and each compiles for the first six seconds of it: eight meet all. And its p99 is
   // decided by stalls of ms, most of them the machine's: the median of many short runs forgets those that met the long ones.
   { ...requests('ka1', 'requests, 1 kept connection', 1, false), warmUps: 8, repeats: 5 },
-  // Six processes take turns on two cores, in one run in an order that is a fifth slower than in the next, and every peer's do.
+  // Six processes take turns on two cores, in one run in an order that is a fifth slower than in the next, and every peer's do; here and
+  // in the scenario after it.
   { ...requests('ka64', 'requests, 64 kept connections', 64, false), repeats: 3 },
-  requests('close', 'connections, one request each', 64, true),
+  { ...requests('close', 'connections, one request each', 64, true), repeats: 3 },
   { ...bulk('local', '1 connection out, between two pods of one node', 1, false), oneNode: true },
 ];
 
