@@ -50,7 +50,7 @@ export const SCENARIOS: readonly Scenario[] = [
   bulk('rx8', '8 connections back', 8, true),
   // A connection meets one of a proxy's two processes, and each compiles for the first six seconds of it: eight meet all. And its p99 is
   // decided by stalls of ms, most of them the machine's: the median of many short runs forgets those that met the long ones.
-  { ...requests('ka1', 'requests, 1 kept connection', 1, false), warmUps: 8, repeats: 5 },
+  { ...requests('ka1', 'requests, 1 kept connection', 1, false), warmUps: 8, repeats: 10 },
   // Six processes take turns on two cores, in one run in an order that is a fifth slower than in the next, and every peer's do; here and
   // in the scenario after it.
   { ...requests('ka64', 'requests, 64 kept connections', 64, false), repeats: 3 },
