@@ -8,6 +8,7 @@
 // has done nothing yet, and meets a victim that has served the client long enough to be compiled for it, as the quiet periods do.
 //
 //   node e2e/load/flood.ts [--victim NAME]… [--attack NAME]… [--seconds 10]
+
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,6 +18,7 @@ import Table from 'cli-table3';
 import { ATTACKS, KNOCKS } from '#lib/testkit/flood/attacks.ts';
 import type { Period } from '#lib/testkit/flood/good-client.ts';
 import { FloodRig, type GoodClient, type Victim } from '#lib/testkit/flood/rig.ts';
+import { endedByHand } from '../harness/ended-by-hand.ts';
 import { median } from './statistics.ts';
 import { cpuSeconds, familyOf, forgetPeaks, machineTime, pssMb, residentMb, stolenPercent } from './usage.ts';
 
@@ -79,9 +81,7 @@ const ms = Number(asked.seconds) * 1000;
 const wanted = (name: string, list: readonly string[]): boolean => list.length === 0 || list.includes(name);
 
 // Ended by hand, it stops before the next attack and takes down what it has built.
-const ended = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM'] as const)
-  process.once(signal, () => ended.abort(new Error(`ended by ${signal}`)));
+const ended = endedByHand();
 
 await main();
 process.exit();
@@ -151,7 +151,7 @@ async function undisturbed(measure: () => Promise<Round>): Promise<Round> {
 
 /** A quiet period, and one of the same length in an attack. */
 async function attackOnce(rig: FloodRig, { victim, attack, good, family }: Scene): Promise<Round> {
-  ended.signal.throwIfAborted();
+  ended.throwIfAborted();
   await good.period();
   const machine = machineTime();
   await setTimeout(ms);

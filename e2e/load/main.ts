@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // make bench: peers side by side in one run, alternating, so that the machine's moods meet all of them.
 //   BENCH_ROUNDS (3)   BENCH_SECONDS (2)   BENCH_PEERS, BENCH_SCENARIOS (all)   PEER_ZTUNNEL=FILE adds a peer
+
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Table from 'cli-table3';
+import { endedByHand } from '../harness/ended-by-hand.ts';
 import { background, ROOT } from '../harness/run.ts';
 import { buildFabric, type Fabric, HTTP_PORT, IPERF_PORT } from './fabric.ts';
 import type { Peer, RunningPeer } from './peer.ts';
@@ -49,9 +51,7 @@ const chosen = peers.filter(({ name }) => wanted(name, env('BENCH_PEERS', '')));
 const scenarios = SCENARIOS.filter(({ name }) => wanted(name, env('BENCH_SCENARIOS', '')));
 
 // Ended by hand, it stops between two runs and takes down what it has built.
-const ended = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM'] as const)
-  process.once(signal, () => ended.abort(new Error(`ended by ${signal}`)));
+const ended = endedByHand();
 
 await main();
 process.exit();
@@ -61,7 +61,7 @@ async function main(): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const contestants: Contestant[] = [];
   for (const peer of chosen) {
-    ended.signal.throwIfAborted();
+    ended.throwIfAborted();
     contestants.push(await prepare(peer, stack));
   }
   report(await compare(contestants));
@@ -97,7 +97,7 @@ async function compare(contestants: readonly Contestant[]): Promise<Runs> {
   // Programs that compile as they run are not what is compared: each process has seen each kind of load before the first round.
   for (const scenario of scenarios) {
     for (const { twoNodes, oneNode } of contestants) {
-      ended.signal.throwIfAborted();
+      ended.throwIfAborted();
       const { fabric, running } = scenario.oneNode ? oneNode : twoNodes;
       for (let left = scenario.warmUps ?? 1; left > 0; left--) await scenario.run(fabric.client, running, WARM_UP_S);
     }
@@ -105,7 +105,7 @@ async function compare(contestants: readonly Contestant[]): Promise<Runs> {
   for (let round = 1; round <= rounds; round++) {
     for (const scenario of scenarios) {
       for (let i = 0; i < contestants.length * (scenario.repeats ?? 1); i++) {
-        ended.signal.throwIfAborted();
+        ended.throwIfAborted();
         // Each round begins with another peer, so that none always follows the same one.
         const { peer, twoNodes, oneNode } = contestants[(i + round) % contestants.length]!;
         const { fabric, running } = scenario.oneNode ? oneNode : twoNodes;

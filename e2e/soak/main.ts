@@ -3,6 +3,7 @@
 // change every second and certificates live a minute. At the start, half-way and at the end the load rests, to see what is held then. No
 // request may fail that policy allows, none pass that it denies, memory is flat, no descriptor is left over.
 //   SOAK_SECONDS (600)   SOAK_RATE (2200 requests a second)   SOAK_CHURN_MS (200 between pod changes)
+
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +12,7 @@ import { Loop } from '#lib/loop/loop.ts';
 import { App, AppServer } from '#lib/testkit/plain-app.ts';
 import { PodNetwork } from '#lib/testkit/pod-network.ts';
 import { at } from '#lib/testkit/two-nodes.ts';
+import { endedByHand } from '../harness/ended-by-hand.ts';
 import { eventually } from '../harness/eventually.ts';
 import { background } from '../harness/run.ts';
 import { Churn } from './churn.ts';
@@ -30,9 +32,7 @@ const CHURNING = 12;
 const WARM_UP_S = 15;
 
 // Ended by hand, it takes down what it has built.
-const ended = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM'] as const)
-  process.once(signal, () => ended.abort(new Error(`ended by ${signal}`)));
+const ended = endedByHand();
 
 process.exit(await soak());
 
@@ -88,7 +88,7 @@ async function soak(): Promise<number> {
   const first = startLoad();
   stack.defer(() => first.stop());
   await eventually('requests succeed', () => /"ok":[1-9]/.test(first.output()), { withinMs: 60_000 });
-  await delay(WARM_UP_S * 1000, undefined, { signal: ended.signal });
+  await delay(WARM_UP_S * 1000, undefined, { signal: ended });
   await first.stop();
 
   let lines = '';
@@ -97,7 +97,7 @@ async function soak(): Promise<number> {
     const policies = setInterval(() => mesh.changePolicy(), 1000);
     const changing = churn.run(churnMs);
     try {
-      await delay(forSeconds * 1000, undefined, { signal: ended.signal });
+      await delay(forSeconds * 1000, undefined, { signal: ended });
     } finally {
       clearInterval(policies);
       churn.stop();
@@ -107,7 +107,7 @@ async function soak(): Promise<number> {
     }
   };
   const course = await runCourse({
-    ...{ seconds, programs: nodes, load: loadFor, signal: ended.signal },
+    ...{ seconds, programs: nodes, load: loadFor, signal: ended },
     detail: () => `${churn.changes} pod changes`,
   });
   const { passed, text } = verdictOf({

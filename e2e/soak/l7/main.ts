@@ -3,8 +3,10 @@
 // live a minute. At the start, half-way and at the end the load rests, to see what is held then. No request may fail that should pass, none
 // pass that policy denies, no stream break; memory is flat, no descriptor is left over.
 //   SOAK_SECONDS (600)   SOAK_L7_RATE (200 requests a second)   SOAK_CHANGE_MS (1000 between changes)   SOAK_KEEP leaves the cluster up
+
 import { join } from 'node:path';
 import { Cluster } from '../../harness/cluster.ts';
+import { endedByHand } from '../../harness/ended-by-hand.ts';
 import { background, ROOT } from '../../harness/run.ts';
 import { runCourse } from '../course.ts';
 import { applyAll, Changes } from './changes.ts';
@@ -24,9 +26,7 @@ const WARM_UP_S = 20;
 const NODE = [process.execPath, '--disable-warning=ExperimentalWarning'];
 
 // Ended by hand, it takes down what it has built.
-const ended = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM'] as const)
-  process.once(signal, () => ended.abort(new Error(`ended by ${signal}`)));
+const ended = endedByHand();
 
 process.exit(await soak());
 
@@ -58,7 +58,7 @@ async function soakOn(cluster: Cluster): Promise<number> {
   const tallies: Record<string, Tally> = {};
   const changes = new Changes(cluster);
   const course = await runCourse({
-    ...{ seconds, programs: [waypoint], signal: ended.signal },
+    ...{ seconds, programs: [waypoint], signal: ended },
     load: async (forSeconds) => {
       const running = load(cluster, forSeconds);
       const changing = changes.run(changeMs);
