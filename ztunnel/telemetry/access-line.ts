@@ -30,7 +30,7 @@ export function endTexts({ source, destination, ...record }: ConnectionRecord, n
     format.text('dst.cluster', destination?.cluster),
     format.text('dst.identity', secured ? record.destinationIdentity : ''),
     format.text('direction', record.direction),
-    record.security === 'node_local' ? format.address('node_local', 'true') : '',
+    record.security === 'node_local' ? format.word('node_local', 'true') : '',
   ];
   return {
     source: `${format.quote}${from.join('')}${format.destination}`,

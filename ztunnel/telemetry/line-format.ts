@@ -13,7 +13,7 @@ export interface Span {
 }
 
 export abstract class LineFormat {
-  /** Stands on both sides of an address. */
+  /** Stands on both sides of a word, such as an address. */
   readonly quote: '' | '"';
   // What stands before the value of a field. Before an address: with its opening quote, and with the closing one of the address before.
   readonly source: string;
@@ -42,7 +42,7 @@ export abstract class LineFormat {
   abstract line(now: number, level: Level, message: string, span: Span | undefined, fields: string): string;
 
   /** A field whose value needs quotes only where the format asks for them. */
-  address(name: string, value: string): string {
+  word(name: string, value: string): string {
     return `${this.key(name)}${this.quote}${value}${this.quote}`;
   }
 
