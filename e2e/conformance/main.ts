@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Cluster } from '../harness/cluster.ts';
+import { endedByHand } from '../harness/ended-by-hand.ts';
 import { ROOT, run } from '../harness/run.ts';
 
 const FOLDER = join(ROOT, 'e2e/conformance');
@@ -14,15 +15,17 @@ const BUILD_MS = 900_000;
 const SUITE = 'sigs.k8s.io/gateway-api/conformance';
 
 const words = process.argv.slice(2);
+// Ended by hand, it takes down what it has built.
+const ended = endedByHand();
 mkdirSync(BIN, { recursive: true });
-const build = (...args: string[]) => run('go', args, { cwd: FOLDER, timeoutMs: BUILD_MS });
+const build = (...args: string[]) => run('go', args, { cwd: FOLDER, timeoutMs: BUILD_MS, signal: ended });
 await build('build', '-o', join(BIN, 'echo-basic'), `${SUITE}/echo-basic`);
 await build('test', '-c', '-o', join(BIN, 'conformance.test'), '.');
 
 const name = process.env['NAME'] ?? `conformance-${process.pid}`;
 const images = { 'echo-basic': join(BIN, 'echo-basic'), 'echo-advanced': join(FOLDER, 'bin/echo-advanced') };
 const cluster = await Cluster.up({
-  name,
+  ...{ name, ended },
   args: Object.entries(images).flatMap(([image, command]) => ['--image', `*gateway-api/${image}=${command}`]),
 });
 try {
@@ -40,6 +43,7 @@ function suite(kubeconfig: string): Promise<number> {
   const child = spawn(join(BIN, 'conformance.test'), ['-test.v', '-test.timeout=30m', ...options, ...words], {
     cwd: FOLDER,
     stdio: 'inherit',
+    signal: ended,
     env: { ...process.env, KUBECONFIG: kubeconfig },
   });
   return new Promise((resolve, reject) => {

@@ -4,6 +4,7 @@
 import Table from 'cli-table3';
 import color from 'picocolors';
 import { Cluster } from '../harness/cluster.ts';
+import { endedByHand, orEnded } from '../harness/ended-by-hand.ts';
 import { ALL_OURS } from '../harness/parts.ts';
 import { Shop } from '../harness/shop.ts';
 import { type Outcome, runChecks } from './check.ts';
@@ -17,33 +18,40 @@ const keep = words.includes('--keep') || (process.env['KEEP'] ?? '') !== '';
 const started = performance.now();
 const elapsed = (): string => `${((performance.now() - started) / 1000).toFixed(0).padStart(3)} s`;
 const say = (line: string): void => console.log(`${color.dim(elapsed())}  ${line}`);
+// Ended by hand, it leaves as little behind as when it ends.
+const ended = endedByHand();
 
-process.exitCode = await demo();
+try {
+  process.exit(await demo());
+} catch (error) {
+  console.error(`demo: ${error instanceof Error ? error.message : String(error)}`);
+  process.exit(ended.aborted ? 130 : 1);
+}
 
 async function demo(): Promise<number> {
   say('bringing up a cluster of two nodes, with the mesh installed');
   const args = words.filter((word) => word !== '--keep' && !word.startsWith(NAME));
-  const cluster = await Cluster.up({ name, args });
-  // An interrupt must leave as little behind as an end does.
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => void cluster.down().finally(() => process.exit(130)));
-  }
+  const cluster = await Cluster.up({ name, args, ended });
   try {
-    const shop = new Shop(cluster);
-    say('opening the shop: four services, and a shopper that keeps them busy');
-    await shop.open();
-    const outcomes = await runChecks([...CHECKS, ...LAYER_7], { cluster, shop, parts: ALL_OURS }, (outcome) =>
-      say(lineOf(outcome)),
-    );
+    const outcomes = await orEnded(ended, showOn(cluster));
     print(outcomes);
     if (keep) hints(cluster);
     return outcomes.every(({ passed }) => passed) ? 0 : 1;
   } finally {
-    if (!keep) {
+    if (!keep || ended.aborted) {
       say('taking the cluster down');
       await cluster.down();
     }
   }
+}
+
+async function showOn(cluster: Cluster): Promise<Outcome[]> {
+  const shop = new Shop(cluster);
+  say('opening the shop: four services, and a shopper that keeps them busy');
+  await shop.open();
+  return await runChecks([...CHECKS, ...LAYER_7], { cluster, shop, parts: ALL_OURS }, (outcome) => {
+    if (!ended.aborted) say(lineOf(outcome));
+  });
 }
 
 function lineOf({ check, passed, seen }: Outcome): string {

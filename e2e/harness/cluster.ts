@@ -22,6 +22,8 @@ export interface ClusterOptions {
   readonly args?: readonly string[];
   /** Called when it does not come up, before it is taken down; pass `--keep` in `args` to find anything then. */
   readonly onFailure?: () => Promise<void>;
+  /** Aborted, it comes up no further. */
+  readonly ended?: AbortSignal;
 }
 
 interface Status {
@@ -52,14 +54,15 @@ export class Cluster implements AsyncDisposable {
   }
 
   /** Brings a playground up; takes it down again when that fails half-way. */
-  static async up({ name, nodes = 2, args = [], onFailure }: ClusterOptions): Promise<Cluster> {
+  static async up({ name, nodes = 2, args = [], onFailure, ended }: ClusterOptions): Promise<Cluster> {
     try {
       await run(AMBIT, ['playground', 'up', '--name', name, '--nodes', String(nodes), '--timeout', '240', ...args], {
         timeoutMs: 300_000,
+        ...(ended === undefined ? {} : { signal: ended }),
       });
       return await Cluster.of(name);
     } catch (error) {
-      await onFailure?.();
+      if (!ended?.aborted) await onFailure?.();
       await tryRun(AMBIT, ['playground', 'down', '--name', name]);
       throw error;
     }

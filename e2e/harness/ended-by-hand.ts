@@ -9,3 +9,16 @@ export function endedByHand(): AbortSignal {
     process.on(signal, () => ended.abort(new Error(`ended by ${signal}`)));
   return ended.signal;
 }
+
+/** What `work` comes to, or an error as soon as the program is told to end. What is left of the work then goes unheard. */
+export async function orEnded<T>(ended: AbortSignal, work: Promise<T>): Promise<T> {
+  const end = Promise.withResolvers<never>();
+  const onAbort = (): void => end.reject(ended.reason);
+  if (ended.aborted) onAbort();
+  ended.addEventListener('abort', onAbort);
+  try {
+    return await Promise.race([work, end.promise]);
+  } finally {
+    ended.removeEventListener('abort', onAbort);
+  }
+}

@@ -17,11 +17,13 @@ export interface RunOptions {
   /** Default: the caller's. */
   readonly cwd?: string;
   readonly timeoutMs?: number;
+  /** Kills it. */
+  readonly signal?: AbortSignal;
 }
 
-/** Runs a program to its end; a non-zero status is a value, a missing program or a timeout an error. */
+/** Runs a program to its end; a non-zero status is a value, a missing program, a timeout or an abort an error. */
 export function tryRun(command: string, args: readonly string[], options: RunOptions = {}): Promise<Ran> {
-  const { input, env, cwd, timeoutMs = 120_000 } = options;
+  const { input, env, cwd, timeoutMs = 120_000, signal } = options;
   return new Promise((resolve, reject) => {
     const child = execFile(
       command,
@@ -32,8 +34,10 @@ export function tryRun(command: string, args: readonly string[], options: RunOpt
         maxBuffer: 1 << 28,
         env: { ...process.env, ...env },
         ...(cwd === undefined ? {} : { cwd }),
+        ...(signal === undefined ? {} : { signal }),
       },
       (error, stdout, stderr) => {
+        if (signal?.aborted) return reject(signal.reason);
         if (error?.killed)
           return reject(new Error(`${command} ${args.join(' ')}: no end within ${timeoutMs} ms\n${stderr}`));
         if (error !== null && typeof error.code !== 'number') return reject(error);

@@ -6,9 +6,11 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import color from 'picocolors';
-import { runChecks } from '../demo/check.ts';
+import { type Outcome, runChecks } from '../demo/check.ts';
 import { CHECKS } from '../demo/checks.ts';
 import { Cluster } from '../harness/cluster.ts';
+import { endedByHand, orEnded } from '../harness/ended-by-hand.ts';
+import type { Parts } from '../harness/parts.ts';
 import { ROOT } from '../harness/run.ts';
 import { Shop } from '../harness/shop.ts';
 import { saveEvidence } from './evidence.ts';
@@ -27,27 +29,19 @@ const only = (process.env['INTEROP_ONLY'] ?? '').split(',').filter((part) => par
 const started = performance.now();
 const say = (line: string): void =>
   console.log(`${color.dim(`${((performance.now() - started) / 1000).toFixed(0).padStart(4)} s`)}  ${line}`);
-let present: Cluster | undefined;
-
-// An interrupt must leave as little behind as an end does.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => {
-    const down = present?.down() ?? Promise.resolve();
-    void down.finally(() => {
-      rmSync(folder, { recursive: true, force: true });
-      process.exit(130);
-    });
-  });
-}
+// Ended by hand, it leaves as little behind as when it ends.
+const ended = endedByHand();
 
 try {
   process.exitCode = await interop();
 } catch (error) {
   console.error(`interop: ${error instanceof Error ? error.message : String(error)}`);
-  process.exitCode = 1;
+  process.exitCode = ended.aborted ? 130 : 1;
 } finally {
-  if (!keep || process.exitCode === 0) rmSync(folder, { recursive: true, force: true });
+  if (!keep || ended.aborted || process.exitCode === 0) rmSync(folder, { recursive: true, force: true });
 }
+// Checks that were left may go on for minutes.
+process.exit();
 
 async function interop(): Promise<number> {
   const peers = peersOf((name) => process.env[name], folder);
@@ -83,27 +77,31 @@ async function tryPairing(pairing: Pairing, peers: Peers): Promise<Result> {
   const save = (): Promise<void> => saveEvidence(name, join(evidence, id.replaceAll(' ', '')));
   if (parts.istiod === 'peer') words.push('--manifest', join(import.meta.dirname, 'peer-istiod.yaml'));
   let kept = false;
+  let cluster: Cluster | undefined;
   try {
-    present = await Cluster.up({ name, args: words, onFailure: save });
-    const cluster = present;
-    await verifyParts(cluster, parts);
-    const shop = new Shop(cluster);
-    await shop.open();
-    const outcomes = await runChecks(CHECKS, { cluster, shop, parts }, ({ check, passed, seen, seconds }) => {
-      const mark = passed ? color.green('ok  ') : color.red('FAIL');
-      say(`  ${mark} (${check.id}) ${seconds.toFixed(0)} s  ${seen}`);
-    });
+    cluster = await Cluster.up({ name, args: words, onFailure: save, ended });
+    const outcomes = await orEnded(ended, outcomesOn(cluster, parts));
     const passed = outcomes.every((outcome) => outcome.passed);
     if (!passed) await save();
     kept = keep && !passed;
     return { pairing, outcomes, passed };
   } catch (error) {
+    ended.throwIfAborted();
     const failure = error instanceof Error ? error.message : String(error);
     say(`  ${color.red('FAIL')} ${failure}`);
     return { pairing, outcomes: [], passed: false, failure };
   } finally {
-    if (kept) say(`left up: bin/ambit playground status --name ${present?.name}`);
-    else await present?.down();
-    present = undefined;
+    if (kept) say(`left up: bin/ambit playground status --name ${cluster?.name}`);
+    else await cluster?.down();
   }
+}
+
+async function outcomesOn(cluster: Cluster, parts: Parts): Promise<Outcome[]> {
+  await verifyParts(cluster, parts);
+  const shop = new Shop(cluster);
+  await shop.open();
+  return await runChecks(CHECKS, { cluster, shop, parts }, ({ check, passed, seen, seconds }) => {
+    const mark = passed ? color.green('ok  ') : color.red('FAIL');
+    if (!ended.aborted) say(`  ${mark} (${check.id}) ${seconds.toFixed(0)} s  ${seen}`);
+  });
 }

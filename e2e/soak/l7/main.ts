@@ -36,7 +36,7 @@ async function soak(): Promise<number> {
     `${image}=${[...NODE, join(import.meta.dirname, script)].join(' ')}`,
   ]);
   const ztunnel = ['--program', `ztunnel=env SECRET_TTL=60s ${join(ROOT, 'bin/ztunnel')}`];
-  const cluster = await Cluster.up({ name: `soak-${process.pid}`, args: [...images, ...ztunnel] });
+  const cluster = await Cluster.up({ name: `soak-${process.pid}`, args: [...images, ...ztunnel], ended });
   try {
     return await soakOn(cluster);
   } finally {
