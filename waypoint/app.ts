@@ -157,7 +157,7 @@ export class App implements ProxyApp {
             config: printableConfig(config),
           });
         },
-        explain: (query) => explain(query, { mesh: mesh.mesh, l7, network, self }),
+        explain: (query) => explain(query, { mesh: mesh.mesh, l7, network, self, held: () => pool.held() }),
       }),
     });
   }

@@ -157,8 +157,8 @@ export class App implements ProxyApp {
         connections: async () => ({
           live: await dataPlane.connections(),
           recent: await dataPlane.recent(),
-          held: dataPlane.pool.held(),
         }),
+        held: () => dataPlane.pool.held(),
         drainPlan: async () => drainPlan(await dataPlane.connections(), config.drainMs),
         profiles: { clock, ofProcess: (...asked) => dataPlane.profile(...asked) },
       }),

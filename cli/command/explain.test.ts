@@ -10,7 +10,8 @@ import { resolver } from '../../ztunnel/admin/explain-options.ts';
 import { loadConfig } from '../../ztunnel/config.ts';
 import type { Cluster } from '../cluster.ts';
 import { dnsExplanationText, explainDns } from '../ztunnel/dns-explanation.ts';
-import { explain, explanationText } from './explain.ts';
+import { explain } from './explain.ts';
+import { explanationText } from './full-explanation.ts';
 
 const WEB = 'shop/web.shop.svc.cluster.local';
 const VIEW = mesh({
@@ -255,6 +256,36 @@ test('behind a waypoint the endpoint’s own proxy is asked whether it lets the 
     text,
     /Inbound at shop\/web-1, which sees the waypoint, decided on n2\n {2}.*denied by.*shop\/no-catalog, rule 1/,
   );
+});
+
+test('a client that is let in and whose tunnels have to wait there is told why', async () => {
+  const calm = cluster();
+  const waiting = {
+    address: '10.1.1.3',
+    waiting: 4,
+    since: '2026-01-01T00:00:00.000Z',
+    offences: 9,
+    reason: 'too much',
+  };
+  const held: Cluster = {
+    ...calm,
+    request: async (to, port, request) => {
+      const reply = await calm.request(to, port, request);
+      if (to.metadata.name !== 'zt-2') return reply;
+      return { ...reply, body: JSON.stringify({ ...(JSON.parse(reply.body) as object), held: [waiting] }) };
+    },
+  };
+  const full = await explain(held, 'price-1', 'web.shop:8080');
+  equal(full.allowed, true);
+  equal(full.inbound?.held?.length, 1);
+  const text = explanationText(full, false);
+  match(text, /^ALLOWED, but has to wait {2}shop\/price-1 -> web\.shop:8080/);
+  match(
+    text,
+    /decided on n2\n[\s\S]*\n {2}Tunnels from 10\.1\.1\.3 have to wait here, 4 of them do since 2026-.*9 offences still count, the last: too much/,
+  );
+  const denied = await explain(held, 'catalog-1', 'web.shop:8080');
+  match(explanationText(denied, false), /^DENIED /);
 });
 
 test('what no policy denies and yet goes nowhere is said to fail', async () => {

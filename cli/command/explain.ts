@@ -3,13 +3,12 @@
 // go, the one of the destination whether it would be let in; both run the function that their traffic runs.
 
 import { Command } from 'commander';
-import pc from 'picocolors';
 import { AmbitError } from '#lib/kit/error.ts';
 import { formatProblem } from '#lib/kit/result.ts';
 import type { Pod } from '#lib/kube/object.ts';
 import { explain as explainIn } from '#lib/mesh/explain.ts';
 import { type Cluster, findPod, withCluster } from '../cluster.ts';
-import { type End, type PastProxy, pastProxy } from '../cni/past-proxy.ts';
+import { type End, pastProxy } from '../cni/past-proxy.ts';
 import type { CliIo } from '../io.ts';
 import { meshAt, resolveIn } from '../istiod/past.ts';
 import { type Format, formatValue, outputOption } from '../print/format.ts';
@@ -18,6 +17,7 @@ import { dnsExplanationText, explainDns } from '../ztunnel/dns-explanation.ts';
 import { askExplain, askTunnel, type Explanation, type ExplanationPart } from '../ztunnel/explanation.ts';
 import { nodeOf, ztunnelOfNode } from '../ztunnel/target.ts';
 import { momentOf } from './diff.ts';
+import { explanationText, type FullExplanation } from './full-explanation.ts';
 
 interface Options {
   readonly from: string;
@@ -35,32 +35,6 @@ const PLAIN_REQUEST: RequestQuery = { method: 'GET', path: '/', headers: [] };
 
 const NEITHER = 'what is to be explained is not said';
 const WHAT = 'write --to HOST:PORT for a connection, or --dns NAME for a name, which is asked of the mesh as it is now';
-
-/** The whole answer, joined from both ends. */
-export interface FullExplanation {
-  readonly from: string;
-  readonly to: string;
-  readonly allowed: boolean;
-  /** Decided by the proxy of the client's node. */
-  readonly outbound: ExplanationPart & { readonly node: string };
-  /**
-   * Decided by the proxy of the destination's node; absent when no proxy guards it. Where that one cannot be asked,
-   * what the client's proxy would decide in its place, and why.
-   */
-  readonly inbound?: ExplanationPart & {
-    readonly node: string;
-    readonly workload: string;
-    readonly insteadOf?: string;
-  };
-  /** Decided by the waypoint on the way, about the request or the stream; absent when there is none. */
-  readonly request?: RequestAnswer & { readonly waypoint: string; readonly asked: string };
-  /** Such connections that are older than the enrolment: what is told above does not hold for them. */
-  readonly pastProxy: readonly PastProxy[];
-  /** The moment whose configuration decided; absent when it is that of now. */
-  readonly at?: string;
-  /** Nodes whose agent could not be asked for those, with the reason. */
-  readonly unasked: Readonly<Record<string, string>>;
-}
 
 export function explainCommand(io: CliIo, exit: (code: number) => void): Command {
   const moment = (text: string): number => momentOf(text, Date.now());
@@ -130,7 +104,7 @@ export async function explain(
   const inbound =
     typeof far === 'string'
       ? { ...near.inbound, node, workload, insteadOf: far }
-      : { ...(far.inbound ?? near.inbound), node: end.node, workload };
+      : { ...(far.inbound ?? near.inbound), ...heldIn(far), node: end.node, workload };
   return { ...common, allowed: near.outbound.verdict.kind !== 'drop' && inbound.verdict.allow !== false, inbound };
 }
 
@@ -189,8 +163,8 @@ async function behindWaypoint(
   const { name, namespace, node } = workload;
   const proxy = await ztunnelOfNode(cluster, node);
   try {
-    const { inbound } = await askTunnel(cluster, proxy, `${waypoint.namespace}/${waypoint.name}`, address);
-    return { ...inbound, node, workload: `${namespace}/${name}` };
+    const far = await askTunnel(cluster, proxy, `${waypoint.namespace}/${waypoint.name}`, address);
+    return { ...far.inbound, ...heldIn(far), node, workload: `${namespace}/${name}` };
   } catch (error) {
     if (error instanceof AmbitError && error.code.startsWith('EXPLAIN')) return undefined;
     throw error;
@@ -220,6 +194,10 @@ async function olderConnections(
   return { pastProxy: found, unasked };
 }
 
+function heldIn({ held }: Pick<Explanation, 'held'>): Pick<Explanation, 'held'> {
+  return held === undefined || held.length === 0 ? {} : { held };
+}
+
 function addresses({ status }: Pod): string[] {
   return [status?.podIP ?? '', ...(status?.podIPs ?? []).map(({ ip }) => ip ?? '')].filter((ip) => ip !== '');
 }
@@ -237,7 +215,9 @@ async function farSide(
 ): Promise<Explanation | string> {
   try {
     const far = await askExplain(cluster, await ztunnelOfNode(cluster, node), from, to);
-    return far.outbound.verdict.workload?.name === near.outbound.verdict.workload?.name ? far : near;
+    return far.outbound.verdict.workload?.name === near.outbound.verdict.workload?.name
+      ? far
+      : { ...near, held: far.held ?? [] };
   } catch (error) {
     if (error instanceof AmbitError && error.code === 'EXPLAIN_UNSUPPORTED') return error.message;
     throw error;
@@ -252,51 +232,4 @@ async function destination(cluster: Cluster, to: string): Promise<string> {
   const ip = pod.status?.podIP ?? '';
   if (ip === '') throw new AmbitError('POD_NOT_SCHEDULED', `pod ${match[1]} has no address yet`);
   return ip.includes(':') ? `[${ip}]:${match[2]}` : `${ip}:${match[2]}`;
-}
-
-/** The answer for people: decision first, then the proof of each half. */
-export function explanationText(answer: FullExplanation, color: boolean): string {
-  const paint = pc.createColors(color);
-  const { allowed, from, inbound, outbound, pastProxy: old, request, to, unasked } = answer;
-  const lines = [`${outcomeWord(answer, paint)}  ${from} -> ${to}`, ''];
-  if (answer.at !== undefined) lines.push(`As configured at ${answer.at}, with the pods of now.`, '');
-  const half = (title: string, part: ExplanationPart): void => {
-    lines.push(paint.bold(title), `  ${part.text}`, ...part.lines.map((line) => `    ${line}`), '');
-  };
-  half(`Outbound, decided on ${outbound.node}`, outbound);
-  if (request !== undefined) {
-    half(`${request.asked} to ${request.service}, decided by waypoint ${request.waypoint}: access`, request.access);
-    if (request.routing !== undefined) half('Routing', request.routing);
-    if (request.endpoint !== undefined) half('Endpoint', request.endpoint);
-    if (inbound !== undefined)
-      half(`Inbound at ${inbound.workload}, which sees the waypoint, decided on ${inbound.node}`, inbound);
-  } else if (inbound?.insteadOf !== undefined)
-    half(`Inbound at ${inbound.workload}, as ${inbound.node} knows it: ${inbound.insteadOf}`, inbound);
-  else if (inbound !== undefined) half(`Inbound at ${inbound.workload}, decided on ${inbound.node}`, inbound);
-  else if (allowed) lines.push('No node proxy guards the destination: none of its policies is enforced there.', '');
-  if (old.length > 0) {
-    lines.push(paint.bold('Open since before the enrolment, past the proxies: in clear, judged by no policy'));
-    for (const { client, endsInMs, seenIn, server } of old) {
-      lines.push(`  ${client} -> ${server}, seen in ${seenIn.join(' and ')}, ends within ${duration(endsInMs)}`);
-    }
-    lines.push('');
-  }
-  for (const [node, why] of Object.entries(unasked)) {
-    lines.push(`Connections from before the enrolment are not known on ${node}: ${why}`, '');
-  }
-  return lines.join('\n');
-}
-
-/** Who is denied is denied by a policy; what fails for another reason is nobody's intention. */
-function outcomeWord(
-  { allowed, inbound, request }: FullExplanation,
-  paint: ReturnType<typeof pc.createColors>,
-): string {
-  if (allowed) return paint.green('ALLOWED');
-  const denied = inbound?.verdict.allow === false || request?.access.verdict.allow === false;
-  return paint.red(denied ? 'DENIED' : 'FAILS');
-}
-
-function duration(ms: number): string {
-  return ms < 120_000 ? `${Math.ceil(ms / 1000)} s` : `${Math.ceil(ms / 60_000)} min`;
 }

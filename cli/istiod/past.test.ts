@@ -4,7 +4,8 @@ import { test } from 'node:test';
 import type { KubeObject, Pod } from '#lib/kube/object.ts';
 import { authorizationPolicy, kubeService, namespace, pod } from '#lib/testkit/model.ts';
 import type { Cluster } from '../cluster.ts';
-import { explainAt, explanationText } from '../command/explain.ts';
+import { explainAt } from '../command/explain.ts';
+import { explanationText } from '../command/full-explanation.ts';
 
 const NOON = Date.UTC(2026, 0, 1, 12);
 const MINUTE = 60_000;

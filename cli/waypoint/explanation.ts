@@ -4,7 +4,7 @@
 import { AmbitError } from '#lib/kit/error.ts';
 import type { Pod } from '#lib/kube/object.ts';
 import type { Cluster } from '../cluster.ts';
-import { ADMIN_PORT } from '../ztunnel/dump.ts';
+import { ADMIN_PORT, type DumpHeld } from '../ztunnel/dump.ts';
 import type { ExplanationPart } from '../ztunnel/explanation.ts';
 
 /** A request as `ambit explain` is told of it. */
@@ -34,6 +34,8 @@ export interface RequestAnswer {
   readonly allowed: boolean;
   /** Judged and routed as a stream, without method, path and headers. */
   readonly stream?: boolean;
+  /** The client's address, if its tunnels have to wait at the waypoint; absent where it does not tell. */
+  readonly held?: readonly DumpHeld[];
 }
 
 export interface RequestEnds {

@@ -4,7 +4,7 @@
 import { AmbitError } from '#lib/kit/error.ts';
 import type { Pod } from '#lib/kube/object.ts';
 import type { Cluster } from '../cluster.ts';
-import { ADMIN_PORT } from './dump.ts';
+import { ADMIN_PORT, type DumpHeld } from './dump.ts';
 
 /** One side's decision. */
 export interface ExplanationPart {
@@ -34,11 +34,14 @@ export interface Explanation {
   /** At the destination; absent when no proxy guards it. */
   readonly inbound?: ExplanationPart;
   readonly allowed: boolean;
+  /** Addresses of the client whose tunnels have to wait at this proxy; absent where it does not tell. */
+  readonly held?: readonly DumpHeld[];
 }
 
 /** What is told of a tunnel's end. */
 export interface TunnelExplanation {
   readonly inbound: ExplanationPart;
+  readonly held?: readonly DumpHeld[];
 }
 
 /** Asks one node proxy; throws EXPLAIN with what it answered, EXPLAIN_UNSUPPORTED when it has no such page. */

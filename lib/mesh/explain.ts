@@ -42,7 +42,13 @@ interface Part {
 }
 
 export interface Explanation {
-  readonly from: { readonly uid: string; readonly name: string; readonly namespace: string; readonly identity: string };
+  readonly from: {
+    readonly uid: string;
+    readonly name: string;
+    readonly namespace: string;
+    readonly identity: string;
+    readonly addresses: readonly string[];
+  };
   readonly to: string;
   /** Address that a host name was resolved to, by this proxy's own DNS. */
   readonly address: string;
@@ -125,7 +131,8 @@ export function explainTunnel(
 }
 
 function nameOf(source: Workload): Explanation['from'] {
-  return { uid: source.uid, name: source.name, namespace: source.namespace, identity: identityOf(source).uri };
+  const { addresses, name, namespace, uid } = source;
+  return { uid, name, namespace, identity: identityOf(source).uri, addresses: addresses.map(({ text }) => text) };
 }
 
 /** How many is no decision about one connection, but the reason when one of many is refused. */

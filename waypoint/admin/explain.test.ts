@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { equal, match, ok } from 'node:assert/strict';
+import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import { ANY_REQUEST, BLANK_RULE, backendTo, type RouteTable } from '#lib/mesh/http/route-table.ts';
 import { ROUTE_TABLE } from '#lib/model/l7/resource.ts';
@@ -50,6 +50,8 @@ const WORLD = {
   },
   network: '',
   self: () => workload({ name: 'waypoint', namespace: 'shop', ips: ['10.0.0.8'] }),
+  held: () =>
+    ['10.0.0.8', '10.0.0.9'].map((address) => ({ address, waiting: 1, since: 'now', offences: 9, reason: 'too much' })),
 };
 
 const ask = (fields: Record<string, string>) => {
@@ -63,6 +65,15 @@ test('a request is judged by the routes of the service whose address the tunnel 
   match(taken.ok ? (taken.value.routing?.text ?? '') : '', /web.shop.svc.cluster.local-v2:80 by HTTPRoute shop\/r/);
   const lost = ask({});
   match(lost.ok ? (lost.value.routing?.text ?? '') : '', /answered 404/);
+});
+
+test('a source whose tunnels have to wait here is told', () => {
+  const held = (source: string) => {
+    const answer = ask({ source });
+    return answer.ok ? answer.value.held.map(({ address }) => address) : undefined;
+  };
+  deepEqual(held('10.0.0.9'), ['10.0.0.9']);
+  deepEqual(held('10.0.0.7'), []);
 });
 
 test('a port without routes leads to the service’s own endpoints, a host name is understood too', () => {

@@ -22,6 +22,7 @@ import {
   WORKLOAD_LABELS,
   type WorkloadLabels,
 } from '#lib/model/l7/resource.ts';
+import type { HeldAddress } from '#lib/proxy/control.ts';
 import type { L7State } from '../source/l7-state.ts';
 
 export interface ExplainWorld {
@@ -30,15 +31,22 @@ export interface ExplainWorld {
   readonly network: string;
   /** The waypoint as a workload. */
   readonly self: () => Workload;
+  /** Addresses whose connections for tunnels have to wait, by process. */
+  readonly held: () => readonly HeldAddress[];
 }
 
 export type Explanation = RequestExplanation & {
   /** `namespace/hostname:port`. */
   readonly service: string;
+  /** The source, if its connections for tunnels have to wait here. */
+  readonly held: readonly HeldAddress[];
 };
 
 /** Reads the question from a query: `identity`, `source`, `to`, `host`, `method`, `path`, `header` (any number). */
-export function explain(query: URLSearchParams, { l7, mesh, network, self }: ExplainWorld): Result<Explanation> {
+export function explain(
+  query: URLSearchParams,
+  { l7, mesh, network, self, ...now }: ExplainWorld,
+): Result<Explanation> {
   const to = query.get('to') ?? '';
   const colon = to.lastIndexOf(':');
   const [place, port] = [to.slice(0, Math.max(0, colon)).replace(/^\[|\]$/g, ''), Number(to.slice(colon + 1))];
@@ -90,12 +98,13 @@ export function explain(query: URLSearchParams, { l7, mesh, network, self }: Exp
       self: self(),
     },
   };
+  const held = now.held().filter(({ address }) => address === source.text);
   const protocol = portOf(service, port)?.appProtocol ?? 'unknown';
   if (protocol !== 'tcp' && protocol !== 'tls' && !(world.table !== undefined && isOpaque(world.table)))
-    return ok({ service: name, ...explainRequest(world, request) });
+    return ok({ service: name, held, ...explainRequest(world, request) });
   const flow = { sourceIp: source, identity, destinationIp: ip ?? source, destinationPort: port };
   const host = (query.get('host') ?? '').replace(/:\d+$/, '');
-  return ok({ service: name, ...explainStream(world, { flow, serverName: protocol === 'tls' ? host : '' }) });
+  return ok({ service: name, held, ...explainStream(world, { flow, serverName: protocol === 'tls' ? host : '' }) });
 }
 
 const UNKNOWN: Ip = parseIp('0.0.0.0') as Ip;

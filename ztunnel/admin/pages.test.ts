@@ -9,6 +9,7 @@ import { StoreWriter } from '#lib/loop/shared/store-writer.ts';
 import { serveProxy } from '#lib/proxy/admin/servers.ts';
 import { MeshState } from '#lib/proxy/state/mesh-state.ts';
 import { Exposition } from '#lib/proxy/telemetry/exposition.ts';
+import { workload } from '#lib/testkit/mesh.ts';
 import { loadConfig } from '../config.ts';
 import type { RecentConnection } from '../control.ts';
 import { FAMILIES } from '../telemetry/families.ts';
@@ -36,8 +37,10 @@ const CONNECTIONS: Connections = {
     recent({ dstWorkload: 'shop/web' }),
     recent({ srcWorkload: 'shop/cart', error: 'denied', flag: 'DENY', policy: 'shop/p', rule: 1 }),
   ],
-  held: [{ address: '10.0.0.9', waiting: 3, since: '2026-01-01T00:00:00.000Z', offences: 12, reason: 'too much' }],
 };
+const HELD = ['10.0.0.9', '10.0.0.8'].map((address) => ({
+  ...{ address, waiting: 3, since: '2026-01-01T00:00:00.000Z', offences: 12, reason: 'too much' },
+}));
 
 async function servers() {
   const config = loadConfig({
@@ -49,21 +52,19 @@ async function servers() {
   const exposition = new Exposition(FAMILIES);
   exposition.value('istio_build', { component: 'ztunnel', tag: 'x' }, () => 1);
   let quits = 0;
+  const state = new MeshState({
+    ...{ nodeName: '', clusterId: 'Kubernetes', log },
+    store: new StoreWriter({ maxRecords: 1000, dataBytes: 1 << 20 }),
+    ...{ onCommit: () => {}, onIdentity: () => {}, onIdentityGone: () => {} },
+  });
   const pages = adminPages({
-    state: new MeshState({
-      ...{
-        nodeName: '',
-        clusterId: 'Kubernetes',
-        log,
-        store: new StoreWriter({ maxRecords: 1000, dataBytes: 1 << 20 }),
-      },
-      ...{ onCommit: () => {}, onIdentity: () => {}, onIdentityGone: () => {} },
-    }),
+    state,
     settings: config.worker,
     dump: async () => ({ workloads: [] }),
     logging: new LogControl(createLogger({ scope: 'x', write: () => {} }), { level: 'info', scopes: {} }, () => {})
       .handle,
     connections: async () => CONNECTIONS,
+    held: () => HELD,
     profiles: { clock: systemClock, ofProcess: async () => undefined },
     drainPlan: async () => drainPlan(CONNECTIONS.live, 25_000),
   });
@@ -78,7 +79,7 @@ async function servers() {
     return { status: response.status, type: response.headers.get('content-type'), body: await response.text() };
   };
   return {
-    ...{ admin, stats, ready, get, readiness },
+    ...{ admin, stats, ready, get, readiness, state },
     quits: () => quits,
     [Symbol.asyncDispose]: async () => {
       await Promise.all(all.map((server) => server.close()));
@@ -130,9 +131,10 @@ test('admin pages answer by method and path as Istio’s do', async () => {
 test('connections that live and that ended are listed, by workload and by failure', async () => {
   await using rig = await servers();
   const ask = async (query: string) =>
-    JSON.parse((await rig.get(rig.admin, `/debug/connections${query}`)).body) as Connections;
+    JSON.parse((await rig.get(rig.admin, `/debug/connections${query}`)).body) as Connections & { held: typeof HELD };
   const all = await ask('');
   assert.deepEqual([all.live.length, all.recent.length], [1, 2]);
+  assert.deepEqual(all.held, HELD);
   const web = await ask('?workload=shop/web');
   assert.deepEqual([web.live.length, web.recent.length], [1, 1]);
   const failed = await ask('?failed=true');
@@ -142,4 +144,17 @@ test('connections that live and that ended are listed, by workload and by failur
   );
   assert.equal(failed.live.length, 0);
   assert.equal((JSON.parse((await rig.get(rig.admin, '/debug/drain')).body) as { open: number }).open, 1);
+});
+
+test('who explains a connection, or a tunnel, says whether the client’s tunnels have to wait at this proxy', async () => {
+  await using rig = await servers();
+  rig.state.putWorkload(workload({ name: 'cart', namespace: 'shop', ips: ['10.0.0.9', 'fd00::9'] }));
+  rig.state.putWorkload(workload({ name: 'web', namespace: 'shop', ips: ['10.0.0.7'] }));
+  rig.state.flush();
+  const held = async (question: string) =>
+    (JSON.parse((await rig.get(rig.admin, `/debug/explain?${question}`)).body) as { held?: unknown }).held;
+  assert.deepEqual(await held('from=shop/cart&to=10.0.0.7:80'), [HELD[0]]);
+  assert.deepEqual(await held('from=shop/cart&to=10.0.0.7:80&tunnel=true'), [HELD[0]]);
+  assert.deepEqual(await held('from=shop/web&to=10.0.0.9:80'), []);
+  assert.equal(await held('from=shop/cart&dns=web'), undefined);
 });

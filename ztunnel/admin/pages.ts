@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // ztunnel's pages for those on its machine.
 import { json, type Route, text } from '#lib/kit/admin.ts';
-import { formatProblem } from '#lib/kit/result.ts';
-import { explain, explainTunnel } from '#lib/mesh/explain.ts';
+import { formatProblem, ok, type Result } from '#lib/kit/result.ts';
+import { type Explanation, explain, explainTunnel, type TunnelExplanation } from '#lib/mesh/explain.ts';
 import { indexPage } from '#lib/proxy/admin/servers.ts';
 import type { HeldAddress } from '#lib/proxy/control.ts';
 import type { MeshState } from '#lib/proxy/state/mesh-state.ts';
@@ -12,12 +12,10 @@ import { explainDns } from './explain-dns.ts';
 import { explainOptions } from './explain-options.ts';
 import { type ProfileParts, profileRoutes } from './profile.ts';
 
-/** What `/debug/connections` answers. */
+/** Connections that live, and those that ended last. */
 export interface Connections {
   readonly live: readonly LiveConnection[];
   readonly recent: readonly RecentConnection[];
-  /** Addresses whose connections for tunnels have to wait, by process. */
-  readonly held: readonly HeldAddress[];
 }
 
 export interface PageParts {
@@ -26,8 +24,9 @@ export interface PageParts {
   readonly settings: WorkerSettings;
   readonly dump: () => Promise<unknown>;
   readonly logging: Route;
-  /** Connections that live, and those that ended last. */
   readonly connections: () => Promise<Connections>;
+  /** Addresses whose connections for tunnels have to wait, by process. */
+  readonly held: () => readonly HeldAddress[];
   readonly profiles: ProfileParts;
   /** What ending now would cut. */
   readonly drainPlan: () => Promise<unknown>;
@@ -36,7 +35,7 @@ export interface PageParts {
 const INDEX = [
   '<a href="config_dump">config_dump</a>: mesh, certificates, captured pods and their connections',
   'logging (POST): log levels',
-  'debug/explain?from=NAMESPACE/POD&amp;to=HOST:PORT: verdict and proof for a connection that has not happened',
+  'debug/explain?from=NAMESPACE/POD&amp;to=HOST:PORT: verdict and proof for a connection that has not happened, and whether its tunnel would have to wait here',
   'debug/explain?from=NAMESPACE/POD&amp;to=IP:PORT&amp;tunnel=true: the same for a tunnel that a proxy, such as a waypoint, opens itself',
   'debug/explain?from=NAMESPACE/POD&amp;dns=NAME: what a question for that name would be answered, and why',
   'debug/connections?workload=NAMESPACE/POD&amp;failed=true: connections that live, and those that ended last with their proofs; whose have to wait',
@@ -45,28 +44,37 @@ const INDEX = [
 ];
 
 export function adminPages({ state, dump, logging, settings, ...parts }: PageParts): Readonly<Record<string, Route>> {
+  const explained = (tunnel: boolean, from: string, to: string): Result<Explanation | TunnelExplanation> =>
+    (tunnel ? explainTunnel : explain)(state.mesh, from, to, explainOptions(settings));
   return {
     '/': indexPage('ztunnel', INDEX),
     '/config_dump': async () => json(await dump()),
     '/logging': logging,
-    '/debug/connections': async ({ query }) => json(filtered(await parts.connections(), query)),
+    '/debug/connections': async ({ query }) =>
+      json({ ...filtered(await parts.connections(), query), held: parts.held() }),
     '/debug/drain': async () => json(await parts.drainPlan()),
     ...profileRoutes(parts.profiles),
     '/debug/explain': ({ query }) => {
       const [from, to, name] = [query.get('from'), query.get('to'), query.get('dns')];
       if (from === null || (to === null) === (name === null))
         return text('needs from=NAMESPACE/POD, and to=HOST:PORT or dns=NAME\n', 400);
-      const options = explainOptions(settings);
       const result =
         to === null
           ? explainDns(state.mesh, from, name ?? '', settings)
-          : (query.get('tunnel') === 'true' ? explainTunnel : explain)(state.mesh, from, to, options);
+          : withHeld(explained(query.get('tunnel') === 'true', from, to), parts.held());
       return result.ok ? json(result.value) : json({ error: result.problems.map(formatProblem).join('; ') }, 404);
     },
   };
 }
 
-function filtered({ held, live, recent }: Connections, query: URLSearchParams): Connections {
+/** With those of the client's addresses whose tunnels have to wait here. */
+function withHeld(result: Result<Explanation | TunnelExplanation>, held: readonly HeldAddress[]): Result<object> {
+  if (!result.ok) return result;
+  const { addresses } = result.value.from;
+  return ok({ ...result.value, held: held.filter(({ address }) => addresses.includes(address)) });
+}
+
+function filtered({ live, recent }: Connections, query: URLSearchParams): Connections {
   const workload = query.get('workload');
   const failed = query.get('failed') === 'true';
   const wanted = ({ error, srcWorkload, dstWorkload }: RecentConnection): boolean =>
@@ -74,6 +82,5 @@ function filtered({ held, live, recent }: Connections, query: URLSearchParams): 
   return {
     live: failed ? [] : live.filter((one) => workload === null || one.workload === workload),
     recent: recent.filter(wanted),
-    held,
   };
 }
