@@ -87,11 +87,14 @@ test('what V8 collected itself and keeps the pages of is given back at rest', ()
 
 test('the first look at rest collects what would not be worth a pause otherwise', () => {
   using rig = Rig.settled();
-  rig.used += 2 * MB;
+  rig.used += 0.6 * MB;
   assert.deepEqual(rig.look(10, 5), ['release'], 'quiet');
   assert.deepEqual(rig.look(0, 0), ['collect', 'release'], 'at rest');
   assert.deepEqual(rig.look(10, 5), ['release']);
   assert.deepEqual(rig.look(0, 0), ['release'], 'it did not grow since');
+  rig.used += 0.4 * MB;
+  assert.deepEqual(rig.look(10, 5), ['release']);
+  assert.deepEqual(rig.look(0, 0), ['release'], 'too little');
 });
 
 /** How many of a minute's looks, and a few more, collect. */

@@ -12,7 +12,7 @@ const QUIET_MS = 50;
 /** Growth since the last collection, of objects or of the pages that V8's own ones leave empty, that makes one worth its pause, in bytes. */
 const WORTH_BYTES = 4 * 1024 * 1024;
 /** The same where nothing has happened since the last look: a pause disturbs nobody, and what is not given back now stays for as long as it rests. */
-const RESTING_WORTH_BYTES = 1024 * 1024;
+const RESTING_WORTH_BYTES = 512 * 1024;
 
 // A loop that is never quiet would keep what its worst moment took: while requests waited for the processor they outlived collections, the
 // young generation grew to its bound for it, and nothing shrinks it again. So now and then a pause is taken there, too.

@@ -11,8 +11,8 @@ const WORTH_BYTES = 8 * 1024 * 1024;
 const WORTH_PART = 1 / 4;
 /** So long after the last change the mesh is at rest, in ms, and garbage would stay until the next one: then less is worth a pause. */
 const REST_AFTER_MS = 5_000;
-const REST_WORTH_BYTES = 1024 * 1024;
-const REST_WORTH_PART = 1 / 16;
+const REST_WORTH_BYTES = 256 * 1024;
+const REST_WORTH_PART = 1 / 64;
 
 export class HeapKeeper {
   readonly #heap: HeapTools;
