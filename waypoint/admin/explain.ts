@@ -45,7 +45,7 @@ export type Explanation = RequestExplanation & {
 /** Reads the question from a query: `identity`, `source`, `to`, `host`, `method`, `path`, `header` (any number). */
 export function explain(
   query: URLSearchParams,
-  { l7, mesh, network, self, ...now }: ExplainWorld,
+  { held: heldHere, l7, mesh, network, self }: ExplainWorld,
 ): Result<Explanation> {
   const to = query.get('to') ?? '';
   const colon = to.lastIndexOf(':');
@@ -98,7 +98,7 @@ export function explain(
       self: self(),
     },
   };
-  const held = now.held().filter(({ address }) => address === source.text);
+  const held = heldHere().filter(({ address }) => address === source.text);
   const protocol = portOf(service, port)?.appProtocol ?? 'unknown';
   if (protocol !== 'tcp' && protocol !== 'tls' && !(world.table !== undefined && isOpaque(world.table)))
     return ok({ service: name, held, ...explainRequest(world, request) });
