@@ -272,7 +272,7 @@ export class Http1Head extends FieldTable {
       case FieldKind.contentLength:
         return this.#onContentLength(value, valueEnd);
       case FieldKind.transferEncoding:
-        return this.#onTransferEncoding(value, valueEnd);
+        return this.#onTransferEncoding(nameEnd + 1, value, valueEnd);
       default:
         return 0;
     }
@@ -310,7 +310,9 @@ export class Http1Head extends FieldTable {
     return 0;
   }
 
-  #onTransferEncoding(value: number, valueEnd: number): number {
+  /** By the grammar a tab beside the value is white space; common parsers read one otherwise, so what delimits content may have none. */
+  #onTransferEncoding(behindColon: number, value: number, valueEnd: number): number {
+    if (hasTab(this.buffer, behindColon) || hasTab(this.buffer, valueEnd)) return Http1Error.transferEncoding;
     if (this.chunked || !equalsLower(this.buffer, value, valueEnd, 'chunked')) return Http1Error.transferEncoding;
     this.chunked = true;
     return 0;
@@ -336,4 +338,11 @@ export class Http1Head extends FieldTable {
     }
     return this.#checkFraming();
   }
+}
+
+/** Whether the white space that begins at `at` has a tab. */
+function hasTab(buffer: Buffer, at: number): boolean {
+  let next = at;
+  while (buffer[next] === SP) next++;
+  return buffer[next] === TAB;
 }

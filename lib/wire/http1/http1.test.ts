@@ -113,6 +113,10 @@ describe('requests', () => {
       `${GET}Transfer-Encoding: identity\n\n`,
       `${GET}Transfer-Encoding: xchunked\n\n`,
       `${GET}Transfer-Encoding: "chunked"\n\n`,
+      `${GET}Transfer-Encoding: chunked\t\n\n0\n\n`,
+      `${GET}Transfer-Encoding: chunked \t \n\n0\n\n`,
+      `${GET}Transfer-Encoding:\tchunked\n\n0\n\n`,
+      `${GET}Transfer-Encoding: \t chunked\n\n0\n\n`,
       'POST / HTTP/1.0\nTransfer-Encoding: chunked\n\n0\n\n',
     ];
     for (const text of bad) assert.notEqual(request(text).error, '', JSON.stringify(text));
